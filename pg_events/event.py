@@ -1,0 +1,188 @@
+"""An event: one row of the log as the database told it, its JSON payload, and its typed form.
+
+`Record` is what travels inside pg_events (listener, worker, console, files). `Record.payload` is what a callback
+gets. `parse()` turns a payload into a `DataEvent` or a `SchemaEvent` for those who prefer attributes to keys.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Any, Final, NamedTuple, cast
+
+ENVELOPE_VERSION: Final = 1
+"""Version of the payload's keys and their meaning; apart from the release's. Saved logs carry it in their header."""
+
+METHODS: Final[Mapping[str, str]] = {"I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
+"""Letter of a data event in the log -> `method` in its payload. Schema events have the letter `S`."""
+
+SCHEMA: Final = "S"
+
+
+class Record(NamedTuple):
+    """One row of the log. JSON stays text: what the database wrote is what a callback gets, digit for digit."""
+
+    id: int
+    """Unique and stable: the same when the event is delivered again."""
+    xid: int
+    """The transaction, as `pg_current_xact_id()` counts it."""
+    at: str
+    """Start of the statement that made the change: ISO 8601 with offset."""
+    kind: str
+    """`I` `U` `D` `T` for data, `S` for schema."""
+    table_schema: str | None
+    """The table's schema; for a schema event that of the object, if it has one."""
+    table_name: str | None
+    """The table a user knows (of a partition: the root); for a schema event the object's identity."""
+    session_user: str | None
+    application_name: str | None
+    query: str | None
+    """The client's statement, cut at the configured length; None when it is not kept."""
+    old_data: str | None
+    """JSON object of the row before."""
+    new_data: str | None
+    """JSON object of the row after."""
+    ddl: str | None
+    """JSON object with what the event trigger told; schema events only."""
+
+    @property
+    def payload(self) -> str:
+        """The event as one line of JSON: the public contract. Keys that do not apply are absent."""
+        if self.kind == SCHEMA:
+            tail = _members(self.ddl)
+        else:
+            tail = f', "method": "{METHODS[self.kind]}"'
+            if self.old_data is not None:
+                tail += f', "old_data": {self.old_data}'
+            if self.new_data is not None:
+                tail += f', "new_data": {self.new_data}'
+        if self.query is not None:
+            tail += f', "query": {json.dumps(self.query)}'
+        table = () if self.kind == SCHEMA else (self.table_schema, self.table_name)
+        head = _envelope(self.session_user, self.application_name, *table)
+        text = f'{{"id": {self.id}, "xid": {self.xid}, "at": "{self.at}"{head}{tail}}}'
+        # A value of type json is stored as the user wrote it. A line break can only stand between its tokens.
+        return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
+
+
+@lru_cache(maxsize=4096)
+def _envelope(session_user: str | None, application_name: str | None, *table: str | None) -> str:
+    """The middle of a payload, the same for thousands of events."""
+    names = dict(zip(("table_schema", "table_name"), table, strict=False))
+    values = names | {"session_user": session_user, "application_name": application_name}
+    return "".join(f', "{key}": {json.dumps(value)}' for key, value in values.items() if value is not None)
+
+
+def _members(json_object: str | None) -> str:
+    """`{"a": 1}` -> `, "a": 1`."""
+    inner = (json_object or "{}").strip()[1:-1].strip()
+    return f", {inner}" if inner else ""
+
+
+@dataclass(frozen=True)
+class DataEvent:
+    """One changed row (or one truncated table), as the database told it."""
+
+    id: int
+    """Unique and stable: the same when the event is delivered again."""
+    xid: int
+    """The transaction: events with the same xid were committed together."""
+    at: datetime
+    """Start of the statement that made the change, aware."""
+    table_schema: str
+    table_name: str
+    """The table a user knows: of a partition, the root."""
+    session_user: str
+    method: str
+    """`INSERT`, `UPDATE`, `DELETE` or `TRUNCATE`."""
+    application_name: str = ""
+    old_data: Mapping[str, Any] | None = None
+    """The row before (UPDATE, DELETE). Numbers with a fraction are `Decimal`, so digits are kept."""
+    new_data: Mapping[str, Any] | None = None
+    """The row after (INSERT, UPDATE)."""
+    query: str | None = None
+    """The client's statement, cut at the configured length; None when it is not kept."""
+    replay: Mapping[str, Any] | None = None
+    """`{"run": …, "attempt": …}` when this is a replay of an earlier event, else None."""
+
+    @property
+    def row(self) -> Mapping[str, Any]:
+        """The row as it is now, or was last: the new one, else the old one, else nothing."""
+        return self.new_data or self.old_data or {}
+
+    @cached_property
+    def changes(self) -> Mapping[str, tuple[Any, Any]]:
+        """Column -> (old, new) of the columns whose value changed, in the table's order.
+
+        For an INSERT every column with `old` None, for a DELETE every column with `new` None.
+        """
+        old, new = self.old_data or {}, self.new_data or {}
+        names = dict.fromkeys([*new, *old])
+        only_one_side = self.old_data is None or self.new_data is None
+        return {
+            name: (old.get(name), new.get(name))
+            for name in names
+            if only_one_side or name not in old or name not in new or old[name] != new[name]
+        }
+
+
+@dataclass(frozen=True)
+class SchemaEvent:
+    """One object that a DDL command created, altered or dropped."""
+
+    id: int
+    """Unique and stable: the same when the event is delivered again."""
+    xid: int
+    at: datetime
+    """Start of the statement, aware."""
+    session_user: str
+    command_tag: str
+    """For example `ALTER TABLE`."""
+    application_name: str = ""
+    query: str | None = None
+    """The client's statement, passwords masked, cut at the configured length; None when it is not kept."""
+    classid: int | None = None
+    """OID of the system catalog the object belongs to."""
+    objid: int | None = None
+    objsubid: int | None = None
+    """A column's number, else 0."""
+    object_type: str | None = None
+    object_name: str | None = None
+    object_identity: str | None = None
+    schema_name: str | None = None
+    original: bool | None = None
+    """Drops only: this object was named in the command."""
+    normal: bool | None = None
+    """Drops only: it fell because something it depends on was dropped with CASCADE."""
+    in_extension: bool | None = None
+    is_temporary: bool | None = None
+    columns: Mapping[str, Any] | None = None
+    """Tables only: what happened to the columns, `{"added": […], "removed": […], "changed": […]}`; each column has
+    a `name` and a `type`, a changed one also what was (`old_name`, `old_type`, `old_not_null`)."""
+    replay: Mapping[str, Any] | None = None
+
+
+def parse(payload: str | bytes | Mapping[str, Any]) -> DataEvent | SchemaEvent:
+    """Read a payload into its typed form. Keys this release does not know are passed over.
+
+    Raises `ValueError` when the text is not JSON or not a payload; `RecursionError` when a value of it is nested
+    deeper than Python's JSON reader goes (about a thousand levels).
+    """
+    values: Any = json_object(payload) if isinstance(payload, str | bytes) else payload
+    if not isinstance(values, Mapping):
+        raise ValueError(f"a payload is a JSON object, this is a {type(values).__name__}")  # noqa: TRY004 - bad input, not a bug
+    values = cast("Mapping[str, Any]", values)
+    kind = DataEvent if "method" in values else SchemaEvent
+    known = {name: values[name] for name in kind.__dataclass_fields__ if name in values}
+    try:
+        return kind(**known | {"at": datetime.fromisoformat(values["at"])})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a payload of pg_events: {error}") from error
+
+
+def json_object(text: str | bytes) -> Any:
+    """Read JSON with every digit kept: a number with a fraction or an exponent becomes a `Decimal`."""
+    from decimal import Decimal
+
+    return json.loads(text, parse_float=Decimal)

@@ -1,0 +1,1 @@
+"""The console: `pg_events tui`."""
