@@ -1,0 +1,79 @@
+"""A server for the tests, and for each test a database of its own.
+
+`PG_EVENTS_TEST_DSN` names a running server (its role must be a superuser); otherwise an embedded one is started,
+one for each pytest-xdist worker, of the major `PG_EVENTS_TEST_MAJOR` (18). Without either, a test skips and says so.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote, urlencode
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from pg_events.demo.server import FAST, Server, binaries
+
+_numbers = itertools.count(1)
+
+
+class GivenServer:
+    """The server of `PG_EVENTS_TEST_DSN`, with the part of `Server` that can be had of one that is not ours."""
+
+    def __init__(self, dsn: str) -> None:
+        self._parameters = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
+        with psycopg.connect(dsn) as connection:
+            self.major = connection.info.server_version // 10_000
+
+    def url(self, database: str = "postgres", user: str | None = None) -> str:
+        parameters = {name: value for name, value in self._parameters.items() if name != "dbname"}
+        if user is not None:
+            parameters["user"] = user
+        return f"postgresql:///{quote(database, safe='')}?{urlencode(parameters, quote_via=quote)}"
+
+    create_database = Server.create_database
+
+    def __getattr__(self, name: str) -> None:
+        pytest.skip(f"needs a server of its own ({name}); PG_EVENTS_TEST_DSN names another's")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server | GivenServer]:
+    """The server of this session; `major`, `url()` and `create_database()` always, the rest when it is our own."""
+    if dsn := os.environ.get("PG_EVENTS_TEST_DSN"):
+        yield GivenServer(dsn)
+        return
+    major = int(os.environ.get("PG_EVENTS_TEST_MAJOR", "18"))
+    if (programs := binaries(major)) is None:
+        pytest.skip(f"no PostgreSQL {major} here: install the extra `demo` or set PG_EVENTS_TEST_BINARIES")
+    with Server(programs, settings=FAST) as own:
+        yield own
+
+
+@contextmanager
+def fresh_database(server: Server | GivenServer, template: str | None = None) -> Iterator[str]:
+    """URL of a new database, empty or a copy of `template`; dropped afterwards, whoever is still connected."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    url = server.create_database(name, template)
+    try:
+        yield url
+    finally:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(server: Server | GivenServer) -> Iterator[str]:
+    """URL of an empty database of this test's own."""
+    with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    """An autocommit connection, as superuser, to `database_url`."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
