@@ -1,0 +1,300 @@
+"""Callbacks: from what stands in the settings to something that can be called, and what to say when it fails."""
+
+import asyncio
+import difflib
+import functools
+import importlib
+import inspect
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, cast
+
+from pg_events.errors import UsageError
+from pg_events.text import clean, describe_error, message, without_passwords
+
+# --- calling ------------------------------------------------------------------------------------------------------
+
+
+class Runner:
+    """The event loop that async callbacks run on: made with the first call, kept between calls.
+
+    Callbacks that share clients or pools must share a loop, so several `Callback`s may hold one Runner. A background
+    task that a callback leaves behind makes progress only while a callback runs. One call at a time, from any thread
+    that has no running loop of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runner: asyncio.Runner | None = None
+
+    def run(self, awaitable: Awaitable[object]) -> object:
+        """Wait for the awaitable and return its result or raise what it raised."""
+        with self._lock:
+            self._runner = self._runner or asyncio.Runner()
+            try:
+                result, error = self._runner.run(_guarded(awaitable))
+            except asyncio.CancelledError:
+                raise  # by the callback itself
+            except BaseException:
+                # A signal struck inside the loop and may have left the task half done: cancel it now, not in the
+                # middle of the next event.
+                self._close()
+                raise
+        if error is not None:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """Cancel what callbacks left running and close the loop. A later call starts a new one."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
+
+
+async def _guarded(awaitable: Awaitable[object]) -> tuple[object, BaseException | None]:
+    """Carry what the callback raised out of the loop as a value, apart from what strikes the loop.
+
+    `SystemExit` above all: raised through it, it would stop the loop and be logged as never retrieved.
+    """
+    try:
+        return await awaitable, None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again by the caller
+        return None, error
+
+
+@dataclass(frozen=True)
+class Callback:
+    """A user's function, ready to be called with a payload."""
+
+    name: str
+    """`my_module:function`."""
+    is_async: bool
+    """Decided once: calling it gives a coroutine."""
+    function: Callable[[str], object] = field(repr=False)
+    runner: Runner = field(default_factory=Runner, repr=False, compare=False)
+
+    def __call__(self, payload: str) -> object:
+        """Call the function, on the runner's loop if it is async, and return its result or raise what it raised."""
+        result = self.function(payload)
+        # A decorator may hide that a function is async: its coroutine must not be dropped unrun.
+        if self.is_async or inspect.isawaitable(result):
+            return self.runner.run(cast("Awaitable[object]", result))
+        return result
+
+    def close(self) -> None:
+        """Close the loop of the runner, if one was made; with a shared runner that of all who share it."""
+        self.runner.close()
+
+
+# --- resolving ----------------------------------------------------------------------------------------------------
+
+
+def resolve(reference: object, name: str, runner: Runner | None = None) -> Callback:
+    """The callback that `reference` means: `"my_module.function"`, `"my_module:Class.method"` or a function.
+
+    `name` is the setting or option it was written in, for messages. Imports the module, from `sys.path` as
+    `settings.load` left it. Callbacks given the same `runner` share an event loop. Raises `UsageError` of one line.
+    """
+    if isinstance(reference, str):
+        function, shown = _import_function(reference, name)
+    elif callable(reference):
+        function, shown = reference, _name_of(reference)
+    elif reference is None:
+        raise UsageError(f"{name} is not set; name a function that takes the payload, for example 'my_module.function'")
+    else:
+        raise UsageError(f"{name} must be 'my_module.function' or the function itself, not {type(reference).__name__}")
+    _check(function, f"{name} = {shown!r}")
+    return Callback(shown, _is_async(function), cast("Callable[[str], object]", function), runner or Runner())
+
+
+def _import_function(reference: str, name: str) -> tuple[object, str]:
+    """The object that the reference names, and its name with a colon between module and object."""
+    where = f"{name} = {clean(reference)!r}"
+    module_path, colon, attributes = reference.partition(":")
+    parts = module_path.split(".") + (attributes.split(".") if colon else [])
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise UsageError(f"{where}: write 'my_module.function' or 'my_module:function'")
+    if colon:
+        module = _import(module_path, where)
+        path = attributes.split(".")
+    else:
+        module, path = _longest_module(parts, where)
+    return _attribute(module, path, where), f"{module.__name__}:{'.'.join(path)}"
+
+
+def _longest_module(parts: list[str], where: str) -> tuple[ModuleType, list[str]]:
+    """Of `package.module.Class.method` the module and the rest."""
+    for cut in range(len(parts) - 1, 1, -1):
+        try:
+            return _import(".".join(parts[:cut]), where), parts[cut:]
+        except _MissingModuleError:
+            continue
+    return _import(parts[0], where), parts[1:]
+
+
+class _MissingModuleError(UsageError):
+    """The module itself is missing, in contrast to one that cannot be imported."""
+
+
+def _import(module: str, where: str) -> ModuleType:
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise _MissingModuleError(
+                f"{where}: no module {error.name!r} in the current directory, beside the settings, or installed"
+            ) from error
+        raise UsageError(f"{where}: importing {module!r} failed: {describe_error(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{where}: importing {module!r} failed: {describe_error(error)}") from error
+
+
+def _attribute(module: ModuleType, path: list[str], where: str) -> object:
+    found: object = module
+    reached = module.__name__
+    for part in path:
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise UsageError(f"{where}: {reached!r} has no {part!r}{_closest(part, found)}") from error
+        except Exception as error:
+            raise UsageError(f"{where}: reading {part!r} of {reached!r} failed: {describe_error(error)}") from error
+        reached = f"{reached}.{part}"
+    return found
+
+
+def _closest(name: str, owner: object) -> str:
+    near = difflib.get_close_matches(name, dir(owner), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _check(function: object, where: str) -> None:
+    """Refuse what could never handle a payload, now and not at the first event."""
+    if not callable(function):
+        raise UsageError(f"{where} is not callable but {type(function).__name__}; name a function")
+    plain = _plain(function)
+    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
+        raise UsageError(f"{where} contains 'yield', so a call would run none of it; make it an ordinary function")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # some callables written in C have none
+    try:
+        # The payload, and nothing else for now: the number of the attempt will come as a second one, for callbacks
+        # that have room for it, and this is where that is found out.
+        signature.bind("payload")
+    except TypeError as error:
+        remedy = "write 'def function(payload: str)'"
+        if next(iter(signature.parameters), "") == "self":
+            remedy = "it is a method: name one of an object, or make it a @staticmethod or @classmethod"
+        raise UsageError(f"{where} cannot take the payload as its only argument ({error}); {remedy}") from error
+
+
+def _is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(_plain(function))
+
+
+def _plain(function: object) -> object:
+    """What a call ends in: below `functools.partial`, and `__call__` of an object that has it."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return type(function).__call__ if callable(function) else function
+
+
+def _name_of(function: object) -> str:
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    named: Any = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+# --- failing ------------------------------------------------------------------------------------------------------
+
+MESSAGE_CHARACTERS: Final = 2_000
+TRACEBACK_CHARACTERS: Final = 20_000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a callback failed, in words that can be stored and shown: bounded, no control characters, passwords masked."""
+
+    type: str
+    """The exception's class, with its module unless that is builtins: `psycopg.errors.UniqueViolation`."""
+    message: str
+    """What it says; at most `MESSAGE_CHARACTERS`, line breaks kept."""
+    traceback: str
+    """As Python prints it, with the user's own frames only; at most `TRACEBACK_CHARACTERS`, cut in the middle."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether what a callback raised means that it failed.
+
+    Everything does but an interrupt by the user (`KeyboardInterrupt`) and `GeneratorExit`. `SystemExit` does too: a
+    callback that calls `sys.exit()` has not handled its event, and must not stop the worker that would try it again.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup((KeyboardInterrupt, GeneratorExit)) is None  # pyright: ignore[reportUnknownMemberType]
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+
+def describe_failure(error: BaseException) -> Failure:
+    """Put an exception into words. Never raises, whatever the exception's own methods do."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        text = _traceback(error)
+    except Exception as broken:  # noqa: BLE001 - `__notes__` and `__cause__` are a stranger's too
+        text = f"{name}: <its traceback cannot be shown: {type(broken).__name__}>\n"
+    return Failure(
+        clean(name),
+        _cut(without_passwords(message(error)), MESSAGE_CHARACTERS),
+        _cut(without_passwords(text), TRACEBACK_CHARACTERS),
+    )
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback with the user's frames only; idea from mitmproxy's `cut_traceback`."""
+    described = traceback.TracebackException.from_exception(error, compact=True)
+    for each in _with_causes(described):
+        each.stack = traceback.StackSummary.from_list([frame for frame in each.stack if not _is_ours(frame.filename)])
+    return "".join(described.format())
+
+
+def _with_causes(described: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    """The exception, what caused it, and the members of groups among them."""
+    waiting = [described]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        waiting.extend(
+            other for other in (each.__cause__, each.__context__, *(each.exceptions or ())) if other is not None
+        )
+
+
+_PACKAGE: Final = Path(__file__).parent
+_OURS: Final = (f"{_PACKAGE}/", f"{Path(asyncio.__file__).parent}/")
+_DEMO: Final = f"{_PACKAGE}/demo/"
+"""The demo's callbacks stand for a user's."""
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_OURS) and not filename.startswith(_DEMO)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Clean text; of a long one the beginning and the end."""
+    if len(text) > limit:
+        half = (limit - 20) // 2
+        text = f"{text[:half]}\n  … cut …\n{text[-half:]}"
+    return clean(text, keep_newlines=True)[:limit]

@@ -1,0 +1,276 @@
+"""Settings: what a user wrote in `my_module/settings.py`, the environment and the options, checked and in one place."""
+
+import difflib
+import importlib
+import importlib.util
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Final, cast
+
+from pg_events.errors import UsageError
+from pg_events.text import clean, describe_error
+
+PREFIX: Final = "PG_EVENTS_"
+
+FULL_QUERY: Final = 2**30
+"""Characters kept with `PG_EVENTS_QUERY = "full"`: more than a text of PostgreSQL can have."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, with its default. `load()` makes it from what the user wrote; code may make it directly."""
+
+    database_url: str | None = field(default=None, repr=False)
+    """`PG_EVENTS_DATABASE_URL`: URL or `key=value` string of libpq. Not in the repr: it may hold a password."""
+    data_update_callback: object | None = None
+    """`PG_EVENTS_DATA_UPDATE_CALLBACK` as written: a name or the function; `callbacks.resolve` makes it callable."""
+    db_schema_update_callback: object | None = None
+    """`PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK` as written."""
+    include: tuple[str, ...] = ()
+    """`PG_EVENTS_INCLUDE`: globs such as `public.*`; a table must match one to be covered. Empty: every table."""
+    exclude: tuple[str, ...] = ()
+    """`PG_EVENTS_EXCLUDE`: globs of tables left out; stronger than `include`."""
+    query_characters: int = 8192
+    """`PG_EVENTS_QUERY`: how much of the client's statement an event keeps. `"full"`, `"off"` (0) or a number."""
+    wake_up: bool = True
+    """`PG_EVENTS_WAKE_UP`: False when NOTIFY must not be used (two-phase commit, some poolers); readers then poll."""
+    max_attempts: int = 5
+    """`PG_EVENTS_MAX_ATTEMPTS`: calls of a callback before an event counts as failed; at least 1."""
+    retry_seconds: float = 1.0
+    """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; later ones grow from it."""
+    source: str = ""
+    """Where these came from, for messages: a module, a file, an option or an environment variable."""
+
+
+def load(
+    settings: str | None,
+    database_url: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    require_database: bool = True,
+) -> Settings:
+    """The settings a command works with.
+
+    `settings` is a module (`my_module.settings`) or a file (`path/to/settings.py`), else `PG_EVENTS_SETTINGS`, else
+    none. The database is `database_url`, else the constant in the settings, else `PG_EVENTS_DATABASE_URL`.
+
+    Puts the current directory, and before it a file's own folder, in front of `sys.path`, so that callbacks named in
+    the settings can be imported. Raises `UsageError` of one line; with `require_database` also when there is none.
+    """
+    _search_first(_current_directory())
+    reference = settings or environ.get("PG_EVENTS_SETTINGS")
+    module = _import(reference) if reference else None
+    source = reference or ("--database-url" if database_url else "PG_EVENTS_DATABASE_URL")
+    values = _read(module, source) if module else {}
+    url = database_url or values.get("database_url") or environ.get("PG_EVENTS_DATABASE_URL") or None
+    if url is None and require_database:
+        raise UsageError(_no_database(module, source))
+    return Settings(**values | {"database_url": url, "source": source})  # pyright: ignore[reportArgumentType] - checked by _read
+
+
+def _no_database(module: ModuleType | None, source: str) -> str:
+    if module is None:
+        return (
+            "no database: give --database-url, set the environment variable PG_EVENTS_DATABASE_URL, "
+            "or name your settings with --settings"
+        )
+    names = [name for name in vars(module) if name.isupper()]
+    near = difflib.get_close_matches("PG_EVENTS_DATABASE_URL", names, n=1, cutoff=0.55)
+    found = f" (it has {near[0]})" if near else ""
+    return f"{source} sets no PG_EVENTS_DATABASE_URL{found}; add it, or give --database-url"
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current directory no longer exists; change into one that does") from None
+
+
+def _search_first(folder: Path) -> None:
+    """Make modules in the folder importable, before any other of the same name."""
+    path = str(folder)
+    if path in sys.path:
+        sys.path.remove(path)
+    sys.path.insert(0, path)
+
+
+# --- the module or file -------------------------------------------------------------------------------------------
+
+
+def _import(reference: str) -> ModuleType:
+    is_file = reference.endswith(".py") or os.sep in reference
+    return _import_file(reference) if is_file else _import_module(reference)
+
+
+def _import_module(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(
+            f"settings {clean(name)!r} is neither a module nor a file; write my_module.settings or path/to/settings.py"
+        )
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            raise UsageError(
+                f"no settings module {name!r} ({error.name!r} not found from {_current_directory()}); "
+                "go to the folder that holds it, or give the file: --settings path/to/settings.py"
+            ) from error
+        raise _broken(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(name, error) from error
+
+
+def _import_file(reference: str) -> ModuleType:
+    path = _existing_file(reference)
+    _search_first(path.parent)
+    # Under its own name, so that a callback beside it which imports it meets the same module and not a second copy;
+    # unless that name belongs to another module.
+    name = path.stem
+    if not name.isidentifier() or name in sys.stdlib_module_names or _is_other_module(name, path):
+        name = f"pg_events_settings_{abs(hash(path))}"
+    loader = SourceFileLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None  # noqa: S101 - only without a loader could there be none
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise _broken(reference, error) from error
+    return module
+
+
+def _existing_file(reference: str) -> Path:
+    shown = clean(reference)
+    try:
+        path = Path(reference).expanduser().resolve()
+        if path.is_file():
+            path.open("rb").close()
+            return path
+        if path.is_dir():
+            raise UsageError(f"settings {shown!r} is a folder; give the file: {shown.rstrip(os.sep)}/settings.py")
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"settings file {shown!r} cannot be read: {reason}") from error
+    raise UsageError(f"no settings file {shown!r} (looked in {path.parent}); check the path given with --settings")
+
+
+def _is_other_module(name: str, path: Path) -> bool:
+    loaded = sys.modules.get(name)
+    return loaded is not None and getattr(loaded, "__file__", None) != str(path)
+
+
+def _broken(reference: str, error: BaseException) -> UsageError:
+    return UsageError(f"settings {clean(reference)!r} cannot be loaded: {describe_error(error)}")
+
+
+# --- the constants ------------------------------------------------------------------------------------------------
+
+
+def _read(module: ModuleType, source: str) -> dict[str, object]:
+    """Field of `Settings` -> checked value, for every constant the module sets."""
+    values: dict[str, object] = {}
+    for constant, value in vars(module).items():
+        if not constant.startswith(PREFIX):
+            continue
+        if constant not in _CONSTANTS:
+            raise UsageError(f"{source}: unknown setting {clean(constant)}; {_closest(constant)}")
+        if value is None:
+            continue
+        name, check = _CONSTANTS[constant]
+        try:
+            values[name] = check(value)
+        except UsageError as error:
+            raise UsageError(f"{source}: {constant} must be {error}") from None
+    return values
+
+
+def _closest(constant: str) -> str:
+    near = difflib.get_close_matches(constant, _CONSTANTS, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_CONSTANTS))}"
+
+
+# A check returns the field's value or raises with what the constant must be. Values are not quoted where
+# one could hold a password.
+
+
+def _url(value: object) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"a string, not {_kind(value)}")
+    return value.strip()
+
+
+def _callback(value: object) -> object:
+    if not (isinstance(value, str) or callable(value)):
+        raise UsageError(f"'my_module.function' or the function itself, not {_kind(value)}")
+    return value
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"a list of patterns such as ['public.*'], not {_kind(value)}")
+    patterns = cast("list[object] | tuple[object, ...]", value)
+    if not all(isinstance(pattern, str) and pattern for pattern in patterns):
+        raise UsageError("a list of patterns such as ['public.*'], each a string")
+    return tuple(cast("list[str]", patterns))
+
+
+def _query(value: object) -> int:
+    if value == "full":
+        return FULL_QUERY
+    if value == "off":
+        return 0
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return min(value, FULL_QUERY)
+    raise UsageError(f"'full', 'off' or a number of characters above 0, not {_shown(value)}")
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"True or False, not {_shown(value)}")
+    return value
+
+
+def _attempts(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise UsageError(f"a whole number of at least 1, not {_shown(value)}")
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+        return float(value)
+    raise UsageError(f"a number of seconds, 0 or more, not {_shown(value)}")
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _shown(value: object) -> str:
+    """A short plain value as written, any other by its type."""
+    if isinstance(value, str | int | float) and len(text := clean(repr(value))) <= 40:
+        return text
+    return _kind(value)
+
+
+_CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
+    "PG_EVENTS_DATABASE_URL": ("database_url", _url),
+    "PG_EVENTS_DATA_UPDATE_CALLBACK": ("data_update_callback", _callback),
+    "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK": ("db_schema_update_callback", _callback),
+    "PG_EVENTS_INCLUDE": ("include", _patterns),
+    "PG_EVENTS_EXCLUDE": ("exclude", _patterns),
+    "PG_EVENTS_QUERY": ("query_characters", _query),
+    "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
+    "PG_EVENTS_MAX_ATTEMPTS": ("max_attempts", _attempts),
+    "PG_EVENTS_RETRY_SECONDS": ("retry_seconds", _seconds),
+}
+"""Constant in the settings -> field of `Settings` and the check of its value."""
