@@ -227,7 +227,7 @@ TRACEBACK_CHARACTERS: Final = 20_000
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a callback failed, in words that can be stored and shown: bounded, no control characters, passwords masked."""
+    """Why a callback failed, in words that can be stored and shown: bounded, no controls, passwords masked."""
 
     type: str
     """The exception's class, with its module unless that is builtins: `psycopg.errors.UniqueViolation`."""
