@@ -1,0 +1,221 @@
+"""Make it so: read the catalog, plan, and carry the plan out without ever being in the users' way.
+
+What touches no table of theirs runs first, in one transaction. Then one table a transaction, in the order of the names,
+each with a short lock timeout: a writer never waits longer for a build than that, and two builds, or a build and an
+application, cannot deadlock for longer either. A table whose lock was not to be had is tried again later, after the
+others. A build that was interrupted is simply run again.
+"""
+
+import json
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final, cast
+
+import psycopg
+from psycopg.sql import SQL
+
+from pg_events import catalog, sql
+from pg_events.catalog import Connection, Installed, Server
+from pg_events.connection import connect, translate
+from pg_events.errors import NotPermitted, PgEventsError
+from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, plan, quoted
+from pg_events.settings import Settings
+
+LOCK_TIMEOUT_SECONDS: Final = 0.2
+"""The longest a build makes a writer wait."""
+TRIES: Final = 30
+"""How often a table is tried whose lock is not to be had."""
+
+OnStep = Callable[[Step, str], None]
+"""Called after each step with `done`, `waiting` (its table is busy, it is tried again) or the reason why it failed."""
+
+
+@dataclass
+class Applied:
+    """What came of a plan."""
+
+    applied: int = 0
+    failed: list[tuple[Step, str]] = field(default_factory=list[tuple[Step, str]])
+    """Steps that could not be carried out, each with the reason in one line."""
+
+
+def make_plan(connection: Connection, settings: Settings) -> Plan:
+    """What a build would do now. Reads only, and takes no lock on any table.
+
+    Raises `NotPermitted` when the role could not even begin, `PgEventsError` on a standby.
+    """
+    server = catalog.server(connection)
+    installed = catalog.installed(connection) if server.is_installed else Installed()
+    _check_rights(server)
+    tables = catalog.tables(connection, settings.include, settings.exclude)
+    return plan(server, installed, tables, wanted(settings, server))
+
+
+def wanted(settings: Settings, server: Server) -> Wanted:
+    """What the settings ask for, as it is kept in the database."""
+    return Wanted(
+        {
+            "include": json.dumps(list(settings.include)),
+            "exclude": json.dumps(list(settings.exclude)),
+            "query_characters": str(settings.query_characters),
+            "wake_up": "on" if settings.wake_up else "off",
+            "system_identifier": server.system_identifier,
+        },
+        settings.query_characters,
+    )
+
+
+def _check_rights(server: Server) -> None:
+    if server.is_standby:
+        raise PgEventsError(f"{server.database} is a read-only standby; build on its primary")
+    if not server.is_installed and not server.may_create_schema:
+        raise NotPermitted(
+            f"role {server.role} may not create a schema; remedy: "
+            f"grant create on database {quoted(server.database)} to {quoted(server.role)}"
+        )
+    if server.is_installed and not server.owns_schema:
+        raise NotPermitted(
+            f"role {server.role} does not own the schema pgevents; build as its owner, or: "
+            f"grant the owner's role to {quoted(server.role)}"
+        )
+
+
+def teardown_plan(connection: Connection) -> Plan:
+    """The steps that remove every trace, tables' triggers first."""
+    server = catalog.server(connection)
+    steps: list[Step] = []
+    if server.is_installed:
+        _check_rights(server)
+        drop = "".join(f"drop event trigger if exists {name};\n" for name in catalog.EVENT_TRIGGERS)
+        if catalog.installed(connection).event_triggers:
+            steps.append(Step("drop", "event triggers", None, drop, "", "teardown"))
+    steps += [
+        Step(
+            "drop",
+            f"trigger {trigger.name}",
+            table.identity,
+            f"drop trigger if exists {quoted(trigger.name)} on {quoted(table.schema)}.{quoted(table.name)};\n",
+            ACCESS_EXCLUSIVE,
+            "teardown",
+            table.oid,
+        )
+        for table in catalog.tables(connection)
+        for trigger in table.triggers
+        if trigger.installed is not None
+    ]
+    if server.is_installed:
+        steps.append(Step("drop", "schema pgevents", None, "drop schema pgevents cascade;\n", "", "teardown"))
+    return Plan(tuple(steps), 0)
+
+
+def grant_steps(connection: Connection, role: str) -> list[Step]:
+    """What a role needs to read (tui, listen, export, status). Raises `NotPermitted` when there is no such role."""
+    if connection.execute("select from pg_roles where rolname = %s", [role]).fetchone() is None:
+        raise PgEventsError(f"there is no role {role!r} to grant to")
+    text = f"grant usage on schema pgevents to {quoted(role)};\ngrant select on all tables in schema pgevents to {quoted(role)};\n"
+    return [Step("grant", f"reading to {role}", None, text, "", "--grant")]
+
+
+def apply(
+    database_url: str, plan: Plan, on_step: OnStep | None = None, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS
+) -> Applied:
+    """Carry a plan out; what is done stays done when it is interrupted. Blocks until all is done or given up.
+
+    A step that fails does not stop those of other tables; see `Applied.failed`. Raises `NotPermitted` or another
+    `PgEventsError` when the schema itself could not be made: then nothing was changed.
+    """
+    told = on_step or (lambda _step, _outcome: None)
+    result = Applied()
+    before, tables, after = _phases(plan.steps)
+    with connect(database_url, application_name="pg_events build") as connection:
+        _quiet(connection)
+        try:
+            _apply_together(connection, before, told, result)
+            _apply_by_table(connection, tables, told, result, lock_timeout_seconds)
+            if not result.failed:
+                _apply_together(connection, after, told, result)
+        except psycopg.Error as error:
+            raise translate(error, database_url) from error
+    return result
+
+
+def _phases(steps: Iterable[Step]) -> tuple[list[Step], list[list[Step]], list[Step]]:
+    """Steps before those on tables, those on tables (a list for each), and those after."""
+    before: list[Step] = []
+    tables: list[list[Step]] = []
+    after: list[Step] = []
+    for relation, group in groupby(steps, key=lambda step: step.relation):
+        if relation is not None:
+            tables.append(list(group))
+        else:
+            (after if tables else before).extend(group)
+    return before, tables, after
+
+
+def _quiet(connection: Connection) -> None:
+    """A build's own settings: names must be spelt in full, and notices about what exists are not for people."""
+    connection.execute("set search_path = pg_catalog, pg_temp")
+    connection.execute("set client_min_messages = warning")
+
+
+def _apply_together(connection: Connection, steps: list[Step], told: OnStep, result: Applied) -> None:
+    """Steps that touch no table of the users': all of them or none, one build at a time."""
+    if not steps:
+        return
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(hashtext('pgevents.build'))")
+        for step in steps:
+            _run(connection, step)
+        if any(step.object == "event triggers" and step.action == "create" for step in steps):
+            connection.execute(sql.text("note_shapes.sql"))
+    for step in steps:
+        result.applied += 1
+        told(step, "done")
+
+
+def _apply_by_table(
+    connection: Connection, tables: list[list[Step]], told: OnStep, result: Applied, lock_timeout_seconds: float
+) -> None:
+    queue = deque((steps, 1) for steps in tables)
+    while queue:
+        steps, tries = queue.popleft()
+        try:
+            with connection.transaction():
+                connection.execute(
+                    "select set_config('lock_timeout', %s, true)", [f"{int(lock_timeout_seconds * 1000)}ms"]
+                )
+                for step in steps:
+                    _run(connection, step)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            if tries < TRIES:
+                told(steps[0], "waiting")
+                queue.append((steps, tries + 1))
+                if len(queue) == 1 or tries > 1:
+                    # Let the writers through that queued behind this build; not all builds at the same moment.
+                    time.sleep(random.uniform(0.5, 1.5) * lock_timeout_seconds)  # noqa: S311 - jitter
+                continue
+            _give_up(steps, f"its lock was not to be had in {TRIES} tries of {lock_timeout_seconds} s", told, result)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            _give_up(steps, "the table is gone; build again", told, result)
+        except psycopg.errors.InsufficientPrivilege:
+            role = connection.info.user
+            _give_up(steps, f"role {role} needs the right: grant trigger on {steps[0].table} to {role}", told, result)
+        else:
+            for step in steps:
+                result.applied += 1
+                told(step, "done")
+
+
+def _give_up(steps: list[Step], reason: str, told: OnStep, result: Applied) -> None:
+    for step in steps:
+        result.failed.append((step, reason))
+        told(step, reason)
+
+
+def _run(connection: Connection, step: Step) -> None:
+    # The text is ours or made of quoted names; several statements in one go need the simple protocol: no parameters.
+    connection.execute(SQL(cast("str", step.sql)))  # pyright: ignore[reportArgumentType]

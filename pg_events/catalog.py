@@ -1,0 +1,192 @@
+"""What is there: the server, what a build installed in it, and the triggers of every table."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Final
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.rows import class_row, namedtuple_row
+
+from pg_events import sql
+from pg_events.errors import NotInstalled
+
+Connection = psycopg.Connection[Any]
+
+OPERATIONS: Final = ("insert", "update", "delete", "truncate")
+EVENT_TRIGGERS: Final = ("pgevents_schema_changed", "pgevents_schema_dropped")
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server, and what the role that asks may do there."""
+
+    version: str
+    version_number: int
+    """As `server_version_num`: 180004 for 18.4."""
+    database: str
+    role: str
+    is_superuser: bool
+    may_create_event_triggers: bool
+    """It is a superuser, or what a managed service has in its place."""
+    may_create_schema: bool
+    is_standby: bool
+    system_identifier: str
+    """Tells one cluster from another: transaction ids mean nothing outside theirs."""
+    is_installed: bool
+    """The schema `pgevents` is there."""
+    owns_schema: bool
+    """The role owns it, or is a member of the role that does."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What a build left in the database."""
+
+    version: int = 0
+    """Of the schema: the highest migration that was run."""
+    settings: dict[str, str] = field(default_factory=dict[str, str])
+    recorded: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """Function -> digest of its file and of what the database made of it, both as of the build."""
+    functions: dict[str, str] = field(default_factory=dict[str, str])
+    """Function -> digest of its definition now."""
+    event_triggers: dict[str, str] = field(default_factory=dict[str, str])
+    """Event trigger -> `O` enabled, `D` disabled, `R` on replicas only, `A` always."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One of the four triggers of a table: what it should be and what it is."""
+
+    operation: str
+    """`insert`, `update`, `delete` or `truncate`."""
+    name: str
+    wanted: str | None
+    """`CREATE TRIGGER …` as the database spells it; None when there should be none."""
+    installed: str | None
+    is_disabled: bool
+
+    @property
+    def state(self) -> str:
+        """`yes` when the operation is captured; else `no`, `disabled`, `outdated`, or `-` when it should not be."""
+        if self.wanted is None:
+            return "-" if self.installed is None else "outdated"
+        if self.installed is None:
+            return "no"
+        if self.installed != self.wanted:
+            return "outdated"
+        return "disabled" if self.is_disabled else "yes"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, a partition or a view, and whether its changes are captured."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    """`table`, `partitioned table`, `partition`, `view`, `materialized view` or `foreign table`."""
+    state: str
+    """`covered`, `partial`, `missing`, `disabled`, `outdated`, `excluded` or `unsupported`."""
+    reason: str
+    """Why it is not covered, or what covers it in its place; empty when there is nothing to say."""
+    triggers: tuple[Trigger, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """`schema.table`, as shown to people; not quoted for SQL."""
+        return f"{self.schema}.{self.name}"
+
+    def operation(self, name: str) -> str:
+        """The state of one operation: see `Trigger.state`."""
+        return next((trigger.state for trigger in self.triggers if trigger.operation == name), "-")
+
+    @property
+    def insert(self) -> str:
+        return self.operation("insert")
+
+    @property
+    def update(self) -> str:
+        return self.operation("update")
+
+    @property
+    def delete(self) -> str:
+        return self.operation("delete")
+
+    @property
+    def truncate(self) -> str:
+        return self.operation("truncate")
+
+
+def server(connection: Connection) -> Server:
+    """Ask what the server is. Needs no right beyond CONNECT."""
+    with connection.cursor(row_factory=class_row(Server)) as cursor:
+        found = cursor.execute(sql.text("server.sql")).fetchone()
+    assert found is not None
+    return found
+
+
+def installed(connection: Connection) -> Installed:
+    """Ask what a build left behind. Raises `NotInstalled` when there is no schema `pgevents`."""
+    try:
+        row = connection.execute(sql.text("installed.sql")).fetchone()
+    except psycopg.errors.UndefinedTable as error:
+        raise NotInstalled("no pg_events in this database; run: pg_events build") from error
+    assert row is not None
+    version, settings, recorded, functions, event_triggers = row
+    return Installed(
+        version,
+        json.loads(settings),
+        {name: (source, definition) for name, (source, definition) in json.loads(recorded).items()},
+        json.loads(functions),
+        json.loads(event_triggers),
+    )
+
+
+def tables(
+    connection: Connection, include: Sequence[str] = (), exclude: Sequence[str] = (), relation: int | None = None
+) -> list[Table]:
+    """Every table that is or could be covered, by schema and name; takes no lock on any of them.
+
+    `include` and `exclude` are globs on `schema.table`; `relation` (an OID) asks for one table and its partitions.
+    Views and the like come along with the reason why they are not covered. Needs no right beyond CONNECT.
+    """
+    with RawCursor(connection, row_factory=namedtuple_row) as cursor:
+        rows = cursor.execute(sql.text("coverage.sql"), (list(include), list(exclude), relation)).fetchall()
+    return [_table(list(group)) for _, group in groupby(rows, key=lambda row: row.oid)]
+
+
+def _table(rows: list[Any]) -> Table:
+    first = rows[0]
+    triggers = tuple(
+        Trigger(row.operation, row.trigger_name, row.wanted, row.installed, bool(row.disabled)) for row in rows
+    )
+    state, reason = _state(first.relation_kind, first.not_wanted, triggers)
+    if state == "covered" and first.is_by_row:
+        reason = "row by row: a trigger of yours follows each row"
+    return Table(first.oid, first.table_schema, first.table_name, first.relation_kind, state, reason, triggers)
+
+
+def _state(kind: str, not_wanted: str | None, triggers: Iterable[Trigger]) -> tuple[str, str]:
+    """The one word for a table, and the reason."""
+    states = {trigger.operation: trigger.state for trigger in triggers}
+    if not_wanted is not None:
+        if "outdated" in states.values():
+            return "outdated", f"{not_wanted}, but still has triggers; run: pg_events build"
+        return ("unsupported" if kind in ("view", "materialized view", "foreign table") else "excluded"), not_wanted
+    wanted = {operation: state for operation, state in states.items() if state != "-"}
+    if set(wanted.values()) <= {"yes"}:
+        return "covered", ""
+    if set(wanted.values()) == {"no"}:
+        return "missing", "no triggers; run: pg_events build"
+    if set(wanted.values()) == {"disabled"}:
+        return "disabled", "its triggers are disabled; run: pg_events build"
+    for state, word in (("no", "partial"), ("disabled", "partial"), ("outdated", "outdated")):
+        operations = [operation for operation, found in wanted.items() if found == state]
+        if operations:
+            what = {"no": "not captured", "disabled": "disabled", "outdated": "not as this release installs it"}[state]
+            return word, f"{', '.join(operations)}: {what}; run: pg_events build"
+    return "covered", ""

@@ -1,0 +1,291 @@
+"""Events out of the log, from a cursor, in order, none missed.
+
+The cursor is a snapshot, not an id: ids are drawn before the commit, so "id above the last one seen" loses the events
+of whoever commits late. A *window* is what became visible between two snapshots; it is read in the order of the ids,
+which within one row is the order of the changes. A window that fits a page is read at one go; a larger one by pages
+inside the same two snapshots. The method is that of PgQ's batches.
+
+A reader sleeps on NOTIFY, which carries nothing. Writers notify only while the reader says that it sleeps, and it says
+so only after some idle milliseconds: a busy log costs the writers nothing. A writer may look just before the reader
+falls asleep, so the reader looks again by itself at growing intervals, for ever.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.sql import SQL
+
+from pg_events import catalog, sql
+from pg_events.catalog import Connection
+from pg_events.connection import connect, describe, translate
+from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled
+from pg_events.event import Record
+
+log = logging.getLogger(__name__)
+
+CHANNEL: Final = "pgevents"
+EVERYTHING: Final = "1:1:"
+"""A snapshot before all transactions: a cursor there starts at the oldest event that is kept."""
+
+_EAGER_SECONDS: Final = (0.001, 0.002, 0.003, 0.004, 0.005)
+"""Waits between looks right after an event, when the next one is likely to be near; nobody is asked to notify yet."""
+_IDLE_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Waits once the writers are asked to notify."""
+_ASK_SECONDS: Final = 2.0
+"""How long one request to be woken lasts: so long a killed reader can cost the writers a NOTIFY each."""
+
+
+class Cursor(NamedTuple):
+    """How far a reader is. What is visible in `snapshot` has been delivered."""
+
+    snapshot: str
+    """A `pg_snapshot` in its text form."""
+    window_end: str | None = None
+    """The snapshot that the window being worked off leads to; None between windows."""
+    position: int = 0
+    """Inside a window: the id of the last event delivered."""
+
+
+@dataclass
+class _Window:
+    """A window too large for one page."""
+
+    begin: str
+    end: str
+    first_id: int
+    position: int
+
+
+class Listener:
+    """A source of records. Not for several threads at a time; every method blocks.
+
+    `cursor` tells where to go on after the page that `poll()` returned last. A reader that saves it after each page
+    and starts from the saved one again misses nothing and gets at most one page twice.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        cursor: Cursor | None = None,
+        *,
+        page_events: int = 1000,
+        application_name: str = "pg_events listen",
+        asks_to_be_woken: bool = False,
+        wake_up: bool = True,
+    ) -> None:
+        """`cursor` None starts after what is visible at `connect()`.
+
+        `asks_to_be_woken` needs the right to set the sequence `pgevents.sleeper`: workers have it, mere readers do not,
+        and gain from the wake-ups that workers ask for. `wake_up` False uses no LISTEN at all: polling only.
+        """
+        self.database_url = database_url
+        self.page_events = page_events
+        self.application_name = application_name
+        self._asks = asks_to_be_woken and wake_up
+        self._wake_up = wake_up
+        self._connection: Connection | None = None
+        self._cursor = cursor
+        self._window: _Window | None = None
+        self._page_begin: str = ""
+        self._page_end: str = ""
+        self._idle_looks = 0
+        self._asked_until = 0.0
+        self._statements: OrderedDict[int, str] = OrderedDict()
+
+    # --- the link -----------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Connect, or connect again after the link was lost: the cursor is kept.
+
+        Raises `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, or `ForeignCursor` when the log was made on
+        another cluster.
+        """
+        self.close()
+        connection = connect(self.database_url, application_name=self.application_name)
+        try:
+            check_log(connection)
+            # A plan made once for any parameters must not take "a third of the log" for an answer and scan it all.
+            connection.execute("set enable_seqscan = off")
+            if self._wake_up:
+                connection.execute(SQL("listen ") + SQL(CHANNEL))
+            if self._cursor is None:
+                row = connection.execute("select pg_current_snapshot()::text").fetchone()
+                assert row is not None
+                self._cursor = Cursor(row[0])
+        except psycopg.Error as error:
+            connection.close()
+            raise translate(error, self.database_url) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._idle_looks = 0
+        self._asked_until = 0.0
+        self._window = None
+
+    def close(self) -> None:
+        """Close the link, if there is one. The cursor is kept."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def connection(self) -> Connection:
+        """The link, for short statements between polls (a worker saves its cursor on it)."""
+        if self._connection is None:
+            raise DatabaseUnreachable(f"{describe(self.database_url)}: not connected")
+        return self._connection
+
+    def __enter__(self) -> "Listener":
+        self.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where to go on when all that `poll()` has returned is dealt with."""
+        assert self._cursor is not None, "connect() first"
+        return self._cursor
+
+    @cursor.setter
+    def cursor(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._window = None
+
+    def cursor_after(self, record: Record) -> Cursor:
+        """Where to go on when the last page is dealt with up to this record."""
+        return Cursor(self._page_begin, self._page_end, record.id)
+
+    def recent(self, limit: int) -> list[Record]:
+        """The last `limit` events, oldest first. The cursor moves to right after them."""
+        rows = self._rows("recent.sql", (limit,))
+        self.cursor = Cursor(rows[0][0])
+        return self._records([row[1:] for row in reversed(rows) if row[1] is not None])
+
+    def poll(self) -> list[Record]:
+        """The next page in order; empty when nothing is new.
+
+        Raises `DatabaseUnreachable` when the link is lost: `connect()` again, nothing is missed.
+        """
+        records = self._next_page() if self._window or self.cursor.window_end else self._look()
+        if records:
+            self._idle_looks = 0
+            if self._asked_until:
+                self._ask(0)
+        return records
+
+    def pages(self) -> Iterator[list[Record]]:
+        """Page after page until nothing is new."""
+        while page := self.poll():
+            yield page
+
+    def _look(self) -> list[Record]:
+        """Open a window up to now, and read it if it fits a page."""
+        begin = self.cursor.snapshot
+        rows = self._rows("window.sql", (begin, self.page_events + 1))
+        end: str = rows[0][0]
+        found = [row[1:] for row in rows if row[1] is not None]
+        if len(found) > self.page_events:
+            self._cursor = Cursor(begin, end)
+            return self._next_page()
+        found.sort()
+        self._page_begin, self._page_end = begin, end
+        self._cursor = Cursor(end)
+        return self._records(found)
+
+    def _next_page(self) -> list[Record]:
+        """The next page of a large window."""
+        if self._window is None:
+            begin, end, position = self.cursor
+            assert end is not None
+            first_id: int = self._rows("window_start.sql", (begin,))[0][0]
+            self._window = _Window(begin, end, first_id, position)
+        window = self._window
+        rows = self._rows("page.sql", (window.begin, window.end, window.position, window.first_id, self.page_events))
+        self._page_begin, self._page_end = window.begin, window.end
+        if len(rows) < self.page_events:
+            self.cursor = Cursor(window.end)
+            return self._records(rows) or self._look()
+        window.position = rows[-1][0]
+        self._cursor = Cursor(window.begin, window.end, window.position)
+        return self._records(rows)
+
+    def _rows(self, question: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        try:
+            with RawCursor(self.connection) as cursor:
+                return cursor.execute(sql.text(question), parameters).fetchall()
+        except psycopg.Error as error:
+            raise translate(error, self.database_url) from error
+
+    def _records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
+        """Rows as records: the time without its JSON quotes, the statement's text put in where it is kept apart."""
+        missing = {row[12] for row in rows if row[12] is not None and row[12] not in self._statements}
+        if missing:
+            for number, text in self._rows("statements.sql", (list(missing),)):
+                self._statements[number] = text
+        records = [
+            Record(
+                row[0], row[1], row[2][1:-1], row[3], row[4], row[5], row[6], row[7],
+                row[8] if row[12] is None else self._statements.get(row[12]),
+                row[9], row[10], row[11],
+            )
+            for row in rows
+        ]  # fmt: skip
+        while len(self._statements) > 256:
+            self._statements.popitem(last=False)
+        return records
+
+    # --- sleeping -----------------------------------------------------------------------------------------------
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Sleep until a wake-up, until it is time to look again, or until `timeout_seconds` have passed.
+
+        Raises `DatabaseUnreachable` when the link is lost.
+        """
+        look = self._idle_looks
+        self._idle_looks += 1
+        if look < len(_EAGER_SECONDS):
+            time.sleep(min(_EAGER_SECONDS[look], timeout_seconds))
+            return
+        if self._asks and time.monotonic() > self._asked_until - _IDLE_SECONDS[-1]:
+            self._ask(_ASK_SECONDS)
+            return  # Look once more: what was written before the request was seen did not notify.
+        seconds = min(_IDLE_SECONDS[min(look - len(_EAGER_SECONDS), len(_IDLE_SECONDS) - 1)], timeout_seconds)
+        if not self._wake_up:
+            time.sleep(seconds)
+            return
+        try:
+            for _ in self.connection.notifies(timeout=seconds, stop_after=1):
+                pass
+        except psycopg.Error as error:
+            raise translate(error, self.database_url) from error
+
+    def _ask(self, seconds: float) -> None:
+        """Ask the writers to notify for so many seconds; 0 takes it back."""
+        self._rows("sleep.sql", (int(seconds * 1_000_000),))
+        self._asked_until = time.monotonic() + seconds if seconds else 0.0
+
+
+def check_log(connection: Connection) -> None:
+    """Raise `NotInstalled` when there is no log, `ForeignCursor` when it was made on another cluster."""
+    if not catalog.server(connection).is_installed:
+        raise NotInstalled(f"no pg_events in database {connection.info.dbname}; run: pg_events build")
+    row = connection.execute(
+        "select s.value, c.system_identifier::text from pgevents.setting s, pg_control_system() c"
+        " where s.name = 'system_identifier'"
+    ).fetchone()
+    if row is not None and row[0] != row[1]:
+        raise ForeignCursor(
+            f"the log in database {connection.info.dbname} was made on another cluster (a dump that was restored?): its "
+            "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one"
+        )

@@ -1,0 +1,195 @@
+"""What is wanted × what is installed → the steps between them, with reasons. Pure: nothing here asks or changes."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pg_events import sql
+from pg_events.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
+from pg_events.errors import PgEventsError
+
+SHARE_ROW_EXCLUSIVE: Final = "SHARE ROW EXCLUSIVE"
+"""Taken by CREATE TRIGGER: other writers wait, readers do not."""
+ACCESS_EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
+"""Taken by DROP TRIGGER: writers and readers wait."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change to the database."""
+
+    action: str
+    """`create`, `replace`, `enable`, `drop` or `set`."""
+    object: str
+    """For people: `trigger 00_pgevents_insert`, `function pgevents.capture()`."""
+    table: str | None
+    """`schema.table` whose lock the step takes; None when it touches no table of yours."""
+    sql: str
+    """The statements, ready to run."""
+    lock: str
+    """The lock it takes on `table`; empty when none."""
+    reason: str
+    relation: int | None = None
+    """OID of `table`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps in the order in which they are carried out, tables sorted by name."""
+
+    steps: tuple[Step, ...]
+    unchanged: int
+    """Objects that are as they should be."""
+    warnings: tuple[str, ...] = ()
+    """What cannot be done here, and the remedy."""
+
+    @property
+    def script(self) -> str:
+        """The plan as SQL for psql; empty when there is nothing to do."""
+        return "\n".join(f"-- {step.action} {step.object}: {step.reason}\n{step.sql.strip()}\n" for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the settings ask of the database, apart from the tables' triggers."""
+
+    settings: Mapping[str, str]
+    """Name -> value, as kept in `pgevents.setting`."""
+    query_characters: int
+
+
+def installable(wanted: Wanted) -> dict[str, str]:
+    """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
+    values = {"query_characters": str(wanted.query_characters), "coverage": sql.text("coverage.sql").strip()}
+    return {
+        name.rpartition("/")[2][3:].removesuffix(".sql"): _fill(sql.text(name), values) for name in sql.names("install")
+    }
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    """Put values into `{name}` of a packaged file; other braces are SQL's own."""
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
+
+
+def digest(text: str) -> str:
+    """What a file is known by: 16 hex digits of its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def migrations() -> list[tuple[int, str]]:
+    """Number and file of every migration this release knows, in order."""
+    return [(int(name.rpartition("/")[2].partition("_")[0]), name) for name in sql.names("migrations")]
+
+
+def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: Wanted) -> Plan:
+    """The steps from what is installed to what is wanted.
+
+    Raises `PgEventsError` when the database has a newer schema than this release knows.
+    """
+    newest = max(number for number, _ in migrations())
+    if installed.version > newest:
+        raise PgEventsError(
+            f"the database's pgevents schema is version {installed.version}, this release knows {newest}; "
+            "upgrade pg_events"
+        )
+    warnings: list[str] = []
+    found = [
+        *_migration_steps(installed),
+        *_function_steps(installed, wanted),
+        *_setting_steps(installed, wanted),
+        *_event_trigger_steps(installed, server, warnings),
+        *_trigger_steps(tables),
+    ]
+    steps = tuple(step for step in found if step is not None)
+    return Plan(steps, len(found) - len(steps), tuple(warnings))
+
+
+def _migration_steps(installed: Installed) -> Iterable[Step | None]:
+    """Like all that follow: an object that is as it should be gives None, another one the step that makes it so."""
+    for number, name in migrations():
+        if number <= installed.version:
+            yield None
+            continue
+        title = name.rpartition("/")[2].removesuffix(".sql")
+        text = (
+            f"{sql.text(name).strip()}\n\n"
+            f"insert into pgevents.migration (version, name) values ({number}, '{title}');\n"
+        )
+        yield Step("create", f"schema pgevents ({title})", None, text, "", "not there yet")
+
+
+def _function_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:
+    for name, text in installable(wanted).items():
+        recorded = installed.recorded.get(name)
+        now = installed.functions.get(name)
+        source = digest(text)
+        if recorded == (source, now):
+            yield None
+            continue
+        if recorded is None or now is None:
+            action, reason = "create", "not there yet"
+        elif recorded[0] != source:
+            action, reason = "replace", "this release or these settings have another version"
+        else:
+            action, reason = "replace", "changed by hand since the last build"
+        record = _fill(sql.text("record_function.sql"), {"name": name, "source": source})
+        yield Step(action, f"function pgevents.{name}()", None, f"{text.strip()}\n\n{record}", "", reason)
+
+
+def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:
+    for name, value in wanted.settings.items():
+        if installed.settings.get(name) == value:
+            yield None
+            continue
+        literal = value.replace("'", "''")
+        text = (
+            f"insert into pgevents.setting (name, value) values ('{name}', '{literal}')\n"
+            "on conflict (name) do update set value = excluded.value;\n"
+        )
+        yield Step("set", f"setting {name}", None, text, "", f"now {value}")
+
+
+def _event_trigger_steps(installed: Installed, server: Server, warnings: list[str]) -> Iterable[Step | None]:
+    if all(installed.event_triggers.get(name) in ("O", "A") for name in EVENT_TRIGGERS):
+        yield None
+        return
+    if not server.may_create_event_triggers:
+        warnings.append(
+            f"role {server.role} may not create event triggers: DDL is not recorded and new tables are covered only by "
+            "the next build; remedy: run build as a superuser (on a managed service, as its administrator)"
+        )
+        return
+    reason = "disabled" if set(installed.event_triggers) == set(EVENT_TRIGGERS) else "not there yet"
+    yield Step("create", "event triggers", None, sql.text("event_triggers.sql"), "", reason)
+
+
+def _trigger_steps(tables: Sequence[Table]) -> Iterable[Step | None]:
+    for table in tables:
+        for trigger in table.triggers:
+            if trigger.state == "-":
+                continue
+            yield _trigger_step(table, trigger)
+
+
+def _trigger_step(table: Table, trigger: Trigger) -> Step | None:
+    reasons = {"no": "not there yet", "outdated": "not as these settings want it", "disabled": "disabled"}
+    if trigger.state == "yes":
+        return None
+    qualified = f"{quoted(table.schema)}.{quoted(table.name)}"
+    name = f"trigger {trigger.name}"
+    if trigger.wanted is None:
+        text = f"drop trigger {quoted(trigger.name)} on {qualified};\n"
+        return Step("drop", name, table.identity, text, ACCESS_EXCLUSIVE, table.reason, table.oid)
+    if trigger.state == "disabled":
+        text = f"alter table {qualified} enable trigger {quoted(trigger.name)};\n"
+        return Step("enable", name, table.identity, text, SHARE_ROW_EXCLUSIVE, "disabled", table.oid)
+    text = trigger.wanted.replace("CREATE TRIGGER", "create or replace trigger", 1) + ";\n"
+    action = "create" if trigger.installed is None else "replace"
+    return Step(action, name, table.identity, text, SHARE_ROW_EXCLUSIVE, reasons[trigger.state], table.oid)
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier. It comes from the catalog: it has no NUL and is not cut."""
+    return '"' + name.replace('"', '""') + '"'

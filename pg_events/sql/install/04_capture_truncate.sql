@@ -1,0 +1,38 @@
+-- Writes a TRUNCATE to the log. A partitioned table's fires this once for itself and once for each of its partitions:
+-- the table's own comes first and is written, those of its partitions are passed over. A partition truncated by
+-- itself is written under its own name: its root still has the other rows.
+create or replace function pgevents.capture_truncate()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    _query_characters constant integer := {query_characters};
+    -- Partitions whose turn is yet to come in the TRUNCATE of a table above them, each between two spaces.
+    _expected constant text := coalesce(nullif(current_setting('pgevents.truncated', true), ''), ' ');
+    _below text;
+begin
+    if _expected like '% ' || tg_relid || ' %' then
+        perform set_config('pgevents.truncated', replace(_expected, ' ' || tg_relid || ' ', ' '), true);
+        return null;
+    end if;
+
+    select string_agg(p.relid::oid::text || ' ', '') into _below
+    from pg_partition_tree(tg_relid) p
+    join pg_trigger t on t.tgrelid = p.relid and t.tgname = '00_pgevents_truncate' and t.tgenabled in ('O', 'A')
+    where p.relid <> tg_relid;
+    if _below is not null then
+        perform set_config('pgevents.truncated', _expected || _below, true);
+    end if;
+
+    insert into pgevents.event (kind, table_schema, table_name, query)
+    values ('T', tg_table_schema, tg_table_name, nullif(left(current_query(), _query_characters), ''));
+
+    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) * 1000000 then
+        perform pg_notify('pgevents', '');
+    end if;
+    return null;
+end
+$function$;
+revoke execute on function pgevents.capture_truncate() from public;
