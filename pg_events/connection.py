@@ -6,7 +6,7 @@ A database URL holds a password, and libpq quotes the URL in its errors. Nothing
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus, unquote
 
 import psycopg
@@ -14,6 +14,8 @@ from psycopg import pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import Row
+from psycopg.sql import Composable
 from psycopg.types.string import TextBinaryLoader, TextLoader
 
 from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
@@ -69,16 +71,31 @@ def connect(
 
 
 def _prepare_session(connection: psycopg.Connection) -> None:
+    # A server without an encoding stores any bytes; asked for UTF-8 it checks, and refuses to send the others. One bad
+    # byte must not stop the log: there all bytes come as they are and are decoded leniently here.
+    lenient = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
     # After connecting, not with the start-up parameter `options`: PgBouncer refuses that one, and carries these three
     # over from one server connection to the next.
     connection.execute(
-        "select pg_catalog.set_config('client_encoding', 'UTF8', false),"
+        "select pg_catalog.set_config('client_encoding', %s, false),"
         " pg_catalog.set_config('TimeZone', 'UTC', false),"
-        " pg_catalog.set_config('DateStyle', 'ISO', false)"
+        " pg_catalog.set_config('DateStyle', 'ISO', false)",
+        ("SQL_ASCII" if lenient else "UTF8",),
     )
-    # A server without an encoding stores any bytes and sends them as they are; one bad byte must not stop the log.
-    lenient = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
     _register_loaders(connection, lenient)
+    if lenient:
+        connection.cursor_factory = _Utf8Cursor
+
+
+class _Utf8Cursor(psycopg.Cursor[Row]):
+    """Sends queries as UTF-8 where psycopg would insist on ASCII: on a server without an encoding."""
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Self:
+        if isinstance(query, str):
+            query = query.encode()
+        elif isinstance(query, Composable):
+            query = query.as_bytes(None)
+        return super().execute(query, *args, **kwargs)
 
 
 class _LenientLoader(Loader):
