@@ -55,6 +55,10 @@ def stop_server(pid_file: Path, users: int) -> None:
     told: int | None = None
     while not ended(users, 0.02) and (elapsed := time.monotonic() - began) < KILL_SECONDS:
         pid = postmaster(pid_file)
+        if pid is None and told is not None:
+            # The server took its file away as its last act. A child that the parent forked may hold the pipe on.
+            ended(users, 1.0)
+            return
         if pid is not None and (pid != told or elapsed > QUIT_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGQUIT if pid != told else signal.SIGKILL)
