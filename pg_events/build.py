@@ -13,10 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Final, cast
+from typing import Final, LiteralString, cast
 
 import psycopg
-from psycopg.sql import SQL
 
 from pg_events import catalog, sql
 from pg_events.catalog import Connection, Installed, Server
@@ -116,7 +115,10 @@ def grant_steps(connection: Connection, role: str) -> list[Step]:
     """What a role needs to read (tui, listen, export, status). Raises `NotPermitted` when there is no such role."""
     if connection.execute("select from pg_roles where rolname = %s", [role]).fetchone() is None:
         raise PgEventsError(f"there is no role {role!r} to grant to")
-    text = f"grant usage on schema pgevents to {quoted(role)};\ngrant select on all tables in schema pgevents to {quoted(role)};\n"
+    text = (
+        f"grant usage on schema pgevents to {quoted(role)};\n"
+        f"grant select on all tables in schema pgevents to {quoted(role)};\n"
+    )
     return [Step("grant", f"reading to {role}", None, text, "", "--grant")]
 
 
@@ -128,7 +130,7 @@ def apply(
     A step that fails does not stop those of other tables; see `Applied.failed`. Raises `NotPermitted` or another
     `PgEventsError` when the schema itself could not be made: then nothing was changed.
     """
-    told = on_step or (lambda _step, _outcome: None)
+    told = on_step or _tell_nobody
     result = Applied()
     before, tables, after = _phases(plan.steps)
     with connect(database_url, application_name="pg_events build") as connection:
@@ -141,6 +143,10 @@ def apply(
         except psycopg.Error as error:
             raise translate(error, database_url) from error
     return result
+
+
+def _tell_nobody(_step: Step, _outcome: str) -> None:
+    pass
 
 
 def _phases(steps: Iterable[Step]) -> tuple[list[Step], list[list[Step]], list[Step]]:
@@ -217,5 +223,5 @@ def _give_up(steps: list[Step], reason: str, told: OnStep, result: Applied) -> N
 
 
 def _run(connection: Connection, step: Step) -> None:
-    # The text is ours or made of quoted names; several statements in one go need the simple protocol: no parameters.
-    connection.execute(SQL(cast("str", step.sql)))  # pyright: ignore[reportArgumentType]
+    # The text is ours, with quoted names in it. Several statements in one go need the simple protocol: no parameters.
+    connection.execute(cast("LiteralString", step.sql))

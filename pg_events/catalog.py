@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 import psycopg
@@ -155,8 +156,8 @@ def tables(
     Views and the like come along with the reason why they are not covered. Needs no right beyond CONNECT.
     """
     with RawCursor(connection, row_factory=namedtuple_row) as cursor:
-        rows = cursor.execute(sql.text("coverage.sql"), (list(include), list(exclude), relation)).fetchall()
-    return [_table(list(group)) for _, group in groupby(rows, key=lambda row: row.oid)]
+        rows: list[Any] = cursor.execute(sql.text("coverage.sql"), (list(include), list(exclude), relation)).fetchall()
+    return [_table(list(group)) for _, group in groupby(rows, key=attrgetter("oid"))]
 
 
 def _table(rows: list[Any]) -> Table:

@@ -303,7 +303,7 @@ def translate(error: psycopg.Error, database_url: str) -> PgEventsError:
         return DatabaseUnreachable(text)
     if state in _DENIED:
         return NotPermitted(text + _remedy(reason, database_url))
-    if state in _ABSENT and "pgevents" in reason:
+    if state in _ABSENT and re.search(r"\bpgevents\b", reason):
         return NotInstalled(f"{text}; run pg_events build")
     if state == "25006":
         return PgEventsError(f"{text}; this server only reads (a standby?), give the address of the primary")

@@ -174,9 +174,10 @@ def parse(payload: str | bytes | Mapping[str, Any]) -> DataEvent | SchemaEvent:
         raise ValueError(f"a payload is a JSON object, this is a {type(values).__name__}")  # noqa: TRY004 - bad input, not a bug
     values = cast("Mapping[str, Any]", values)
     kind = DataEvent if "method" in values else SchemaEvent
-    known = {name: values[name] for name in kind.__dataclass_fields__ if name in values}
     try:
-        return kind(**known | {"at": datetime.fromisoformat(values["at"])})
+        known: dict[str, Any] = {name: values[name] for name in kind.__dataclass_fields__ if name in values}
+        known["at"] = datetime.fromisoformat(values["at"])
+        return kind(**known)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a payload of pg_events: {error}") from error
 

@@ -143,11 +143,7 @@ def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None
         if installed.settings.get(name) == value:
             yield None
             continue
-        literal = value.replace("'", "''")
-        text = (
-            f"insert into pgevents.setting (name, value) values ('{name}', '{literal}')\n"
-            "on conflict (name) do update set value = excluded.value;\n"
-        )
+        text = _fill(sql.text("record_setting.sql"), {"name": name, "value": value.replace("'", "''")})
         yield Step("set", f"setting {name}", None, text, "", f"now {value}")
 
 

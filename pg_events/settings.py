@@ -137,7 +137,7 @@ def _import_file(reference: str) -> ModuleType:
         name = f"pg_events_settings_{abs(hash(path))}"
     loader = SourceFileLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
-    assert spec is not None  # noqa: S101 - only without a loader could there be none
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

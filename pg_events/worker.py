@@ -137,7 +137,10 @@ class Worker:
             if self._stopping.is_set():
                 break
             callback = self._callbacks.get(record.kind == SCHEMA)
-            failure = self._call(callback, record) if callback is not None else None
+            try:
+                failure = self._call(callback, record) if callback is not None else None
+            except _Stopped:
+                break
             if failure is None:
                 self.report.delivered += 1
                 self._unsaved.delivered += 1
@@ -156,25 +159,20 @@ class Worker:
     def _call(self, callback: Callback, record: Record) -> Failure | None:
         """Call until it returns or the attempts are used up; the last failure, or None."""
         payload = record.payload
-        for attempt in range(1, self._settings.max_attempts + 1):
-            try:
-                callback(payload)
-            except BaseException as error:
-                if not is_failure(error):
-                    raise
-                failure = describe_failure(error)
-            else:
-                return None
-            if attempt < self._settings.max_attempts and not self._stopping.is_set():
-                self.report.retried += 1
-                pause = self._settings.retry_seconds * 2 ** (attempt - 1)
-                log.debug("%s failed on event %d (%s), again in %.1f s", callback.name, record.id, failure.type, pause)
-                self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        log.error(
-            "%s failed on event %d (%s): %s: %s; kept as failed",
-            callback.name, record.id, record.table_name, failure.type, one_line(failure.message),
-            extra={"traceback": failure.traceback},
-        )  # fmt: skip
+        attempt = 1
+        while (failure := _attempt(callback, payload)) is not None and attempt < self._settings.max_attempts:
+            self.report.retried += 1
+            pause = self._settings.retry_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            log.debug("%s failed on event %d (%s), again in %.1f s", callback.name, record.id, failure.type, pause)
+            if self._stopping.wait(pause):
+                raise _Stopped
+            attempt += 1
+        if failure is not None:
+            what = f"{failure.type}: {one_line(failure.message)}"
+            log.error(
+                "%s failed %d times on event %d of %s: %s; kept as failed",
+                callback.name, attempt, record.id, record.table_name, what, extra={"traceback": failure.traceback},
+            )  # fmt: skip
         return failure
 
     # --- the cursor ---------------------------------------------------------------------------------------------
@@ -188,10 +186,10 @@ class Worker:
                 told = True
             if self._stopping.wait(1.0):
                 return
-        token, *saved = row
-        if self._saved != Cursor(*saved):
+        token, saved = row[0], Cursor(row[1], row[2], row[3])
+        if self._saved != saved:
             # A first start, or somebody else has delivered in the meantime: what is saved counts.
-            self._saved = self._position = Cursor(*saved)
+            self._saved = self._position = saved
             self._unsaved = _Unsaved()
         self._token = token
         self._listener.cursor = self._position
@@ -258,6 +256,20 @@ class Worker:
                 self.report.reconnects += 1
                 log.info("connected again")
                 return
+
+
+class _Stopped(Exception):
+    """`stop()` came between two attempts: the event is delivered again by the next worker."""
+
+
+def _attempt(callback: Callback, payload: str) -> Failure | None:
+    try:
+        callback(payload)
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        return describe_failure(error)
+    return None
 
 
 def _callbacks(settings: Settings) -> Mapping[bool, Callback]:

