@@ -25,6 +25,8 @@ class Runner:
     Callbacks that share clients or pools must share a loop, so several `Callback`s may hold one Runner. A background
     task that a callback leaves behind makes progress only while a callback runs. One call at a time, from any thread
     that has no running loop of its own.
+
+    A signal handler that ends a callback raises `KeyboardInterrupt`: asyncio swallows most others.
     """
 
     def __init__(self) -> None:
@@ -258,8 +260,8 @@ def describe_failure(error: BaseException) -> Failure:
         text = f"{name}: <its traceback cannot be shown: {type(broken).__name__}>\n"
     return Failure(
         clean(name),
-        _cut(without_passwords(message(error)), MESSAGE_CHARACTERS),
-        _cut(without_passwords(text), TRACEBACK_CHARACTERS),
+        _bounded(message(error), MESSAGE_CHARACTERS),
+        _bounded(text, TRACEBACK_CHARACTERS),
     )
 
 
@@ -292,9 +294,14 @@ def _is_ours(filename: str) -> bool:
     return filename.startswith(_OURS) and not filename.startswith(_DEMO)
 
 
-def _cut(text: str, limit: int) -> str:
-    """Clean text; of a long one the beginning and the end."""
-    if len(text) > limit:
-        half = (limit - 20) // 2
-        text = f"{text[:half]}\n  … cut …\n{text[-half:]}"
-    return clean(text, keep_newlines=True)[:limit]
+def _bounded(text: str, limit: int) -> str:
+    """Clean text without passwords; of a long one the beginning and the end."""
+    # Cut twice: a message of 50 MB is not searched for passwords, and none is cut in half where it stays.
+    return _ends(clean(without_passwords(_ends(text, 4 * limit)), keep_newlines=True), limit)
+
+
+def _ends(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    half = (limit - 20) // 2
+    return f"{text[:half]}\n  … cut …\n{text[-half:]}"

@@ -215,12 +215,11 @@ def mask(text: str, database_url: str) -> str:
 
     A password that is also the user's, the database's or the host's name stays where nothing marks it as password.
     """
-    text = without_passwords(text)
     for secret in sorted(_secrets(database_url), key=len, reverse=True):
         # One of two characters is masked where it stands alone; every "a" in the text would tell more than it hides.
         pattern = re.escape(secret) if len(secret) > 2 else rf"(?<!\w){re.escape(secret)}(?!\w)"
         text = re.sub(pattern, MASK, text)
-    return text
+    return without_passwords(text)
 
 
 def _secrets(database_url: str) -> set[str]:

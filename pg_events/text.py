@@ -15,9 +15,9 @@ _UNSAFE: Final = re.compile(
 )
 _UNSAFE_IN_LINES: Final = re.compile(_UNSAFE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
 
-# Bounded, so that a text of any size is read in one go.
+# Bounded, so that the time grows with the text and not with its square.
 _URL_PASSWORD: Final = re.compile(
-    r"(\b[a-z][a-z0-9+.-]{0,20}://[^:/?#\s@]{0,200}):(?:\S{0,500}@|[^'\"\r\n]{0,500}@)", re.IGNORECASE
+    r"(\b[a-z][a-z0-9+.-]{0,20}://[^:/?#\s@]{0,200}):(?:\S{0,2000}@|[^'\"/\r\n]{0,500}@)", re.IGNORECASE
 )
 _PASSWORD_WORD: Final = re.compile(
     r"\b(\w{0,30}(?:password|passwd))(\s*=\s*)('(?:\\.|[^'\\]){0,500}'|[^\s&'\"]+)", re.IGNORECASE
@@ -79,7 +79,7 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         # Its text quotes the source line; `msg` does not.
         return shorten(without_passwords(one_line(f"{error.filename}:{error.lineno}: {kind}: {error.msg}")), 500)
-    says = one_line(message(error))
+    says = one_line(message(error)[:4000])
     line = without_passwords(f"{kind}: {says}" if says else kind)
     place = _place(error)
     return shorten(f"{one_line(place)}: {line}" if place else line, 500)

@@ -1,0 +1,288 @@
+"""Settings come from a module, a file, the environment or an option; a wrong one is told in one line."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pg_events.errors import UsageError
+from pg_events.settings import FULL_QUERY, Settings, load
+
+URL = "postgresql://shop:hunter2@db/shop"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current directory: empty; what a test imports from it is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def write(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def settings_of(folder: Path, text: str) -> Settings:
+    return load(write(folder / "app_settings.py", f"PG_EVENTS_DATABASE_URL = {URL!r}\n{text}"), environ={})
+
+
+def complaint(settings: str | None, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(UsageError) as caught:
+        load(settings, environ=environ or {})
+    text = str(caught.value)
+    assert "\n" not in text
+    assert "hunter2" not in text
+    return text
+
+
+# --- where they come from -----------------------------------------------------------------------------------------
+
+
+def test_a_module_is_read_from_the_current_directory(folder: Path) -> None:
+    write(folder / "my_module" / "settings.py", f"PG_EVENTS_DATABASE_URL = {URL!r}")
+
+    settings = load("my_module.settings", environ={})
+
+    assert settings == Settings(database_url=URL, source="my_module.settings")
+
+
+def test_a_file_is_read_and_modules_beside_it_can_be_imported(folder: Path) -> None:
+    write(folder / "deep" / "beside_it.py", f"url = {URL!r}")
+    write(folder / "deep" / "app_settings.py", "import beside_it\nPG_EVENTS_DATABASE_URL = beside_it.url")
+
+    settings = load("deep/app_settings.py", environ={})
+
+    assert settings.database_url == URL
+    assert sys.path[0] == str(folder / "deep")
+
+
+def test_a_module_that_imports_the_settings_file_meets_the_same_module(folder: Path) -> None:
+    write(folder / "beside_it.py", "import app_settings\nfound = app_settings.marker")
+
+    settings_of(folder, "marker = object()\nimport beside_it\nassert beside_it.found is marker")
+
+
+def test_a_file_named_like_a_module_of_python_hides_it_from_nobody(folder: Path) -> None:
+    file = write(folder / "json.py", f"PG_EVENTS_DATABASE_URL = {URL!r}")
+
+    load(file, environ={})
+
+    import json
+
+    assert json.loads("1") == 1
+
+
+def test_the_environment_names_the_settings(folder: Path) -> None:
+    file = write(folder / "app_settings.py", f"PG_EVENTS_DATABASE_URL = {URL!r}")
+
+    settings = load(None, environ={"PG_EVENTS_SETTINGS": file})
+
+    assert (settings.database_url, settings.source) == (URL, file)
+
+
+def test_an_option_wins_over_the_environment(folder: Path) -> None:
+    file = write(folder / "app_settings.py", f"PG_EVENTS_DATABASE_URL = {URL!r}")
+
+    settings = load(file, environ={"PG_EVENTS_SETTINGS": "elsewhere", "PG_EVENTS_DATABASE_URL": "elsewhere"})
+
+    assert settings.database_url == URL
+
+
+def test_the_option_for_the_database_wins_over_the_settings(folder: Path) -> None:
+    file = write(folder / "app_settings.py", "PG_EVENTS_DATABASE_URL = 'elsewhere'\nPG_EVENTS_WAKE_UP = False")
+
+    settings = load(file, URL, environ={})
+
+    assert (settings.database_url, settings.wake_up) == (URL, False)
+
+
+@pytest.mark.parametrize(
+    ("option", "environ", "source"),
+    [
+        (URL, {"PG_EVENTS_DATABASE_URL": "elsewhere"}, "--database-url"),
+        (None, {"PG_EVENTS_DATABASE_URL": URL}, "PG_EVENTS_DATABASE_URL"),
+    ],
+)
+def test_a_database_alone_is_enough(option: str | None, environ: dict[str, str], source: str) -> None:
+    assert load(None, option, environ) == Settings(database_url=URL, source=source)
+
+
+def test_no_database_is_needed_for_a_saved_log() -> None:
+    assert load(None, environ={}, require_database=False).database_url is None
+
+
+def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PG_EVENTS_SETTINGS", raising=False)
+    monkeypatch.setenv("PG_EVENTS_DATABASE_URL", URL)
+
+    assert load(None).database_url == URL
+
+
+# --- what they say ------------------------------------------------------------------------------------------------
+
+
+def test_every_constant_has_its_field(folder: Path) -> None:
+    settings = settings_of(
+        folder,
+        "def changed(payload): ...\n"
+        "PG_EVENTS_DATA_UPDATE_CALLBACK = 'my_module.function'\n"
+        "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK = changed\n"
+        "PG_EVENTS_INCLUDE = ['public.*', 'shop.*']\n"
+        "PG_EVENTS_EXCLUDE = ('public.secret',)\n"
+        "PG_EVENTS_QUERY = 100\n"
+        "PG_EVENTS_WAKE_UP = False\n"
+        "PG_EVENTS_MAX_ATTEMPTS = 1\n"
+        "PG_EVENTS_RETRY_SECONDS = 0\n",
+    )
+
+    assert settings.data_update_callback == "my_module.function"
+    assert callable(settings.db_schema_update_callback)
+    assert settings.include == ("public.*", "shop.*")
+    assert settings.exclude == ("public.secret",)
+    assert (settings.query_characters, settings.wake_up) == (100, False)
+    assert (settings.max_attempts, settings.retry_seconds) == (1, 0.0)
+
+
+@pytest.mark.parametrize(("written", "characters"), [("'full'", FULL_QUERY), ("'off'", 0), ("7", 7)])
+def test_the_query_is_kept_whole_not_at_all_or_in_part(folder: Path, written: str, characters: int) -> None:
+    assert settings_of(folder, f"PG_EVENTS_QUERY = {written}").query_characters == characters
+
+
+def test_none_means_the_default(folder: Path) -> None:
+    assert settings_of(folder, "PG_EVENTS_QUERY = None").query_characters == 8192
+
+
+def test_the_password_is_not_in_the_repr() -> None:
+    assert "hunter2" not in repr(Settings(database_url=URL))
+
+
+# --- what is wrong with them --------------------------------------------------------------------------------------
+
+
+def test_no_database_names_three_ways_to_give_one() -> None:
+    text = complaint(None)
+
+    assert all(way in text for way in ("--database-url", "PG_EVENTS_DATABASE_URL", "--settings"))
+
+
+def test_settings_without_a_database_are_told_what_to_add(folder: Path) -> None:
+    text = complaint(write(folder / "app_settings.py", "PG_EVENT_DATABASE_URL = 'x'"))
+
+    assert "sets no PG_EVENTS_DATABASE_URL (it has PG_EVENT_DATABASE_URL)" in text
+
+
+def test_a_missing_module_is_told_apart(folder: Path) -> None:
+    text = complaint("my_module.settings")
+
+    assert "no settings module 'my_module.settings'" in text
+    assert str(folder) in text
+    assert "--settings path/to/settings.py" in text
+
+
+def test_a_missing_import_inside_the_settings_is_named_with_file_and_line(folder: Path) -> None:
+    file = write(folder / "my_module" / "settings.py", "import os\nimport not_there")
+
+    text = complaint("my_module.settings")
+
+    assert f"cannot be loaded: {file}:2: ModuleNotFoundError: No module named 'not_there'" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("x = 1 / 0", ":1: ZeroDivisionError: division by zero"),
+        (f"\nint({URL!r})", ":2: ValueError: "),
+        (f"URL = {URL!r}\ndef (", ":2: SyntaxError: "),
+        ("import sys\nsys.exit('no')", ":2: SystemExit: no"),
+        ("x = '\0'", "SyntaxError"),
+    ],
+)
+def test_settings_that_fail_are_told_with_their_line(folder: Path, source: str, says: str) -> None:
+    assert says in complaint(write(folder / "app_settings.py", source))
+
+
+def test_settings_that_failed_are_read_anew(folder: Path) -> None:
+    complaint(write(folder / "app_settings.py", "1 / 0"))
+
+    assert settings_of(folder, "").database_url == URL
+
+
+def test_an_interrupt_while_settings_load_is_no_usage_error(folder: Path) -> None:
+    file = write(folder / "app_settings.py", "raise KeyboardInterrupt")
+
+    with pytest.raises(KeyboardInterrupt):
+        load(file, environ={})
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("nowhere/settings.py", "no settings file 'nowhere/settings.py'"),
+        ("settings.py", "no settings file 'settings.py'"),
+        ("./", "is a folder; give the file: ./settings.py"),
+        ("my-module", "neither a module nor a file"),
+        ("..settings", "neither a module nor a file"),
+        ("a\0b.py", "cannot be read"),
+        ("a\x1b[2J", "neither a module nor a file"),
+    ],
+)
+def test_a_reference_to_nothing_is_told(reference: str, says: str) -> None:
+    text = complaint(reference)
+
+    assert says in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_a_file_that_may_not_be_read_is_told(folder: Path) -> None:
+    file = write(folder / "app_settings.py", "")
+    Path(file).chmod(0)
+
+    assert "cannot be read: Permission denied" in complaint(file)
+
+
+def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
+    file = write(folder / "app_settings.py", "PG_EVENTS_DATABASE_URI = 'x'")
+
+    assert "unknown setting PG_EVENTS_DATABASE_URI; did you mean PG_EVENTS_DATABASE_URL?" in complaint(file)
+
+
+@pytest.mark.parametrize(
+    ("constant", "value", "says"),
+    [
+        ("DATABASE_URL", f"[{URL!r}]", "must be a string, not list"),
+        ("DATA_UPDATE_CALLBACK", "3", "must be 'my_module.function' or the function itself, not int"),
+        ("INCLUDE", "'public.*'", "must be a list of patterns such as ['public.*'], not str"),
+        ("EXCLUDE", "[1]", "must be a list of patterns"),
+        ("QUERY", "0", "must be 'full', 'off' or a number of characters above 0, not 0"),
+        ("QUERY", "True", "not True"),
+        ("QUERY", "'all'", "not 'all'"),
+        ("WAKE_UP", "'yes'", "must be True or False, not 'yes'"),
+        ("MAX_ATTEMPTS", "0", "must be a whole number of at least 1, not 0"),
+        ("RETRY_SECONDS", "-1", "must be a number of seconds, 0 or more, not -1"),
+        ("RETRY_SECONDS", "float('nan')", "not nan"),
+        ("RETRY_SECONDS", "'1s'", "not '1s'"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told(folder: Path, constant: str, value: str, says: str) -> None:
+    text = complaint(write(folder / "app_settings.py", f"PG_EVENTS_{constant} = {value}"))
+
+    assert f"PG_EVENTS_{constant}" in text
+    assert says in text
+
+
+def test_a_directory_that_vanished_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> Path:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "cwd", gone)
+
+    assert "the current directory no longer exists" in complaint(None)
