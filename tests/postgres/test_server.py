@@ -1,4 +1,7 @@
-"""The throw-away server: it comes up for root and for others, comes back after a crash, and never stays behind."""
+"""The throw-away server: it comes up for root and for others, comes back after a crash, and never stays behind.
+
+And the shop's traffic on it: what the writers say they wrote is what plain triggers saw.
+"""
 
 import os
 import shutil
@@ -15,7 +18,8 @@ import pytest
 
 from pg_events.demo import server as module
 from pg_events.demo.server import FAST, MAJORS, Server, any_binaries, binaries
-from pg_events.errors import PgEventsError, UsageError
+from pg_events.demo.traffic import SERVICES, Traffic
+from pg_events.errors import DatabaseUnreachable, PgEventsError, UsageError
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has this trouble")
 
@@ -345,3 +349,110 @@ def test_binaries_of_the_environment_come_first(
 
     assert binaries(major) == linked
     assert binaries(9) is None
+
+
+WITNESS = """
+    create schema witness;
+    create table witness.event (id bigint generated always as identity, xid bigint, table_name text, method text);
+    create function witness.saw() returns trigger language plpgsql as $$
+    begin
+        insert into witness.event (xid, table_name, method)
+        values (pg_current_xact_id()::text::bigint, tg_argv[0], tg_op);
+        return null;
+    end $$;
+    do $$
+    declare name text;
+    begin
+        for name in select relname from pg_class
+                    where relnamespace = 'shop'::regnamespace and relkind in ('r', 'p') and not relispartition
+        loop
+            execute format('create trigger witness after insert or update or delete on shop.%I '
+                           'for each row execute function witness.saw(%L)', name, name);
+        end loop;
+    end $$;
+"""
+"""A row trigger on each table, as plain as can be; nothing of pg_events."""
+
+
+ALL_WRITES = {
+    ("carts", "INSERT"),
+    ("carts", "UPDATE"),
+    ("carts", "DELETE"),
+    ("customers", "UPDATE"),
+    ("orders", "INSERT"),
+    ("orders", "UPDATE"),
+    ("orders", "DELETE"),
+    ("order_items", "INSERT"),
+    ("order_items", "DELETE"),
+    ("page_views", "INSERT"),
+    ("payments", "INSERT"),
+    ("products", "UPDATE"),
+    ("stock", "UPDATE"),
+}
+
+
+def open_shop(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(Path(module.__file__).with_name("shop.sql").read_bytes())
+        connection.execute(WITNESS.encode())
+
+
+def seen(url: str) -> list[tuple[int, int, str, str]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute("select id, xid, table_name, method from witness.event").fetchall()
+
+
+def test_the_ledger_has_exactly_what_a_trigger_on_every_table_saw(database_url: str) -> None:
+    open_shop(database_url)
+    traffic = Traffic(database_url, rate=300, seed=1)
+
+    traffic.start()
+    until(lambda: {(table, method) for _, table, method in traffic.ledger.expected()} >= ALL_WRITES)
+    traffic.stop()
+
+    assert traffic.ledger.unknown_transactions == 0
+    verdict = traffic.ledger.count_delivered(seen(database_url))
+    assert (verdict.missing, verdict.duplicates, verdict.unexpected) == (0, 0, 0)
+
+
+def test_the_traffic_outlives_a_crash_of_the_server(programs: Path) -> None:
+    with Server(programs) as server:  # with fsync: what was acknowledged must be there afterwards
+        url = server.create_database("shop")
+        open_shop(url)
+        traffic = Traffic(url, rate=200, seed=2)
+        traffic.start()
+        until(lambda: traffic.ledger.transactions > 50)
+
+        server.restart("immediate")
+
+        before = traffic.ledger.transactions
+        until(lambda: traffic.ledger.transactions > before + 50)
+        traffic.stop()
+        verdict = traffic.ledger.count_delivered(seen(url))
+        assert (verdict.missing, verdict.duplicates, verdict.unexpected) == (0, 0, 0)
+
+
+def test_each_service_goes_by_its_name(database_url: str) -> None:
+    open_shop(database_url)
+    traffic = Traffic(database_url, rate=1)
+    traffic.start()
+
+    with psycopg.connect(database_url) as connection:
+        names = {name for (name,) in connection.execute("select application_name from pg_stat_activity")}
+
+    traffic.stop()
+    assert {service.name for service in SERVICES} <= names
+
+
+def test_traffic_needs_a_database_to_begin_with(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnreachable):
+        Traffic(f"host={tmp_path}", rate=1).start()
+
+
+def test_a_mistake_in_the_shop_is_raised_at_the_end(database_url: str) -> None:
+    traffic = Traffic(database_url, rate=500)
+    traffic.start()
+    until(lambda: not all(thread.is_alive() for thread in traffic._threads))
+
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        traffic.stop()
