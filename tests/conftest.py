@@ -6,8 +6,9 @@ one for each pytest-xdist worker, of the major `PG_EVENTS_TEST_MAJOR` (18). With
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -15,7 +16,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from pg_events.build import Applied, apply, make_plan
+from pg_events.connection import connect
 from pg_events.demo.server import FAST, Server, binaries
+from pg_events.settings import Settings
 
 _numbers = itertools.count(1)
 
@@ -69,6 +73,36 @@ def fresh_database(server: Server | GivenServer, template: str | None = None) ->
 def database_url(server: Server | GivenServer) -> Iterator[str]:
     """URL of an empty database of this test's own."""
     with fresh_database(server) as url:
+        yield url
+
+
+Build = Callable[..., Applied]
+
+
+@pytest.fixture(scope="session")
+def build() -> Build:
+    """`build(url, **settings)` builds on a database, with fields of `Settings`. A step that fails is in `failed`."""
+
+    def build(url: str, **settings: Any) -> Applied:
+        with connect(url, application_name="test") as connection:
+            plan = make_plan(connection, Settings(url, **settings))
+        return apply(url, plan)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def built_template(server: Server | GivenServer, build: Build) -> Iterator[str]:
+    """Name of a database on which a build with the default settings ran. Copy it, do not connect to it."""
+    with fresh_database(server) as url:
+        assert not build(url).failed
+        yield str(conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture
+def built_database_url(server: Server | GivenServer, built_template: str) -> Iterator[str]:
+    """URL of a database of this test's own, without tables, on which a build ran."""
+    with fresh_database(server, built_template) as url:
         yield url
 
 
