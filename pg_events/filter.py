@@ -248,10 +248,8 @@ class _Parser:
         name, path, sign = match[1].lower(), match[2], match[3]
         known = _FIELD_OF.get(name)
         if known is None or (path and known.name not in ("new", "old")):
-            names = ", ".join(_FIELD_OF)
-            self.fail(
-                f"there is no field {match[1]}{path}; there are {names}; a column is new.{match[1]} or old.{match[1]}"
-            )
+            fields, column = ", ".join(_FIELD_OF), path or f".{match[1]}"
+            self.fail(f"there is no field {match[1]}{path}; there are {fields}; a column is new{column} or old{column}")
         if sign not in known.operators:
             self.fail(f"{name} goes with {' '.join(known.operators)}", match.start(3))
         steps = self.steps(match.start(2), match.end(2))
@@ -290,11 +288,8 @@ class _Parser:
             found = Value.of(operand.text, quoted=operand.quoted)
             if operator not in ("=", "!=") and found.form in ("glob", "word", "range"):
                 raise ValueError(f"{operator} takes a number or a text, not {operand.text}; in quotes it is a text")
-            if found.form == "number":
-                try:
-                    Decimal(found.text)
-                except DecimalException:
-                    raise ValueError(f"{operand.text} is too big a number") from None
+            for number in found.limits if found.form == "range" else (found,):
+                _check_size(number)
             return found
 
         return self.each(operands, value)
@@ -435,11 +430,11 @@ _BIGGEST: Final = 2**63 - 1
 def _range(text: str, operator: Operator) -> tuple[int | None, int | None]:
     match operator:
         case ">":
-            return _integer(text) + 1, None
+            return _integer(text, below=_BIGGEST) + 1, None
         case ">=":
             return _integer(text), None
         case "<":
-            return None, _integer(text) - 1
+            return None, _integer(text, above=0) - 1
         case "<=":
             return None, _integer(text)
         case _:
@@ -452,10 +447,17 @@ def _range(text: str, operator: Operator) -> tuple[int | None, int | None]:
     return limits
 
 
-def _integer(text: str) -> int:
-    if not _INTEGER.fullmatch(text) or int(text) > _BIGGEST:
+def _integer(text: str, *, above: int = -1, below: int = _BIGGEST + 1) -> int:
+    if not _INTEGER.fullmatch(text) or not above < int(text) < below:
         raise ValueError(f"{text} is no number that an event or a transaction can have")
     return int(text)
+
+
+def _check_size(value: Value) -> None:
+    try:
+        _ = Decimal(value.text) if value.form == "number" else None
+    except DecimalException:
+        raise ValueError(f"{value.text} is too big a number") from None
 
 
 # ── Times ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -32,15 +32,17 @@ _ORDER: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
 
 # ── The event under test ─────────────────────────────────────────────────────────────────────────────────────────────
 
-_decode = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=str).decode
+_json = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=str)
 """Every number becomes a `Decimal`: digits are kept, and one of ten thousand digits is no error."""
+
+_UNREADABLE: Final = (ValueError, RecursionError, DecimalException)
 
 
 def _read(text: str | None) -> dict[str, Any] | None:
     """The JSON object in the text; None when there is none, or when it is broken or nested too deep to be read."""
     try:
-        value: Any = None if text is None else _decode(text)
-    except (ValueError, RecursionError, DecimalException):
+        value: Any = None if text is None else _json.decode(text)
+    except _UNREADABLE:
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
@@ -104,6 +106,12 @@ class Value:
     def name(text: str, *, quoted: bool = False) -> "Value":
         """What the text means as a name: a pattern or itself."""
         return Value(text, "glob" if not quoted and ("*" in text or "?" in text) else "text")
+
+    @property
+    def limits(self) -> "tuple[Value, Value]":
+        """The two ends of a range."""
+        low, _, high = self.text.partition("..")
+        return Value.of(low), Value.of(high)
 
     def __str__(self) -> str:
         if self.form != "text" or (_BARE.fullmatch(self.text) and Value.of(self.text).form == "text"):
@@ -171,8 +179,8 @@ def _order_test(operator: Operator, value: Value) -> Callable[[Any], bool]:
 
 
 def _range_test(value: Value) -> Callable[[Any], bool]:
-    low, _, high = value.text.partition("..")
-    from_low, to_high = _order_test(">=", Value.of(low)), _order_test("<=", Value.of(high))
+    low, high = value.limits
+    from_low, to_high = _order_test(">=", low), _order_test("<=", high)
     return lambda found: from_low(found) and to_high(found)
 
 
@@ -492,10 +500,28 @@ class Key:
             record = subject.record
             if not (_may_hold(record.new_data, needles) or _may_hold(record.old_data, needles)):
                 return False
-            rows = subject.object("new_data"), subject.object("old_data")
-            return holds([row["id"] if "id" in row else next(iter(row.values())) for row in rows if row])
+            return holds([*_key(subject, "new_data"), *_key(subject, "old_data")])
 
         return _unless_too_deep(test)
+
+
+_STARTS_WITH_ID = re.compile(r'\s*\{\s*"id"\s*:\s*')
+
+
+def _key(subject: Subject, side: Literal["old_data", "new_data"]) -> list[Any]:
+    """The row's key, if it has one. Most rows begin with `id`; those are read no further, however long they are."""
+    raw = subject.record.new_data if side == "new_data" else subject.record.old_data
+    if raw is None:
+        return []
+    if match := _STARTS_WITH_ID.match(raw):
+        try:
+            return [_json.raw_decode(raw, match.end())[0]]
+        except _UNREADABLE:
+            return []
+    row = subject.object(side)
+    if not row:
+        return []
+    return [row["id"] if "id" in row else next(iter(row.values()))]
 
 
 _ROW_KINDS: Final = frozenset("IUD")
