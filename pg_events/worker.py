@@ -138,15 +138,16 @@ class Worker:
                 break
             callback = self._callbacks.get(record.kind == SCHEMA)
             try:
-                failure = self._call(callback, record) if callback is not None else None
+                if callback is None:
+                    pass  # nobody asked for events of this kind
+                elif (failure := self._call(callback, record)) is None:
+                    self.report.delivered += 1
+                    self._unsaved.delivered += 1
+                else:
+                    self.report.failed += 1
+                    self._unsaved.failures.append((record, self._settings.max_attempts, failure))
             except _Stopped:
                 break
-            if failure is None:
-                self.report.delivered += 1
-                self._unsaved.delivered += 1
-            else:
-                self.report.failed += 1
-                self._unsaved.failures.append((record, self._settings.max_attempts, failure))
             self._position = self._listener.cursor_after(record)
             if time.monotonic() - self._saved_at > _SAVE_SECONDS:
                 self._save()
