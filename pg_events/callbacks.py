@@ -62,10 +62,7 @@ class Runner:
 
 
 async def _guarded(awaitable: Awaitable[object]) -> tuple[object, BaseException | None]:
-    """Carry what the callback raised out of the loop as a value, apart from what strikes the loop.
-
-    `SystemExit` above all: raised through it, it would stop the loop and be logged as never retrieved.
-    """
+    """Carry what the callback raised out of the loop as a value, to tell it from what a signal raises inside the loop."""
     try:
         return await awaitable, None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again by the caller
