@@ -1,0 +1,143 @@
+"""What all screens share: the rows on top and at the bottom, and the keys that work everywhere."""
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+from pg_events.text import clean
+from pg_events_tui.lines import Line
+from pg_events_tui.screens.dialogs import Help
+from pg_events_tui.widgets.header import Header, Health
+from pg_events_tui.widgets.rows import FilterRow, KeyRows, Row
+
+if TYPE_CHECKING:
+    from pg_events_tui.app import ConsoleApp
+
+WIDE: Final = 100
+"""Cells from which list and detail stand side by side."""
+EXTRA_WIDE: Final = 160
+
+
+class ConsoleScreen(Screen[None]):
+    """One of the console's modes."""
+
+    MODE: ClassVar[str] = ""
+    ready = False
+    """Its widgets are there."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def app(self) -> "ConsoleApp": ...
+
+    def compose(self) -> ComposeResult:
+        yield Header(self.MODE)
+        yield FilterRow(id="filter")
+        yield from self.compose_body()
+        yield Row(id="state")
+        yield KeyRows(self.MODE)
+
+    def on_mount(self) -> None:
+        self.ready = True
+
+    def compose_body(self) -> ComposeResult:
+        yield from ()
+
+    # ---- the tick
+
+    def tick(self, health: Health) -> None:
+        """Show what is so now. Called ten times a second while the screen is the current one, and when it becomes so."""
+        self.query_one(Header).show(health)
+        left, right = self.state_words()
+        self.query_one("#state", Row).show(left, right)
+        self.query_one(KeyRows).show(self.why_not)
+
+    def state_words(self) -> tuple[Line, Line]:
+        """The row at the bottom: what is going on here, in words."""
+        return (), ()
+
+    @property
+    def is_wide(self) -> bool:
+        return self.app.size.width >= WIDE
+
+    @staticmethod
+    def titled(widget: Widget, title: str, subtitle: str = "") -> None:
+        """Set what stands in the frame; never parsed as markup."""
+        for name, text in (("border_title", title), ("border_subtitle", subtitle)):
+            if getattr(widget, f"_console_{name}", None) != text:
+                setattr(widget, f"_console_{name}", text)
+                setattr(widget, name, Content(clean(text)))
+
+    # ---- keys
+
+    def why_not(self, action: str) -> str:  # noqa: ARG002 - for subclasses
+        """Why the action cannot be done now; empty when it can."""
+        return ""
+
+    def refused(self, action: str) -> bool:
+        """Say why the action cannot be done, if it cannot."""
+        reason = self.why_not(action)
+        if reason:
+            self.say(reason, "warning")
+        return bool(reason)
+
+    def say(self, text: str, severity: str = "information") -> None:
+        """A toast; never markup."""
+        self.app.say(text, severity)
+
+    def action_screen(self, mode: str) -> None:
+        self.app.switch_mode(mode)
+
+    def on_header_chosen(self, event: Header.Chosen) -> None:
+        self.action_screen(event.mode)
+
+    def action_help(self) -> None:
+        self.app.push_screen(Help(self.MODE))
+
+    def action_reconnect(self) -> None:
+        self.app.intake.reconnect_now()
+        self.say("connecting now" if self.app.link.state != "live" else "connected already")
+
+    def action_leave(self) -> None:
+        """Take back the innermost of: zoom, filter, pause."""
+
+    def action_zoom(self) -> None:
+        """One pane or both."""
+        pane = self.focused
+        panes = list(self.query(".pane"))
+        if pane in panes and not self.has_class("-zoomed"):
+            self.set_class(True, "-zoomed")
+            for one in panes:
+                one.set_class(one is pane, "-front")
+        else:
+            self.leave_zoom()
+
+    def leave_zoom(self) -> bool:
+        was = self.has_class("-zoomed")
+        self.remove_class("-zoomed")
+        return was
+
+    def action_back(self) -> None:
+        if self.leave_zoom():
+            return
+        if self.MODE == "live":
+            self.app.ask_to_quit()
+        else:
+            self.action_screen("live")
+
+    def action_quit_now(self) -> None:
+        self.app.exit(0)
+
+    def action_copy(self) -> None:
+        found = self.copied()
+        if found is None:
+            self.say("nothing is selected", "warning")
+        else:
+            self.app.copy(*found)
+
+    def copied(self) -> tuple[str, str] | None:
+        """What `y` copies: what it is called, and the text."""
+        return None

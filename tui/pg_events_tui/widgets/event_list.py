@@ -1,0 +1,185 @@
+"""The list of events: a `View` drawn row by row."""
+
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
+from typing import Final, NamedTuple
+
+from rich.cells import cell_len
+from textual import events
+
+from pg_events_tui.lines import Line, Span, fit, span
+from pg_events_tui.summary import LETTERS, Summary, clock, summary
+from pg_events_tui.view import Mode, View
+from pg_events_tui.widgets.line_list import LineList
+
+KIND_ROLES: Final = {"I": "added", "U": "changed", "D": "removed", "T": "removed", "S": "schema"}
+
+
+class Column(NamedTuple):
+    """A column of the list and how many cells it has."""
+
+    name: str
+    cells: int
+
+
+def fit_names(names: Sequence[str], cells: int) -> str:
+    """As many names as there is room for, and how many more: `status,total,+2`."""
+    for count in range(len(names), 0, -1):
+        text = ",".join([*names[:count], *([f"+{len(names) - count}"] if count < len(names) else [])])
+        if cell_len(span(text).text) <= cells:
+            return text
+    return names[0]
+
+
+class EventList(LineList):
+    """Events in the order of the log."""
+
+    def __init__(self, view: View, zone: tzinfo | None = None, *, dates: bool = False, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.view = view
+        self.zone = zone
+        self.narrow = False
+        """No room for the numbers of event and transaction."""
+        self.extra = False
+        """Room for who did it."""
+        self._dates = dates
+        self._table_cells = 14
+        self._key_cells = 6
+        self._seq_cells = 6
+        self._tx_cells = 6
+        self._count_was = 0
+        self._cursor_was: int | None = None
+
+    # ---- the view
+
+    @property
+    def count(self) -> int:
+        return len(self.view)
+
+    @property
+    def cursor(self) -> int | None:
+        return self.view.selected_index
+
+    def select(self, index: int) -> None:
+        self.view.select(index)
+
+    def row_mark(self, index: int) -> str:
+        return "m" if self.view.row(index) in self.view.marks else " "
+
+    def row_key(self, index: int) -> object | None:
+        return (self.view.row(index), self.narrow, self.extra, *self._cells())
+
+    def change(self, change: Callable[[], object]) -> None:
+        """Do something to the view that may add, drop or hide rows; what is selected stays where it is on screen."""
+        change()
+        self.settle()
+
+    def settle(self) -> None:
+        """Draw what the view became since the last time."""
+        self.update_size()
+        count, count_was = self.count, self._count_was
+        cursor, cursor_was = self.cursor, self._cursor_was
+        self._count_was, self._cursor_was = count, cursor
+        if self.view.mode is Mode.FOLLOW:
+            self.jump(0 if self.view.newest_first else max(0, count - self.body_height))
+            if count != count_was or cursor != cursor_was:
+                self.refresh()
+            return
+        top = round(self.scroll_y)
+        if cursor is not None and cursor_was is not None and cursor != cursor_was:
+            top = max(0, top + cursor - cursor_was)
+            self.jump(top)
+        if cursor != cursor_was or (count != count_was and top + self.body_height >= min(count, count_was)):
+            self.refresh()
+
+    def choose(self, index: int) -> None:
+        super().choose(index)
+        self._cursor_was, self._count_was = self.cursor, self.count
+
+    def action_last(self) -> None:
+        """Follow again."""
+        self.change(self.view.follow)
+        self.post_message(self.Moved(self))
+
+    def action_first(self) -> None:
+        self.choose(0)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:  # noqa: ARG002 - the base class scrolls
+        self.view.hold()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:  # noqa: ARG002
+        if self.view.newest_first:
+            self.view.hold()
+
+    # ---- drawing
+
+    def _cells(self) -> tuple[int, int, int, int]:
+        return self._seq_cells, self._table_cells, self._key_cells, self._tx_cells
+
+    def _columns(self, width: int) -> list[Column]:
+        time = Column("time", 18 if self._dates else 12)
+        if self.narrow:
+            fixed = [time, Column("op", 2), Column("table", min(self._table_cells, width // 4)),
+                     Column("key", min(self._key_cells, width // 7))]  # fmt: skip
+            rest: list[Column] = []
+        else:
+            fixed = [Column("seq", self._seq_cells), time, Column("op", 2),
+                     Column("table", min(self._table_cells, width // 3)), Column("key", min(self._key_cells, 12))]  # fmt: skip
+            rest = [Column("tx", self._tx_cells)]
+            if self.extra:
+                rest += [Column("user", 12), Column("application", 16)]
+        if self._dates:
+            fixed = [column for column in fixed if column.name != "key"]
+        room = width - sum(column.cells + 1 for column in (*fixed, *rest)) - 1
+        return [*fixed, Column("changed", max(6, room)), *rest]
+
+    def heading(self, width: int) -> Line:
+        self._measure()
+        titles = {"changed": "statement"} if self._dates else {}
+        return tuple(Span(fit(titles.get(name, name), cells) + " ", "heading") for name, cells in self._columns(width))
+
+    def _measure(self) -> None:
+        """Widen columns for what is in sight; they never shrink, so that nothing jumps about."""
+        top = round(self.scroll_y)
+        before = self._cells()
+        for index in range(top, min(top + self.body_height, self.count)):
+            try:
+                row = self.view.row(index)
+                store = self.view.store
+                self._table_cells = max(self._table_cells, min(32, cell_len(self._table(store.table(row)))))
+                self._seq_cells = max(self._seq_cells, len(str(store.id(row))))
+                self._tx_cells = max(self._tx_cells, len(str(store.xid(row))))
+            except IndexError:
+                continue
+        if self._cells() != before:
+            self.refresh()
+
+    def row_line(self, index: int, width: int) -> Line:
+        try:
+            found = summary(self.view.store, self.view.row(index))
+        except IndexError:  # trimmed between the tick and now
+            return (span("…", "note"),)
+        if self._key_cells < 12 and not self._dates:
+            self._key_cells = max(self._key_cells, min(12, cell_len(span(found.key).text)))
+        return tuple(self._cell(found, name, cells) for name, cells in self._columns(width))
+
+    def _table(self, name: str) -> str:
+        return name.removeprefix("public.")
+
+    def _cell(self, found: Summary, name: str, cells: int) -> Span:
+        kind_role = KIND_ROLES.get(found.kind, "")
+        text, role = {
+            "seq": (found.seq, "quiet"),
+            "time": (clock(found.at, self.zone, date=self._dates), "quiet"),
+            "op": (LETTERS.get(found.kind, found.kind), kind_role),
+            "table": (self._table(found.table), ""),
+            "key": (found.key, "key"),
+            "changed": (
+                fit_names(found.names, cells) if found.names else found.changed,
+                "schema" if found.kind == "S" else "" if found.names else "note",
+            ),
+            "tx": (found.tx, "quiet"),
+            "user": (found.user, "quiet"),
+            "application": (found.application, "quiet"),
+        }[name]
+        return Span(fit(span(text).text, cells) + " ", role)

@@ -1,0 +1,230 @@
+"""A list of any length of which only the rows in sight are ever looked at (Textual's line API)."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.cache import LRUCache
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from pg_events_tui import keys
+from pg_events_tui.lines import Line, crop, line, span
+from pg_events_tui.widgets.painted import Painted
+
+
+class LineList(Painted, ScrollView, can_focus=True):
+    """One selected row among many, under a heading that stays. Subclasses say how many there are and what they hold."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.list_bindings()]
+
+    class Moved(Message):
+        """The user selected another row."""
+
+        def __init__(self, source: "LineList") -> None:
+            super().__init__()
+            self.source = source
+
+        @property
+        def control(self) -> "LineList":
+            return self.source
+
+    class Opened(Message):
+        """The user wants the selected row in full."""
+
+    def __init__(self, *, id: str | None = None, empty: str = "nothing here") -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.empty: str | Sequence[str] = empty
+        """What to say when there is no row."""
+        self._strips: LRUCache[tuple[Any, ...], Strip] = LRUCache(2_000)
+        self._top_offset: int | None = None
+
+    # ---- what a subclass tells
+
+    @property
+    def count(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def cursor(self) -> int | None:
+        """The place of the selected row."""
+        raise NotImplementedError
+
+    def select(self, index: int) -> None:
+        """The user chose this place; it is within the list."""
+        raise NotImplementedError
+
+    def heading(self, width: int) -> Line:
+        raise NotImplementedError
+
+    def row_line(self, index: int, width: int) -> Line:
+        """Exactly the cells of the row, without the mark in front."""
+        raise NotImplementedError
+
+    def row_key(self, index: int) -> object | None:
+        """What the row's drawing depends on beside the width; None when it must not be kept."""
+        raise NotImplementedError
+
+    def row_mark(self, index: int) -> str:  # noqa: ARG002 - for subclasses
+        """The character in front of the row."""
+        return " "
+
+    # ---- drawing
+
+    @property
+    def body_height(self) -> int:
+        return max(0, self.size.height - 1)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y == 0:
+            return self.strip(crop((span(" "), *self.heading(width - 1)), width), width, self.role_style("heading"))
+        index = round(self.scroll_y) + y - 1
+        if index >= self.count:
+            return self._empty_line(y, width)
+        is_cursor = index == self.cursor
+        mark = ">" if is_cursor and self.row_mark(index) == " " else self.row_mark(index)
+        kept = self.row_key(index)
+        key = (kept, width, is_cursor, mark, self.has_focus)
+        strip = self._strips.get(key) if kept is not None else None
+        if strip is None:
+            parts = (span(mark, "accent" if mark != " " else ""), *self.row_line(index, width - 1))
+            strip = self.strip(crop(parts, width), width, self._base(is_cursor))
+            if kept is not None:
+                self._strips[key] = strip
+        return strip
+
+    def _base(self, is_cursor: bool) -> Style:
+        if not is_cursor:
+            return Style.null()
+        return self.role_style("cursor" if self.has_focus else "cursor-quiet")
+
+    def _empty_line(self, y: int, width: int) -> Strip:
+        words = [self.empty] if isinstance(self.empty, str) else self.empty
+        number = y - 3
+        if self.count or not 0 <= number < len(words):
+            return self.strip((), width)
+        return self.strip(crop(line(span("  " + words[number], "note")), width), width)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._strips.clear()
+
+    def redraw(self) -> None:
+        """Everything kept is out of date."""
+        self._strips.clear()
+        self.refresh()
+
+    def update_size(self) -> None:
+        """The number of rows changed. Setting the size lays out the screen, so only when it did."""
+        size = Size(self.size.width, self.count + 1)
+        if size != self.virtual_size:
+            self.virtual_size = size
+
+    def on_resize(self) -> None:
+        self.update_size()
+        self.show_cursor()
+
+    # ---- moving
+
+    def show_cursor(self) -> None:
+        """Scroll as little as possible so that the selected row is in sight."""
+        index = self.cursor
+        if index is None:
+            return
+        top = round(self.scroll_y)
+        height = max(1, self.body_height)
+        if index < top:
+            self.jump(index)
+        elif index >= top + height:
+            self.jump(index - height + 1)
+
+    def jump(self, top: int) -> None:
+        """Put this place at the top."""
+        self.scroll_to(y=max(0, top), animate=False, immediate=True, force=True)
+
+    def choose(self, index: int) -> None:
+        """The user selects a place."""
+        if self.count:
+            self.select(max(0, min(index, self.count - 1)))
+            self.show_cursor()
+            self.refresh()
+            self.post_message(self.Moved(self))
+
+    def action_move(self, by: int) -> None:
+        if self.cursor is not None:
+            self.choose(self.cursor + by)
+
+    def action_page(self, pages: float) -> None:
+        self.action_move(int(pages * max(2, self.body_height - 1)))
+
+    def action_first(self) -> None:
+        self.choose(0)
+
+    def action_last(self) -> None:
+        self.choose(self.count - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y == 0:
+            return
+        index = round(self.scroll_y) + offset.y - 1
+        if index < self.count:
+            was = self.cursor
+            self.choose(index)
+            if event.chain > 1 and was == index:
+                self.post_message(self.Opened())
+
+
+class ItemList(LineList):
+    """Rows that are all in memory (tables, steps, attempts), known by a key so that the selection survives a reload."""
+
+    def __init__(self, *, id: str | None = None, empty: str = "nothing here") -> None:  # noqa: A002
+        super().__init__(id=id, empty=empty)
+        self._items: list[tuple[object, Line]] = []
+        self._heading: Line = ()
+        self._selected = 0
+
+    def show(self, heading: Line, items: Sequence[tuple[object, Line]]) -> None:
+        """Replace the rows: a key and a line each."""
+        chosen = self.selected_key
+        self._heading = heading
+        self._items = list(items)
+        places = [index for index, (key, _) in enumerate(self._items) if key == chosen]
+        self._selected = places[0] if places else max(0, min(self._selected, len(self._items) - 1))
+        self.update_size()
+        self.show_cursor()
+        self.redraw()
+
+    @property
+    def selected_key(self) -> object | None:
+        return self._items[self._selected][0] if self._items else None
+
+    def select_key(self, wanted: object) -> None:
+        for index, (key, _) in enumerate(self._items):
+            if key == wanted:
+                self.choose(index)
+
+    @property
+    def count(self) -> int:
+        return len(self._items)
+
+    @property
+    def cursor(self) -> int | None:
+        return self._selected if self._items else None
+
+    def select(self, index: int) -> None:
+        self._selected = index
+
+    def heading(self, width: int) -> Line:
+        return crop(self._heading, width)
+
+    def row_line(self, index: int, width: int) -> Line:
+        return crop(self._items[index][1], width)
+
+    def row_key(self, index: int) -> object | None:  # noqa: ARG002 - few rows, drawn anew
+        return None

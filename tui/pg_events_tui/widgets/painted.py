@@ -1,0 +1,34 @@
+"""How lines with roles become strips of a terminal: the only place where the console makes segments."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from pg_events_tui.lines import Span
+
+ROLES: Final = (
+    "label", "heading", "note", "null", "number", "new", "key", "strong", "good", "warning", "bad", "accent", "quiet",
+    "added", "removed", "changed", "same", "schema", "cursor", "cursor-quiet", "tab", "match",
+)  # fmt: skip
+"""Each is styled as `.role--<name>` in console.tcss."""
+
+
+class Painted(Widget):
+    """A widget that draws lines itself."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"role--{role}" for role in ROLES}
+    ALLOW_SELECT = False
+
+    def role_style(self, role: str) -> Style:
+        """The role's own colours; of what it does not set, the widget's."""
+        return self.get_component_rich_style(f"role--{role}", partial=True) if role else Style.null()
+
+    def strip(self, parts: Iterable[Span], width: int, base: Style | None = None) -> Strip:
+        """One row of exactly so many cells. `base` lies under every role."""
+        ground = self.rich_style if base is None else self.rich_style + base
+        segments = [Segment(text, ground + self.role_style(role) if role else ground) for text, role in parts if text]
+        return Strip(segments).adjust_cell_length(width, ground)

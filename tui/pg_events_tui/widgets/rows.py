@@ -1,0 +1,150 @@
+"""Single rows: the filter on top, the state in words and the keys at the bottom."""
+
+from collections.abc import Callable, Iterable
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.strip import Strip
+from textual.widgets import Input
+
+from pg_events_tui import keys
+from pg_events_tui.lines import Line, Span, crop, justify, line, span
+from pg_events_tui.widgets.painted import Painted
+
+
+class Row(Painted):
+    """One row with something at each end."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._left: Line = ()
+        self._right: Line = ()
+
+    def show(self, left: Line, right: Line = ()) -> None:
+        if (left, right) != (self._left, self._right):
+            self._left, self._right = left, right
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one
+        return self.strip(justify(self._left, self._right, self.size.width), self.size.width)
+
+
+class FilterRow(Vertical):
+    """The filter: a row that tells what is shown, or a field to type in with a word about it below."""
+
+    class Changed(Message):
+        """The text was edited."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Closed(Message):
+        """Editing ended; `kept` is False when the user wants back what was."""
+
+        def __init__(self, kept: bool) -> None:
+            super().__init__()
+            self.kept = kept
+
+    def compose(self) -> ComposeResult:
+        yield Row(id="filter-words")
+        yield FilterInput(compact=True, id="filter-input", select_on_focus=False)
+        yield Row(id="filter-hint")
+
+    def on_mount(self) -> None:
+        self._show_field(False)
+
+    def _show_field(self, editing: bool) -> None:
+        self.query_one("#filter-words").display = not editing
+        self.query_one("#filter-input").display = editing
+        self.query_one("#filter-hint").display = editing
+
+    @property
+    def editing(self) -> bool:
+        return bool(self.query_one("#filter-input").display)
+
+    def edit(self, text: str) -> None:
+        field = self.query_one("#filter-input", FilterInput)
+        self._show_field(True)
+        field.value = text
+        field.cursor_position = len(text)
+        field.focus()
+
+    def words(self, left: Line, right: Line) -> None:
+        """What is shown while nothing is edited."""
+        self.query_one("#filter-words", Row).show(left, right)
+
+    def hint(self, left: Line, right: Line = ()) -> None:
+        """What is shown below the field."""
+        self.query_one("#filter-hint", Row).show(left, right)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.editing:
+            self.post_message(self.Changed(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.close(True)
+
+    def close(self, kept: bool) -> None:
+        if self.editing:
+            self._show_field(False)
+            self.post_message(self.Closed(kept))
+
+
+class FilterInput(Input):
+    """The field; esc takes back what was typed."""
+
+    def key_escape(self) -> None:
+        assert isinstance(self.parent, FilterRow)
+        self.parent.close(False)
+
+    def on_blur(self) -> None:
+        assert isinstance(self.parent, FilterRow)
+        self.parent.close(True)
+
+
+class KeyRows(Painted):
+    """The keys that mean something here, from the table; what cannot be done now is grey."""
+
+    def __init__(self, screen: str) -> None:
+        super().__init__(id="keys")
+        self._screen = screen
+        self._why_not: Callable[[str], str] = lambda _: ""
+        self._drawn: tuple[object, ...] = ()
+
+    def show(self, why_not: Callable[[str], str]) -> None:
+        """`why_not` gives the reason why an action cannot be done now, empty when it can."""
+        self._why_not = why_not
+        drawn = tuple(why_not(key.action) != "" for key in keys.on_screen(self._screen))
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        cells = self.size.width
+        found = [key for key in keys.on_screen(self._screen) if key.row == y + 1]
+        last = [key for key in found if key.id == "app.help"]
+        if not y and self.size.height == 1:
+            last = [key for key in keys.KEYS if key.id == "app.help"]
+        return self.strip(crop(self._row([key for key in found if key not in last], last, cells), cells), cells)
+
+    def _row(self, found: Iterable[keys.Key], last: Iterable[keys.Key], cells: int) -> Line:
+        """As many as there is room for; the help key is never left out."""
+        end: list[Span] = [part for key in last for part in self._parts(key)]
+        room = cells - sum(cell_len(part.text) for part in end)
+        parts: list[Span] = []
+        for key in found:
+            more = self._parts(key)
+            size = sum(cell_len(part.text) for part in more)
+            if size <= room:
+                parts += more
+                room -= size
+        return line(*parts, *end)
+
+    def _parts(self, key: keys.Key) -> tuple[Span, ...]:
+        dim = bool(self._why_not(key.action))
+        return (span(f" {key.shown}", "note" if dim else "key"), span(f" {key.label} ", "note" if dim else "quiet"))
