@@ -272,7 +272,7 @@ class Listener:
 
     def _ask(self, seconds: float) -> None:
         """Ask the writers to notify for so many seconds; 0 takes it back."""
-        self._rows("sleep.sql", (int(seconds * 1_000_000),))
+        self._rows("sleep.sql", (seconds,))
         self._asked_until = time.monotonic() + seconds if seconds else 0.0
 
 

@@ -82,7 +82,7 @@ begin
             set_config('DateStyle', _session[3], true), set_config('extra_float_digits', _session[4], true);
     end if;
 
-    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) * 1000000 then
+    if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
         perform pg_notify('pgevents', '');
     end if;
     return null;

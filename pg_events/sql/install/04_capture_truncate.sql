@@ -29,7 +29,7 @@ begin
     insert into pgevents.event (kind, table_schema, table_name, query)
     values ('T', tg_table_schema, tg_table_name, nullif(left(current_query(), _query_characters), ''));
 
-    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) * 1000000 then
+    if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
         perform pg_notify('pgevents', '');
     end if;
     return null;

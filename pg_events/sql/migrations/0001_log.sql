@@ -64,7 +64,7 @@ alter table pgevents.event set (
     toast_tuple_target = 4080
 );
 
--- Microseconds since 1970 until which somebody sleeps and wants to be woken. A sequence is outside transactions: no
+-- Seconds since 1970 until which somebody sleeps and wants to be woken. A sequence is outside transactions: no
 -- lock, no transaction id, nothing in the write-ahead log. It runs out by itself, so a killed worker mutes nobody.
 create unlogged sequence pgevents.sleeper minvalue 0 start 0;
 
