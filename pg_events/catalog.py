@@ -152,11 +152,11 @@ def tables(
 ) -> list[Table]:
     """Every table that is or could be covered, by schema and name; takes no lock on any of them.
 
-    `include` and `exclude` are globs on `schema.table`; `relation` (an OID) asks for one table and its partitions.
+    `include` and `exclude` are globs on `schema.table`; `relation` (an OID) asks for one table.
     Views and the like come along with the reason why they are not covered. Needs no right beyond CONNECT.
     """
     with RawCursor(connection, row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = cursor.execute(sql.text("coverage.sql"), (list(include), list(exclude), relation)).fetchall()
+        rows: list[Any] = cursor.execute(sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation])).fetchall()
     return [_table(list(group)) for _, group in groupby(rows, key=attrgetter("oid"))]
 
 
@@ -166,8 +166,8 @@ def _table(rows: list[Any]) -> Table:
         Trigger(row.operation, row.trigger_name, row.wanted, row.installed, bool(row.disabled)) for row in rows
     )
     state, reason = _state(first.relation_kind, first.not_wanted, triggers)
-    if state == "covered" and first.is_by_row:
-        reason = "row by row: a trigger of yours follows each row"
+    if state == "covered" and first.by_row is not None:
+        reason = f"row by row: {first.by_row}"
     return Table(first.oid, first.table_schema, first.table_name, first.relation_kind, state, reason, triggers)
 
 

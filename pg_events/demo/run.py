@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -17,7 +17,7 @@ from pg_events.demo.server import Server, any_binaries
 from pg_events.demo.traffic import Traffic
 from pg_events.errors import PgEventsError
 from pg_events.listener import Cursor, Listener
-from pg_events.settings import Settings
+from pg_events.settings import Settings, load
 from pg_events.worker import Worker
 
 CONSUMER: Final = "demo"
@@ -86,7 +86,7 @@ class Demo:
 
 
 @contextmanager
-def running(rate: float, seed: int | None = None) -> Iterator[Demo]:
+def running(rate: float, seed: int | None = None) -> Generator[Demo]:
     """A demo from the first file to the last; nothing is left of it afterwards.
 
     Raises `UsageError` when the extra `demo` is not installed.
@@ -94,12 +94,7 @@ def running(rate: float, seed: int | None = None) -> Iterator[Demo]:
     callbacks.deliveries.clear()
     with Server(any_binaries()) as server:
         url = server.create_database("shop")
-        settings = Settings(
-            database_url=url,
-            data_update_callback="pg_events.demo.callbacks.data_changed",
-            db_schema_update_callback="pg_events.demo.callbacks.schema_changed",
-            source="the demo",
-        )
+        settings = load("pg_events.demo.settings", url)
         with connect(url, application_name="pg_events demo") as connection:
             connection.execute(cast("LiteralString", files(__package__ or "").joinpath("shop.sql").read_text("utf-8")))
             plan = build.make_plan(connection, settings)
@@ -117,7 +112,7 @@ def running(rate: float, seed: int | None = None) -> Iterator[Demo]:
 
 
 @contextmanager
-def _delivering(settings: Settings) -> Iterator[Worker]:
+def _delivering(settings: Settings) -> Generator[Worker]:
     """A worker in a thread of its own, ready when the block begins."""
     ready = threading.Event()
     failures: list[Exception] = []
