@@ -64,8 +64,8 @@ class ConsoleApp(App[int]):
         super().__init__()
         self.backend = backend
         self.read_only = read_only
-        self.store = store or Store()
-        self.intake = Intake(feed, self.store)
+        self.store = Store() if store is None else store
+        self.intake = Intake(feed, self.store, now=lambda: clock().timestamp())
         self.zone = zone
         self.attempts: list[Attempt] = []
         self.coverage: tuple[Sequence[Table] | None, str] = (None, "")
@@ -107,6 +107,8 @@ class ConsoleApp(App[int]):
 
     def tick(self) -> None:
         """Ten times a second: everything that moves, moves here."""
+        if not self.is_running:  # The screens are being taken down.
+            return
         now = self._clock()
         link = self.link
         self._rates.add(link.received, now.timestamp())

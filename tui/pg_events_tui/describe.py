@@ -168,7 +168,8 @@ def _changes(changes: Sequence[Change], cells: int, *, both: bool) -> list[Line]
     names = _padded(changes)
     label_cells = max((cell_len(name) for name in names), default=0)
     room = max(8, (cells - 2 - label_cells - 2) // 2) if both else max(8, cells - 2 - label_cells)
-    old_texts = [_short(change.old, change.nested, room) for change in changes] if both else []
+    paired = [change for change in changes if MISSING not in (change.old, change.new) and change.note[:5] != "json,"]
+    old_texts = [_short(change.old, change.nested, room) for change in paired] if both else []
     old_cells = min(room, max((cell_len(text) for text in old_texts if text is not None), default=0))
     lines: list[Line] = []
     if both:

@@ -5,7 +5,7 @@ behind, and then says by how much. The screens read `Intake.link`, an immutable 
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 from time import monotonic, time
@@ -90,9 +90,17 @@ class Intake:
     """Pulls a feed into a store in a thread of its own, and keeps at it when the database is lost."""
 
     def __init__(
-        self, feed: Feed, store: Store, *, history: int = HISTORY, jitter: random.Random | None = None
+        self,
+        feed: Feed,
+        store: Store,
+        *,
+        history: int = HISTORY,
+        now: Callable[[], float] = time,
+        jitter: random.Random | None = None,
     ) -> None:
-        self.link = Link(since=time())
+        """`now` tells the seconds since 1970."""
+        self.link = Link(since=now())
+        self._time = now
         self._feed = feed
         self._store = store
         self._history = history
@@ -102,6 +110,7 @@ class Intake:
         self._thread: Thread | None = None
         self._has_history = False
         self._catching_up = False
+        self._retry_seconds = 0.0
 
     def start(self) -> None:
         self._thread = Thread(target=self._run, name="pg_events intake", daemon=True)
@@ -136,7 +145,7 @@ class Intake:
                 self._pause_before_retry()
         finally:
             self._feed.close()
-            self.link = replace(self.link, state="stopped", since=time())
+            self.link = replace(self.link, state="stopped", since=self._time())
 
     def _connect(self) -> None:
         self._feed.connect()
@@ -145,7 +154,7 @@ class Intake:
             self._has_history = True
         was_down = self.link.state == "down" and self.link.received > 0
         self._catching_up = was_down
-        now = time()
+        now = self._time()
         self.link = replace(
             self.link,
             state="live",
@@ -174,7 +183,7 @@ class Intake:
             return
         self._store.append(records)
         newest_at = self._store.at(self._store.end - 1)
-        now = time()
+        now = self._time()
         self.link = replace(
             self.link,
             heard=heard,
@@ -186,7 +195,7 @@ class Intake:
         )
 
     def _lost(self, reason: str, failures: int) -> None:
-        now = time()
+        now = self._time()
         seconds = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**failures) * self._jitter.uniform(0.8, 1.2)
         was_down = self.link.state == "down"
         self.link = replace(
@@ -198,10 +207,11 @@ class Intake:
             retry_at=now + seconds,
             behind=False,
         )
+        self._retry_seconds = seconds
 
     def _pause_before_retry(self) -> None:
         if self.link.state == "down":
-            self._now.wait(max(0.0, self.link.retry_at - time()))
+            self._now.wait(self._retry_seconds)
             if not self._stopping.is_set():
                 self._now.clear()
 

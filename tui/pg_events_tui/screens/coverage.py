@@ -377,9 +377,8 @@ class PlanDialog(ModalScreen[None]):
         )
         steps.empty = "nothing to do: everything is as it should be"
         names = self._columns()
-        heading = line(
-            span(f"{'#':>3}  {'':4} {'action':<8} {fit('object', names[0])} {fit('table', names[1])} lock", "heading")
-        )
+        titles = f"{'#':>3}  {'':4} {'action':<8} {fit('object', names[0])} {fit('table', names[1])}"
+        heading = line(span(f"{titles} lock" if self._has_room else titles.rstrip(), "heading"))
         rows = [(number, self._step_line(number, step)) for number, step in enumerate(plan.steps)]
         steps.show(heading if plan.steps else (), rows)
         self._show_sql()

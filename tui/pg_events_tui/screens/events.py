@@ -416,7 +416,8 @@ class SchemaScreen(EventsScreen):
         row = self.query_one(FilterRow)
         if not row.editing and not self.filter_text:
             row.words(
-                line(span(" /", "key"), span(" filter", "note")), line(span(f"{len(self.view):,} DDL events ", "note"))
+                line(span(" /", "key"), span(" filter", "note")),
+                line(span(f"{len(self.view):,} schema events ", "note")),
             )
 
     def action_show_in_live(self) -> None:

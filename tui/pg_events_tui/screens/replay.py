@@ -210,7 +210,7 @@ def heading(cells: int) -> Line:
 
 
 def attempt_line(one: Attempt, cells: int) -> Line:
-    table = span(table_title(one.record.table_schema, one.record.table_name)).text
+    table = span(table_title(one.record.table_schema, one.record.table_name).removeprefix("public.")).text
     letter = "!" if one.record.kind == "S" else one.record.kind
     return line(
         span(f"{one.record.id:<8} {letter:<2} {fit(table, max(8, cells - 46))} {one.number:>3}  "),

@@ -125,7 +125,7 @@ def banner_lines(health: Health, cells: int) -> list[Line]:
         return [
             line(
                 span(
-                    f" ! {health.database}: {link.reason}; events may be missing until it answers · R connects anew",
+                    f" ! {health.database}: {link.reason}; what is shown may be old",
                     "bad",
                 )
             )
@@ -138,7 +138,8 @@ def banner_lines(health: Health, cells: int) -> list[Line]:
     first = line(
         span(f" ! {'connection lost' if link.received else 'no connection'} {lost:%H:%M:%S}: {link.reason}", "bad")
     )
-    second = line(span(f"   {due} · R now · history stays usable; afterwards it goes on where it stopped", "note"))
+    after = "; afterwards it goes on where it stopped" if cells >= 100 else ""
+    second = line(span(f"   {due} · R now · history stays usable{after}", "note"))
     return [crop(first, cells), crop(second, cells)]
 
 

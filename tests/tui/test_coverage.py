@@ -1,0 +1,139 @@
+"""Coverage: which tables are captured, and the plan, its review and what came of it."""
+
+import pytest
+
+from pg_events.errors import NotPermitted
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def test_problems_come_first_with_letters_and_words(console):
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+
+        rows = [" ".join(line.split()) for line in c.lines() if "public." in line and line.startswith("│")]
+        assert "public.refunds - - - - MISSING" in rows[0]
+        assert "public.payments ✓ - ✓ ✓ PARTIAL" in rows[1]
+        assert "public.customers o o o o DISABLED" in rows[2]
+        assert "public.audit_log x x x x excluded" in rows[5]
+        assert "2 Coverage ▲3" in c.lines()[1]
+        assert "2 of 5 covered" in c.text()
+
+    console(scenario)
+
+
+def test_u_shows_problems_only_and_slash_filters_by_name(console):
+    async def scenario(c):
+        await c.press("2", "u")
+        await c.tick()
+        assert "3 of 6 tables" in c.text()
+        await c.press("u", "slash")
+        await c.type("or")
+        await c.press("enter")
+        await c.tick()
+        assert "1 of 6 tables" in c.text()
+        await c.press("F")
+        await c.tick()
+        assert "6 of 6 tables" in c.text()
+
+    console(scenario)
+
+
+def test_a_plan_is_reviewed_then_applied_and_every_step_is_told(console):
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+        await c.press("b")
+        await c.shows("Plan: 4 changes, 152 unchanged")
+        assert c.backend.planned == [4]
+        assert "SHARE ROW EXCLUSIVE" in c.text()
+        assert "create trigger insert;" in c.text()
+        assert c.backend.applied == []
+
+        await c.press("y")
+        await c.shows("applied 4, failed 0")
+        assert c.text().count(" ok ") == 4
+        await c.press("escape")
+        await c.until(lambda: "▲2" in c.lines()[1])
+
+    console(scenario)
+
+
+@pytest.mark.parametrize("key", ["n", "escape", "b", "B", "enter", "space"])
+def test_nothing_but_y_applies(console, key):
+    async def scenario(c):
+        await c.press("2", "B")
+        await c.shows("Plan: 4 changes")
+        await c.press(key)
+        await c.press("escape")
+        await c.tick()
+
+        assert c.backend.planned == [None]
+        assert c.backend.applied == []
+
+    console(scenario)
+
+
+def test_a_step_that_fails_stays_on_screen_with_its_reason(console, make):
+    backend = make.backend()
+    backend.failing = {"trigger 00_pgevents_update"}
+
+    async def scenario(c):
+        await c.press("2", "B")
+        await c.shows("Plan: 4 changes")
+        await c.press("y")
+        await c.shows("applied 3, failed 1")
+        assert "FAIL" in c.text()
+        await c.press("j")
+        await c.shows("needs the right: grant trigger")
+
+    console(scenario, backend=backend)
+
+
+def test_a_plan_that_cannot_be_made_says_why(console, make):
+    async def scenario(c):
+        c.backend.problem = NotPermitted("role reader may not create a schema")
+        await c.press("2", "B")
+        await c.shows("role reader may not create a schema")
+        await c.press("y")
+        assert c.backend.applied == []
+
+    console(scenario)
+
+
+def test_read_only_says_why_it_does_not_build(console):
+    async def scenario(c):
+        await c.press("2", "b")
+        await c.toast("started with --read-only")
+        assert c.backend.planned == []
+        assert "[read-only]" in c.text()
+
+    console(scenario, read_only=True)
+
+
+def test_the_events_of_a_table_are_shown_in_live(console, make):
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+        c.app.screen.query_one("#tables").select_key(2)
+        await c.press("E")
+        await c.tick()
+
+        assert c.app.current_mode == "live"
+        assert 'table:"public.stock"' in c.lines()[2]
+        assert len(c.app.live) == 10
+
+    console(scenario, history=[make.record(n, table_name="stock" if n % 3 == 0 else "orders") for n in range(30)])
+
+
+def test_a_failing_question_keeps_what_was_known(console):
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+        c.backend.problem = NotPermitted("permission denied for schema pgevents")
+        c.app.load_coverage()
+        await c.shows("permission denied for schema pgevents")
+        assert "public.refunds" in c.text()
+
+    console(scenario)

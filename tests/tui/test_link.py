@@ -1,0 +1,121 @@
+"""A lost database: said at once, nothing lost, nothing blank, never alive when dead."""
+
+import random
+from dataclasses import replace
+from time import monotonic
+
+import pytest
+from pg_events_tui.feed import DEADLINE_SECONDS, Intake, Link
+from pg_events_tui.store import Store
+
+from pg_events.errors import NotPermitted
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def test_a_lost_database_is_said_and_history_stays_usable(console, make):
+    async def scenario(c):
+        c.feed.lose()
+        await c.shows("server closed the connection unexpectedly")
+
+        text = c.text()
+        assert "○ DOWN" in text
+        assert "try " in text
+        assert "R now" in text
+        assert "-- ev/s" in text
+        assert "behind ?" in text
+        assert "lag ?" in text
+        await c.press("k", "k", "d")
+        assert "27" in c.cursor_line()
+        await c.press("2")
+        await c.shows("○ DOWN")
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_after_the_loss_it_goes_on_where_it_stopped_and_says_how_many(console, make):
+    async def scenario(c):
+        c.feed.lose()
+        await c.shows("○ DOWN")
+        c.feed.push(*[make.record(number) for number in range(30, 50)])
+        c.feed.restore()
+        await c.press("R")
+
+        await c.until(lambda: c.app.store.end == 50)
+        await c.toast("20 events caught up")
+        await c.shows("● LIVE")
+        assert [record.id for _, record in c.app.store.records(0, 50)] == list(range(50))
+        assert "DOWN" not in c.text()
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_a_database_that_is_not_there_at_first_is_asked_again(console, make):
+    feed = make.feed([])
+    feed.lose(NotPermitted("role reader needs: grant usage on schema pgevents to reader"))
+
+    async def scenario(c):
+        await c.shows("no connection")
+        assert "grant usage on schema pgevents" in c.text()
+
+        c.feed.restore()
+        await c.press("R")
+        await c.shows("● LIVE")
+
+    console(scenario, feed=feed)
+
+
+def test_a_bug_in_the_feed_is_shown_and_not_taken_for_a_quiet_database(console, make):
+    async def scenario(c):
+        c.feed.lose(ZeroDivisionError("oops [/]"))
+
+        await c.shows("ZeroDivisionError: oops [/]")
+
+    console(scenario, history=[make.record(1)])
+
+
+def test_a_feed_that_does_not_come_back_is_not_called_live():
+    link = Link(state="live", heard=100.0)
+
+    assert link.seen(100 + DEADLINE_SECONDS - 1).state == "live"
+    assert link.seen(100 + DEADLINE_SECONDS + 1).state == "silent"
+    assert "no answer for" in link.seen(100 + DEADLINE_SECONDS + 5).reason
+
+
+def test_silence_is_shown(console, make):
+    async def scenario(c):
+        c.app.intake.link = replace(c.app.intake.link, heard=monotonic() - 60)
+        link = c.app.link
+        c.app.screen.tick(c.app.health(c.app._clock(), link))
+        await c.pilot.pause()
+
+        assert link.state == "silent"
+
+    console(scenario, history=[make.record(1)])
+
+
+def test_the_wait_between_attempts_grows_and_is_bounded(make):
+    feed, store = make.feed([]), Store()
+    intake = Intake(feed, store, jitter=random.Random(1))
+    waits = []
+
+    for failures in range(12):
+        intake._lost("gone", failures)
+        waits.append(intake._retry_seconds)
+
+    assert waits[0] < 1
+    assert waits[3] > 2 * waits[0]
+    assert max(waits) <= 18
+    assert len({round(wait, 3) for wait in waits[-4:]}) == 4
+    store.close()
+
+
+def test_the_reader_thread_ends_with_the_console(console, make):
+    import threading
+
+    async def scenario(c):
+        assert any(thread.name == "pg_events intake" for thread in threading.enumerate())
+
+    console(scenario, history=[make.record(1)])
+
+    assert not any(thread.name == "pg_events intake" for thread in threading.enumerate())

@@ -1,0 +1,176 @@
+"""How each screen looks, letter by letter, in both layouts: `snapshots/`."""
+
+import pytest
+from pg_events_tui.replay import Attempt, Target
+
+from pg_events.settings import Settings
+
+pytestmark = pytest.mark.timeout(60)
+
+SIZES = [(120, 36), (80, 24)]
+
+
+@pytest.fixture
+def history(make):
+    """A few seconds of a shop."""
+    items = [{"sku": "A1", "qty": 1}, {"sku": "A7", "qty": 1}]
+    changed = {"status": "paid", "total": 112.5, "paid_ref": "ch_3PXk", "items": [{"sku": "A1", "qty": 2}]}
+    before = {
+        "id": 90_317,
+        "status": "new",
+        "total": 98.0,
+        "paid_ref": None,
+        "items": items,
+        "note": "null",
+        "vip": False,
+    }
+    records = []
+    for number in range(184_200, 184_240):
+        kind = "IUUDU"[number % 5]
+        table = ("orders", "order_items", "stock")[number % 3]
+        records.append(make.record(number, kind, table_name=table, at=f"2026-08-22T11:59:{number % 60:02d}.882+00:00"))
+    records[12] = make.ddl(184_212, at="2026-08-22T11:59:12.200+00:00")
+    last = make.record(184_240, old=before, new=before | changed, at="2026-08-22T11:59:59.882+00:00")
+    return [*records, last]
+
+
+def name_of(screen, size):
+    return f"{screen}-{size[0]}x{size[1]}"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_live(console, snapshot, history, size):
+    async def scenario(c):
+        snapshot(name_of("live", size), c.text())
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_live_without_events(console, snapshot, size):
+    async def scenario(c):
+        snapshot(name_of("live-empty", size), c.text())
+
+    console(scenario, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_live_held_marked_and_filtered(console, snapshot, history, make, size):
+    async def scenario(c):
+        c.app.screen.filter_by("op:U,D")
+        await c.until(lambda: c.app.live.searching is None)
+        await c.tick()
+        await c.press("k", "k", "m", "k")
+        await c.push(*[make.record(number, at="2026-08-22T11:59:59.9+00:00") for number in range(184_241, 184_249)])
+        await c.until(lambda: c.app.live.searching is None)
+        await c.tick()
+        snapshot(name_of("live-held", size), c.text())
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_live_lost(console, snapshot, history, size):
+    async def scenario(c):
+        c.feed.lose()
+        await c.shows("try ")
+        c.app.intake.stop()  # the countdown stands still
+        c.app.intake.link = c.app.intake.link.__class__(
+            state="down", since=c.app._clock().timestamp() - 12, reason="server closed the connection unexpectedly",
+            attempt=3, retry_at=c.app._clock().timestamp() + 3.2, received=41,
+        )  # fmt: skip
+        await c.tick()
+        snapshot(name_of("live-lost", size), c.text())
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_detail_in_full(console, snapshot, history, size):
+    async def scenario(c):
+        await c.press("enter", "z")
+        await c.tick()
+        snapshot(name_of("detail", size), c.text())
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_coverage(console, snapshot, size):
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+        snapshot(name_of("coverage", size), c.text())
+
+    console(scenario, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_plan(console, snapshot, size):
+    async def scenario(c):
+        await c.press("2", "B")
+        await c.shows("Plan: 4 changes")
+        await c.tick()
+        snapshot(name_of("plan", size), c.text())
+
+    console(scenario, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_schema(console, snapshot, history, size):
+    async def scenario(c):
+        await c.press("3")
+        await c.tick()
+        snapshot(name_of("schema", size), c.text())
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_replay(console, snapshot, history, size):
+    async def scenario(c):
+        target = Target("shop.handlers:on_order", "shop.handlers:on_order")
+        c.app.attempts.append(
+            Attempt("5f2c01aa", 1, history[3], target, "ok", milliseconds=3.1, returned="{'done': True}")
+        )
+        c.app.attempts.append(
+            Attempt("77b0e914", 1, history[-1], target, "failed", milliseconds=1.2, error_type="KeyError", message="'ref'",
+                    traceback='Traceback (most recent call last):\n  File "shop/handlers.py", line 41, in on_order\n'
+                    '    ref = new["ref"]\nKeyError: \'ref\'\n', output=bytearray(b"posting 90317\n"))
+        )  # fmt: skip
+        await c.press("4")
+        await c.tick()
+        snapshot(name_of("replay", size), c.text())
+
+    console(scenario, history=history, size=size, settings=Settings(data_update_callback="shop.handlers:on_order"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_replay_question(console, snapshot, history, size):
+    async def scenario(c):
+        await c.press("r")
+        await c.tick()
+        snapshot(name_of("replay-question", size), c.text())
+
+    console(scenario, history=history, size=size, settings=Settings(data_update_callback="shop.handlers:on_order"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_help(console, snapshot, size):
+    async def scenario(c):
+        await c.press("question_mark")
+        await c.tick()
+        snapshot(name_of("help", size), c.text())
+
+    console(scenario, size=size)
+
+
+def test_without_colours_the_letters_still_tell(console, history, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scenario(c):
+        assert c.app.no_color
+        for word in ("● LIVE", "FOLLOWING", " I ", " U ", " D ", " ! ", "~ status", "+ paid_ref"):
+            assert word in c.text(), word
+
+    console(scenario, history=history, size=(120, 60))

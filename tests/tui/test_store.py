@@ -1,0 +1,99 @@
+"""The store: what is appended comes back, the bounds hold, nothing is left behind."""
+
+import os
+import threading
+
+import pytest
+from pg_events_tui.store import Store, table_title
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(max_events=1_000, directory=str(tmp_path))
+    yield made
+    made.close()
+
+
+def test_what_was_appended_comes_back_digit_for_digit(store, make):
+    record = make.record(7)._replace(new_data='{"n": 1.10, "big": 1e400, "text": "\\u0000"}', query="a\nb\ud800")
+
+    store.append([record])
+
+    assert store.record(0) == record
+    assert (store.kind(0), store.id(0), store.xid(0), store.table(0)) == ("U", 7, record.xid, "public.orders")
+
+
+def test_a_range_of_rows_is_read_across_segments(store, make):
+    records = [make.record(number) for number in range(500)]
+
+    store.append(records)
+
+    assert list(store.records(30, 333)) == [(row, records[row]) for row in range(30, 333)]
+
+
+def test_rows_keep_their_number_when_the_oldest_are_dropped(store, make):
+    for number in range(3_000):
+        store.append([make.record(number)])
+
+    assert 900 <= len(store) <= 1_000
+    assert store.end == 3_000
+    assert store.record(2_500).id == 2_500
+    with pytest.raises(IndexError):
+        store.record(store.first - 1)
+
+
+def test_large_events_are_bounded_by_bytes_not_only_by_number(tmp_path, make):
+    store = Store(max_events=1_000, max_bytes=1_000_000, directory=str(tmp_path))
+
+    for number in range(100):
+        store.append([make.record(number, new={"text": "x" * 50_000})])
+
+    assert store.size_bytes <= 1_100_000
+    assert store.record(99).id == 99
+    store.close()
+
+
+def test_rows_of_a_kind_are_found_without_reading_them(store, make):
+    store.append([make.ddl(number) if number % 10 == 0 else make.record(number) for number in range(200)])
+
+    assert store.rows_of_kind("S", 15, 105) == [20, 30, 40, 50, 60, 70, 80, 90, 100]
+
+
+def test_the_files_have_no_name_and_belong_to_the_user_alone(store, make, tmp_path):
+    store.append([make.record()])
+
+    assert list(tmp_path.iterdir()) == []
+    mode = os.fstat(store._segments[0]._file.fileno()).st_mode
+    assert mode & 0o077 == 0
+
+
+def test_reading_while_another_thread_appends_and_trims(store, make):
+    pages = [[make.record(page * 50 + number) for number in range(50)] for page in range(100)]
+    problems = []
+
+    def read():
+        while store.end < 5_000:
+            end = store.end
+            try:
+                rows = [row for row, record in store.records(end - 40, end) if record.id != row]
+                if rows:
+                    problems.append(rows)
+                if end and store.record(end - 1).id != end - 1:
+                    problems.append(end)
+            except IndexError:
+                continue
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for page in pages:
+        store.append(page)
+    reader.join(30)
+
+    assert not reader.is_alive()
+    assert problems == []
+
+
+def test_a_schema_is_not_named_twice():
+    assert table_title("public", "orders") == "public.orders"
+    assert table_title("public", "public.orders") == "public.orders"
+    assert table_title(None, "shop") == "shop"
