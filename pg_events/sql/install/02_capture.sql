@@ -19,10 +19,9 @@ begin
         and current_setting('extra_float_digits') collate "C" > '0'
         -- A short text can stand in each row.
         and ({query_characters} = 0 or octet_length(current_query()) <= least(300, {query_characters}))
-        and coalesce(current_setting('pgevents.statement', true), '') = ''
         and pg_partition_root(tg_relid) is null
         -- Nobody waits to be woken.
-        and coalesce(to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) < clock_timestamp(), true)
+        and pg_sequence_last_value('pgevents.sleeper'::regclass) = 0
     then
         if tg_op = 'INSERT' then
             insert into pgevents.event (kind, table_schema, table_name, query, new_data)
@@ -64,6 +63,7 @@ begin
             or current_setting('DateStyle') not like 'ISO%'
             or current_setting('extra_float_digits') collate "C" < '1';
         _session text[];
+        _awaited_until bigint;
     begin
         if tg_op = 'INSERT' then
             _many := exists (select from new_rows offset 1);
@@ -163,8 +163,12 @@ begin
                 set_config('DateStyle', _session[3], true), set_config('extra_float_digits', _session[4], true);
         end if;
 
-        if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
+        _awaited_until := pg_sequence_last_value('pgevents.sleeper'::regclass);
+        if to_timestamp(_awaited_until) > clock_timestamp() then
             perform pg_notify('pgevents', '');
+        elsif _awaited_until is distinct from 0 then
+            -- Whoever slept is gone, or the server crashed and the sequence is new: back to the usual case.
+            perform setval('pgevents.sleeper', 0);
         end if;
     end;
     return null;
