@@ -61,7 +61,7 @@ def test_space_pauses_the_view_but_never_the_intake(console, make):
 
         await c.push(*[make.record(number) for number in range(100, 150)])
 
-        assert [line for line in c.text().split("\n")[3:30]] == before
+        assert c.text().split("\n")[3:30] == before
         assert "PAUSED view" in c.text()
         assert "◐ PAUSED" in c.text()
         assert len(c.app.store) == 150

@@ -86,8 +86,8 @@ class CoverageScreen(ConsoleScreen):
 
     def tick(self, health: Health) -> None:
         tables, problem = self.app.coverage
-        wide = self.is_wide
-        drawn = (id(tables), problem, self.filter_text, self.filter_on, self._only_problems, wide, self.size.width)
+        width = self.query_one("#tables").size.width
+        drawn = (id(tables), problem, self.filter_text, self.filter_on, self._only_problems, width)
         if drawn != self._shown:
             self._shown = drawn
             self._draw(tables)

@@ -51,8 +51,8 @@ class ReplayScreen(ConsoleScreen):
 
     def tick(self, health: Health) -> None:
         attempts = self.app.attempts
-        drawn = ([(one.run, one.number, one.outcome) for one in attempts], self.size, self.is_wide)
         found = self.query_one("#attempts", ItemList)
+        drawn = ([(one.run, one.number, one.outcome) for one in attempts], found.size.width)
         running = [one for one in attempts if one.outcome == "running"]
         if drawn != self._drawn or running:
             grew = len(attempts) != self._count
