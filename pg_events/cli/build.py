@@ -1,33 +1,39 @@
 """`build` and `teardown`: show the plan, or carry it out."""
 
 import json
+import sys
 from dataclasses import replace
 
 import click
 
 from pg_events import build as core
-from pg_events.cli import database_options, say
+from pg_events.cli import database_options
+from pg_events.cli.database import connected
 from pg_events.cli.steps import apply_plan, show_plan
-from pg_events.connection import connect
+from pg_events.cli.terminal import counted, is_terminal, say
+from pg_events.errors import UsageError
 from pg_events.plan import Plan
 from pg_events.settings import load
 
 
-@click.command()
+@click.command(short_help="Install the triggers, or bring them up to date.")
 @database_options
 @click.option(
     "--include",
     multiple=True,
     metavar="PATTERN",
-    help="Cover only these tables: a glob such as 'public.*'. Repeatable.",
+    help="Cover only such tables, e.g. 'public.*'. Repeatable. Instead of the settings' PG_EVENTS_INCLUDE.",
 )
 @click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Leave these tables out; stronger than --include. Repeatable."
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave such tables out; stronger than --include. Repeatable. Instead of PG_EVENTS_EXCLUDE.",
 )
-@click.option("--grant", metavar="ROLE", help="Let ROLE read the log: tui, listen, status, export.")
+@click.option("--grant", metavar="ROLE", help="Let ROLE read the log: tui, listen, status.")
 @click.option("--plan", "show", is_flag=True, help="Show what would be done, and why; change nothing.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the plan as a script for psql; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done (or with --plan would be) as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done (with --plan: would be) as JSON.")
 def build(
     settings: str | None,
     database_url: str | None,
@@ -40,55 +46,63 @@ def build(
 ) -> int:
     """Install the triggers, or bring them up to date.
 
-    Idempotent: run it after every migration, or from a deploy script. What is as it should be is not
-    touched and not locked. One table is done at a time, with a short lock timeout: no writer waits
-    longer for it than that. A build that was interrupted is simply run again.
+    Run it as often as you like, after every migration or from a deploy script: what is as it should be is
+    neither touched nor locked. One table is done at a time, and no writer waits for it longer than 0.2 s.
+    A build that was interrupted is simply run again.
 
-    Patterns are kept in the database, so that tables made later are covered (or not) by them too.
+    Tables made later are covered by themselves, by the patterns of the last build. To keep patterns from
+    build to build put them into the settings.
     """
     chosen = load(settings, database_url)
     if include or exclude:
         chosen = replace(chosen, include=include or chosen.include, exclude=exclude or chosen.exclude)
-    assert chosen.database_url is not None
-    with connect(chosen.database_url, application_name="pg_events build") as connection:
+    with connected(chosen, "build") as connection:
         plan = core.make_plan(connection, chosen)
         if grant is not None:
             plan = Plan((*plan.steps, *core.grant_steps(connection, grant)), plan.unchanged, plan.warnings)
+    for warning in plan.warnings:
+        say(f"warning: {warning}")
     if as_sql:
         click.echo(plan.script, nl=False)
         return 0
-    for warning in plan.warnings:
-        say(f"warning: {warning}")
     if show:
         return show_plan(plan, as_json)
-    return apply_plan(chosen.database_url, plan, as_json, "covered")
+    assert chosen.database_url is not None
+    return apply_plan(chosen.database_url, plan, as_json)
 
 
-@click.command()
+@click.command(short_help="Remove pg_events from the database.")
 @database_options
 @click.option("--plan", "show", is_flag=True, help="Show what would be removed; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done (with --plan: would be) as JSON.")
 def teardown(settings: str | None, database_url: str | None, show: bool, yes: bool, as_json: bool) -> int:
     """Remove every trace: triggers, event triggers and the schema pgevents.
 
     The captured events, the consumers' cursors and the failed events go with it. Your tables and their
-    rows are not touched. DROP TRIGGER locks one table after another, each for a moment.
+    rows stay as they are; one after another each is locked for a moment.
     """
     chosen = load(settings, database_url)
-    assert chosen.database_url is not None
-    with connect(chosen.database_url, application_name="pg_events teardown") as connection:
+    with connected(chosen, "teardown") as connection:
         plan = core.teardown_plan(connection)
-    if show:
-        return show_plan(plan, as_json)
     if not plan.steps:
         say("nothing to remove: there is no pg_events in this database")
         if as_json:
-            click.echo(json.dumps({"changes": [], "unchanged": 0, "applied": True}))
+            click.echo(json.dumps({"changes": [], "unchanged": 0, "applied": not show}))
         return 0
-    if not yes:
-        question = f"Remove {len(plan.steps)} objects, with all captured events?"
-        if not click.confirm(question, default=False, err=True):
-            say("nothing was changed")
-            return 1
-    return apply_plan(chosen.database_url, plan, as_json, "removed")
+    if show:
+        return show_plan(plan, as_json)
+    if not yes and not _confirmed(f"Remove {counted(len(plan.steps), 'object')}, with all captured events?"):
+        say("nothing was changed")
+        return 1
+    assert chosen.database_url is not None
+    return apply_plan(chosen.database_url, plan, as_json)
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return click.confirm(question, default=False, err=True)
+    except click.Abort:
+        if is_terminal(sys.stdin):
+            raise
+        raise UsageError("there is nobody to ask: give --yes") from None

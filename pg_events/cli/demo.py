@@ -8,10 +8,10 @@ from types import FrameType
 
 import click
 
-from pg_events.cli import say
+from pg_events.cli.terminal import is_terminal, say
 
 
-@click.command()
+@click.command(short_help="See it work: a small shop on a PostgreSQL of its own.")
 @click.option("--headless", is_flag=True, help="No console: run for --seconds, then print a summary.")
 @click.option(
     "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long, when headless."
@@ -28,7 +28,7 @@ def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
 
     The summary counts missing and duplicate events from the writers' own ledger of what they committed.
     """
-    if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not headless and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         say("no terminal: running headless")
         headless = True
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -1,32 +1,40 @@
-"""`listen`: events to the terminal or a file."""
+"""`listen`: events to the terminal or a pipe."""
 
 import itertools
+import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any, cast
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from pg_events import filter as filters
-from pg_events.cli import database_options, say
-from pg_events.errors import DatabaseUnreachable
+from pg_events.cli import database_options
+from pg_events.cli.page import Page
+from pg_events.cli.terminal import configure, is_terminal, say
+from pg_events.errors import DatabaseUnreachable, FilterError, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
+from pg_events.filter import Filter
 from pg_events.listener import EVERYTHING, Cursor, Listener
 from pg_events.settings import load
 from pg_events.text import clean, shorten
 
 
-@click.command()
+@click.command(short_help="Print events as they are committed.")
 @database_options
-@click.option("--where", metavar="FILTER", default="", help="Only these, e.g. 'table:orders op:U new.status:paid'.")
+@click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U new.total>100'.")
 @click.option(
-    "--since", metavar="TIME", help="Begin with kept events since then: 5m, 2h, 2026-08-22T14:00, or 'oldest'."
+    "--since",
+    metavar="TIME",
+    help="Begin with the kept events since then: 5m, 2h, 14:00, 2026-08-22, 2026-08-22T14:00, or oldest.",
 )
-@click.option("--format", "form", type=click.Choice(["pretty", "json"]), help="pretty on a terminal, else json.")
+@click.option(
+    "--format", "form", type=click.Choice(["pretty", "json"]), help="Else pretty on a terminal, json in a pipe."
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N events.")
 def listen(
     settings: str | None,
@@ -36,28 +44,49 @@ def listen(
     form: str | None,
     limit: int | None,
 ) -> int:
-    """Print events as they are committed.
+    """Print events as they are committed: a readable line each, or the JSON payload.
 
-    Reads only: needs SELECT on the log, moves no consumer's cursor. One JSON payload a line, or a
-    readable line with what changed. Ends with Ctrl-C, --limit, or when the reader of the pipe has enough.
+    Goes on until Ctrl-C, --limit, or until the reader of the pipe has enough. Reads only: it needs no more
+    than SELECT on the log and moves no consumer's cursor.
     """
     chosen = load(settings, database_url)
-    assert chosen.database_url is not None
     wanted = filters.parse(where)
-    recent = filters.parse(f"since:{since}" if since and since != "oldest" else "")
-    listener = Listener(chosen.database_url, Cursor(EVERYTHING) if since else None, wake_up=chosen.wake_up)
-    listener.connect()
-    if since is None:
-        say("listening; Ctrl-C ends")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    found = (record for record in _records(listener) if recent.matches(record) and wanted.matches(record))
-    try:
-        _write(itertools.islice(found, limit), form)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.close()
+    recent = _since(since)
+    assert chosen.database_url is not None
+    start = Cursor(EVERYTHING) if since else None
+    write = _writer(form)
+    signal.signal(signal.SIGTERM, _end)
+    with Listener(chosen.database_url, start, wake_up=chosen.wake_up) as listener:
+        if is_terminal(sys.stderr):
+            say("listening; Ctrl-C ends")
+        found = (record for record in _records(listener) if recent.matches(record) and wanted.matches(record))
+        try:
+            for record in itertools.islice(found, limit):
+                write(record)
+        except _Ended:
+            return 0
     return 0
+
+
+class _Ended(BaseException):
+    """Somebody's `kill`, which is no failure."""
+
+
+def _end(_signal: int, _frame: object) -> None:
+    raise _Ended
+
+
+def _since(text: str | None) -> Filter:
+    if text is None or text == "oldest":
+        return filters.parse("")
+    try:
+        return filters.parse(f"since:{_quoted(text)}")
+    except FilterError as error:
+        raise UsageError(f"--since: {error.message}; or oldest") from error
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _records(listener: Listener) -> Iterator[Record]:
@@ -84,49 +113,92 @@ def _reconnect(listener: Listener) -> None:
             return
 
 
-def _write(records: Iterator[Record], form: str | None) -> None:
-    pretty = form == "pretty" or (form is None and sys.stdout.isatty())
-    console = Console(highlight=False, soft_wrap=True)
-    for record in records:
-        if pretty:
-            console.print(_line(record))
-        else:
-            sys.stdout.write(record.payload + "\n")
-            sys.stdout.flush()
+# --- as JSON ------------------------------------------------------------------------------------------------------
 
+
+def _writer(form: str | None) -> Callable[[Record], None]:
+    on_terminal = is_terminal(sys.stdout)
+    if form == "pretty" or (form is None and on_terminal):
+        page = Page()
+        width = page.width if on_terminal else None
+        return lambda record: page.print(line(record, width), soft_wrap=True)
+    configure(sys.stdout, encoding="utf-8")  # as JSON must be, whatever the locale
+    return _write_safe_json if on_terminal else _write_json
+
+
+def _write_json(record: Record) -> None:
+    sys.stdout.write(record.payload + "\n")
+    sys.stdout.flush()
+
+
+_DIRECTION = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What JSON allows and a terminal obeys."""
+
+
+def _write_safe_json(record: Record) -> None:
+    """The same JSON, spelt so that a terminal shows it and does not obey it."""
+    safe = _DIRECTION.sub(lambda match: f"\\u{ord(match[0]):04x}", record.payload)
+    sys.stdout.write(safe + "\n")
+    sys.stdout.flush()
+
+
+# --- for people ---------------------------------------------------------------------------------------------------
 
 _STYLES = {"I": "green", "U": "yellow", "D": "red", "T": "bold red", SCHEMA: "magenta"}
+_COLUMNS = 12
+"""More columns than this are not shown."""
 
 
-def _line(record: Record) -> Text:
-    """One event for people: time, letter, table, what changed, who."""
+def line(record: Record, width: int | None = None) -> Text:
+    """One event for people: time, letter, table, what changed, who. Cut to `width` columns of a terminal."""
     at = datetime.fromisoformat(record.at).astimezone()
     sign = "!" if record.kind == SCHEMA else record.kind
-    line = Text(f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} ")
-    line.append(sign, _STYLES[record.kind])
+    head = Text.assemble(f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} ", (sign, _STYLES[record.kind]), " ")
+    title, told = _told(record)
+    head.append(clean(title), "bold")
+    body = Text(f" {told}")
+    who = " ".join(filter(None, (record.session_user, record.application_name)))
+    tail = Text(f"  {clean(who)} #{record.id}", "dim")
+    if width is not None:
+        if head.cell_len + body.cell_len + tail.cell_len > width:
+            tail = Text(f" #{record.id}", "dim")
+        body.truncate(max(20, width - head.cell_len - tail.cell_len), overflow="ellipsis")
+    return Text.assemble(head, body, tail)
+
+
+def _told(record: Record) -> tuple[str, str]:
+    """What it is about, and what happened to it."""
+    title = f"{record.table_schema}.{record.table_name}"
     try:
         event = parse(record.payload)
+        if isinstance(event, DataEvent):
+            return title, _changes(event)
     except (ValueError, RecursionError):
-        line.append(f" {clean(str(record.table_name))} (its row cannot be read: nested too deep)")
-        return line
-    if isinstance(event, DataEvent):
-        line.append(f" {clean(event.table_schema)}.{clean(event.table_name)} ", "bold")
-        line.append(_changes(event))
-    else:
-        line.append(f" {clean(event.command_tag)} ", "bold")
-        line.append(clean(event.object_identity or ""))
-    line.append(f"  {clean(event.session_user)} {clean(event.application_name)} #{event.id}", "dim")
-    return line
+        return title, "(cannot be read: nested too deep)"
+    return event.command_tag, clean(event.object_identity or "")
 
 
 def _changes(event: DataEvent) -> str:
     if event.method == METHODS["T"]:
         return "all rows"
     if event.method == METHODS["U"]:
-        parts = [f"{name} {old!s} → {new!s}" for name, (old, new) in event.changes.items()]
+        parts = [f"{name} {_shown(old)} → {_shown(new)}" for name, (old, new) in event.changes.items()]
         first = next(iter(event.row.items()), None)
         if first and first[0] not in event.changes:
-            parts.insert(0, f"{first[0]}={first[1]!s}")
+            parts.insert(0, f"{first[0]}={_shown(first[1])}")
     else:
-        parts = [f"{name}={value!s}" for name, value in event.row.items()]
-    return " ".join(shorten(clean(part), 60) for part in parts[:12])
+        parts = [f"{name}={_shown(value)}" for name, value in event.row.items()]
+    more = f" +{len(parts) - _COLUMNS}" if len(parts) > _COLUMNS else ""
+    return " ".join(shorten(clean(part), 60) for part in parts[:_COLUMNS]) + more
+
+
+def _shown(value: object) -> str:
+    """A JSON value as people write it: text without quotes, every digit of a number."""
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return "{" + ", ".join(f"{name}: {_shown(member)}" for name, member in members.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_shown, cast("list[Any]", value))) + "]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,69 +1,108 @@
 """`status`: what is covered, who reads, how large the log is."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 from psycopg import RawCursor
 from psycopg.rows import dict_row
-from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from pg_events import catalog, sql
-from pg_events.catalog import OPERATIONS, Table
-from pg_events.cli import database_options, say
-from pg_events.connection import connect
+from pg_events.catalog import OPERATIONS, Connection, Table
+from pg_events.cli import database_options
+from pg_events.cli.database import connected
+from pg_events.cli.page import Page, table
+from pg_events.cli.terminal import counted, say
 from pg_events.settings import load
 from pg_events.text import clean
 
-_LETTERS = {"yes": "✓", "no": "-", "disabled": "o", "outdated": "~", "-": "·"}
+_SIGNS = {"yes": "✓", "no": "-", "disabled": "o", "outdated": "~", "-": "·"}
 _STYLES = {"covered": "green", "excluded": "dim", "unsupported": "dim"}
+_NOT_WANTED = ("excluded", "unsupported")
 
 
-@click.command()
+@dataclass(frozen=True)
+class _Status:
+    """What the database told."""
+
+    server_version: str
+    schema_events: bool
+    """DDL is recorded."""
+    tables: Sequence[Table]
+    last_event_at: Mapping[tuple[str, str], datetime]
+    """(schema, table) -> when its last event was."""
+    consumers: Sequence[Mapping[str, Any]]
+    log: Mapping[str, int]
+
+    @property
+    def drift(self) -> list[Table]:
+        """Tables that are not as they should be."""
+        return [table for table in self.tables if table.state not in ("covered", *_NOT_WANTED)]
+
+
+@click.command(short_help="Show what is covered, who reads, and what went wrong.")
 @database_options
-@click.option("--check", is_flag=True, help="Exit with 1 when a table is not covered as it should be.")
+@click.option("--check", is_flag=True, help="Exit with 1 when a table, or DDL, is not covered as it should be.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(settings: str | None, database_url: str | None, check: bool, as_json: bool) -> int:
-    """Show for each table whether it is covered, and why not; consumers and how far behind; the log's size.
+    """Show for each table whether it is covered, and why not; how far behind each consumer is; the log's size.
 
-    Reads only.
+    Reads only. I U D T are INSERT, UPDATE, DELETE and TRUNCATE:
+    ✓ captured, - missing, o disabled, ~ outdated, · not wanted.
     """
-    chosen = load(settings, database_url)
-    assert chosen.database_url is not None
-    with connect(chosen.database_url, application_name="pg_events status") as connection:
-        server = catalog.server(connection)
-        installed = catalog.installed(connection)
-        patterns = [json.loads(installed.settings.get(name, "[]")) for name in ("include", "exclude")]
-        tables = catalog.tables(connection, *patterns)
-        with RawCursor(connection, row_factory=dict_row) as cursor:
-            last = {
-                (row["table_schema"], row["table_name"]): row["at"]
-                for row in cursor.execute(sql.text("last_events.sql"))
-            }
-            consumers = cursor.execute(sql.text("consumers.sql")).fetchall()
-            log = cursor.execute(sql.text("log_size.sql")).fetchone()
-    records_ddl = all(installed.event_triggers.get(name) in ("O", "A") for name in catalog.EVENT_TRIGGERS)
-    report = {
-        "server_version": server.version,
-        "schema_events": records_ddl,
-        "tables": [_table(table, last) for table in tables],
-        "consumers": [
-            {key: row[key] for key in ("name", "behind_events", "behind_seconds", "failed")} for row in consumers
-        ],
-        "log": log,
-    }
+    with connected(load(settings, database_url), "status") as connection:
+        found = _ask(connection)
     if as_json:
-        click.echo(json.dumps(report, default=str))
+        click.echo(json.dumps(_as_json(found)))
     else:
-        _show(report, {table.identity: table for table in tables}, consumers)
-    drift = [table for table in tables if table.state not in ("covered", "excluded", "unsupported")]
-    return 1 if check and (drift or not records_ddl) else 0
+        _show(found)
+    if not check or (found.schema_events and not found.drift):
+        return 0
+    missing = [] if found.schema_events else ["DDL is not recorded"]
+    if found.drift:
+        missing.append(f"{counted(len(found.drift), 'table')} not covered as they should be")
+    say(f"{' and '.join(missing)}; run: pg_events build")
+    return 1
 
 
-def _table(table: Table, last: dict[tuple[str, str], Any]) -> dict[str, Any]:
-    at = last.get((table.schema, table.name))
+def _ask(connection: Connection) -> _Status:
+    server = catalog.server(connection)
+    installed = catalog.installed(connection)
+    patterns = [json.loads(installed.settings.get(name, "[]")) for name in ("include", "exclude")]
+    with RawCursor(connection, row_factory=dict_row) as cursor:
+        last = cursor.execute(sql.text("last_events.sql")).fetchall()
+        consumers = cursor.execute(sql.text("consumers.sql")).fetchall()
+        log = cursor.execute(sql.text("log_size.sql")).fetchone()
+    assert log is not None
+    return _Status(
+        server.version,
+        all(installed.event_triggers.get(name) in ("O", "A") for name in catalog.EVENT_TRIGGERS),
+        catalog.tables(connection, *patterns),
+        {(row["table_schema"], row["table_name"]): row["at"] for row in last},
+        consumers,
+        log,
+    )
+
+
+def _as_json(found: _Status) -> dict[str, Any]:
+    return {
+        "server_version": found.server_version,
+        "schema_events": found.schema_events,
+        "tables": [_table_as_json(table, found.last_event_at) for table in found.tables],
+        "consumers": [
+            {key: row[key] for key in ("name", "behind_events", "behind_seconds", "failed")} for row in found.consumers
+        ],
+        "log": dict(found.log),
+    }
+
+
+def _table_as_json(table: Table, last_event_at: Mapping[tuple[str, str], datetime]) -> dict[str, Any]:
+    at = last_event_at.get((table.schema, table.name))
     return {
         "schema": table.schema,
         "name": table.name,
@@ -75,31 +114,90 @@ def _table(table: Table, last: dict[tuple[str, str], Any]) -> dict[str, Any]:
     }
 
 
-def _show(report: dict[str, Any], tables: dict[str, Table], consumers: list[dict[str, Any]]) -> None:
-    console = Console()
-    grid = RichTable("table", "I U D T", "state", "last event", "why", box=None, header_style="bold", pad_edge=False)
-    for row in report["tables"]:
-        table = tables[f"{row['schema']}.{row['name']}"]
-        letters = " ".join(_LETTERS[table.operation(operation)] for operation in OPERATIONS)
-        state = Text(table.state, _STYLES.get(table.state, "bold red"))
-        last = (row["last_event_at"] or "never")[:19].replace("T", " ")
-        grid.add_row(Text(clean(table.identity)), letters, state, last, Text(clean(table.reason)))
-    console.print(grid)
-    covered = sum(row["state"] == "covered" for row in report["tables"])
-    console.print(
-        Text(
-            f"\n{covered} of {len(report['tables'])} covered · DDL {'recorded' if report['schema_events'] else 'NOT recorded'}"
-            f" · log {report['log']['events']:,} events, {report['log']['bytes'] / 1e6:,.1f} MB"
-            f" · PostgreSQL {report['server_version']}"
-        )
-    )
-    for row in consumers:
-        running = "running" if row["is_running"] else "stopped"
-        console.print(
-            Text(
-                f"consumer {clean(row['name'])}: {running}, {row['behind_events']:,} events behind"
-                f" ({row['behind_seconds']:.0f} s), {row['failed']} failed"
-            )
-        )
-    if not consumers:
+# --- for people ---------------------------------------------------------------------------------------------------
+
+
+def _show(found: _Status) -> None:
+    page = Page()
+    if found.tables:
+        page.print(_tables(found, page.width))
+        page.print()
+    page.print(Text(_summary(found)))
+    if found.consumers:
+        page.print()
+        page.print(_consumers(found.consumers))
+    else:
         say("no consumer yet: start a worker")
+
+
+_NARROW = 60
+"""Columns of a terminal on which there is room for the name and the state, and no more."""
+
+
+def _tables(found: _Status, width: int) -> Any:
+    now = datetime.now(UTC)
+    headers = ["table", "I U D T", "state"]
+    if width >= _NARROW:
+        headers += ["last event"] + ["why"] * any(each.reason for each in found.tables)
+    grid = table(*headers)
+    for column in grid.columns[1:4]:
+        column.no_wrap = True
+    reserved = len("  I U D T  unsupported")
+    if width >= _NARROW:
+        reserved += len("  last event  ") + 14
+    grid.columns[0].overflow = "fold"
+    grid.columns[0].max_width = max(16, width - reserved)
+    for each in found.tables:
+        at = found.last_event_at.get((each.schema, each.name))
+        cells = (
+            Text(clean(each.identity)),
+            Text(" ".join(_SIGNS[each.operation(operation)] for operation in OPERATIONS)),
+            Text(each.state, _STYLES.get(each.state, "bold red")),
+            Text(_ago((now - at).total_seconds()) if at else "never", "" if at else "dim"),
+            Text(clean(each.reason)),
+        )
+        grid.add_row(*cells[: len(headers)])
+    return grid
+
+
+def _consumers(consumers: Sequence[Mapping[str, Any]]) -> Any:
+    grid = table("consumer", "worker", "behind", "failed")
+    grid.columns[0].overflow = "fold"
+    for row in consumers:
+        events = row["behind_events"]
+        grid.add_row(
+            Text(clean(row["name"])),
+            "running" if row["is_running"] else Text("stopped", "bold red" if events else ""),
+            f"{counted(events, 'event')}, {_duration(row['behind_seconds'])}" if events else "0",
+            Text(f"{row['failed']:,}", "bold red" if row["failed"] else ""),
+        )
+    return grid
+
+
+def _summary(found: _Status) -> str:
+    states = Counter(each.state for each in found.tables)
+    wanted = len(found.tables) - sum(states[state] for state in _NOT_WANTED)
+    parts = [
+        f"{states['covered']:,} of {counted(wanted, 'table')} covered",
+        *(f"{states[state]:,} {state}" for state in _NOT_WANTED if states[state]),
+        "DDL recorded" if found.schema_events else "DDL NOT recorded",
+        f"{counted(found.log['events'], 'event')}, {_size(found.log['bytes'])}",
+        f"PostgreSQL {found.server_version}",
+    ]
+    return " · ".join(parts)
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+
+
+def _ago(seconds: float) -> str:
+    return f"{_duration(max(0.0, seconds))} ago"
+
+
+def _duration(seconds: float) -> str:
+    """`12 s`, `3 min`, `5 h`, `40 d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

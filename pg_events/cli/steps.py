@@ -1,17 +1,20 @@
-"""Plans on a terminal: as a table, as JSON, and being carried out."""
+"""Plans for people and programs: shown, and carried out with a progress bar."""
 
 import json
-import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
-from pg_events.build import apply
-from pg_events.cli import say
-from pg_events.plan import Plan, Step
+from pg_events.build import Applied, apply
+from pg_events.catalog import OPERATIONS
+from pg_events.cli.page import Page, table
+from pg_events.cli.terminal import counted, say
+from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step
 from pg_events.text import clean
 
 
@@ -20,34 +23,25 @@ def show_plan(plan: Plan, as_json: bool) -> int:
     if as_json:
         click.echo(_as_json(plan, applied=False))
     elif not plan.steps:
-        say(f"nothing to do: {plan.unchanged} objects are as they should be")
+        _say_nothing_to_do(plan)
     else:
-        _print_table(plan)
+        _print_lines(list(lines(plan.steps)))
+        _say_locks(plan.steps)
+        say(f"{_changes(len(plan.steps), plan)}; nothing was done: this is a plan")
     return 0
 
 
-def apply_plan(database_url: str, plan: Plan, as_json: bool, verb: str) -> int:
+def apply_plan(database_url: str, plan: Plan, as_json: bool) -> int:
     """Carry a plan out with a progress bar; exit code 0, or 1 when a step failed."""
-    with _progress(len(plan.steps)) as progress:
-        bar = progress.add_task("", total=len(plan.steps))
-
-        def told(step: Step, outcome: str) -> None:
-            progress.update(bar, description=clean(step.table or step.object)[:40])
-            if outcome == "waiting":
-                progress.update(bar, description=f"{clean(step.table or '')[:30]} is busy")
-            else:
-                progress.advance(bar)
-
-        result = apply(database_url, plan, told)
-    for step, reason in result.failed:
-        say(f"failed: {step.action} {step.object} on {step.table}: {reason}")
+    result = _apply(database_url, plan)
+    for table_name, reason in dict.fromkeys((step.table or step.object, reason) for step, reason in result.failed):
+        say(f"failed: {table_name}: {reason}")
     if as_json:
         click.echo(_as_json(plan, applied=not result.failed))
     elif not plan.steps:
-        say(f"nothing to do: {plan.unchanged} objects are as they should be")
+        _say_nothing_to_do(plan)
     else:
-        tables = {step.table for step in plan.steps if step.table} - {step.table for step, _ in result.failed}
-        say(f"{result.applied} changes, {plan.unchanged} unchanged; {len(tables)} tables {verb}")
+        say("; ".join([_changes(result.applied, plan), *_tables_done(plan, result)]))
     return 1 if result.failed else 0
 
 
@@ -56,29 +50,125 @@ def _as_json(plan: Plan, applied: bool) -> str:
     return json.dumps({"changes": changes, "unchanged": plan.unchanged, "applied": applied})
 
 
-def _progress(steps: int) -> Progress:
+def _say_nothing_to_do(plan: Plan) -> None:
+    say(f"nothing to do: {counted(plan.unchanged, 'object')} as they should be")
+
+
+def _changes(number: int, plan: Plan) -> str:
+    return f"{counted(number, 'change')}, {plan.unchanged:,} unchanged"
+
+
+def _tables_done(plan: Plan, result: Applied) -> Iterator[str]:
+    failed = {step.table for step, _ in result.failed}
+    done = [step for step in plan.steps if step.table is not None and step.table not in failed]
+    covered = {step.table for step in done if step.action != "drop"}
+    freed = {step.table for step in done} - covered
+    if covered:
+        yield f"{counted(len(covered), 'table')} covered"
+    if freed:
+        yield f"{counted(len(freed), 'table')} no longer covered"
+    if failed:
+        yield f"{counted(len(failed), 'table')} failed"
+
+
+# --- showing ------------------------------------------------------------------------------------------------------
+
+_MANY = 3
+"""More objects of a kind than this are counted, not named."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One or more steps of a plan that people see as one change."""
+
+    action: str
+    what: str
+    """An object, a number of objects, or a table."""
+    triggers: str = ""
+    """Of a table: the letters of its operations."""
+    why: str = ""
+
+
+def lines(steps: Iterable[Step]) -> Iterator[Line]:
+    """What people want to know of a plan: a line for each table, few for the rest."""
+    for (table_name, action, kind), group in groupby(steps, key=lambda step: (step.table, step.action, _kind(step))):
+        if table_name is None:
+            yield from _object_lines(action, kind, list(group))
+        else:
+            for reason, same in groupby(group, key=lambda step: step.reason):
+                yield Line(action, table_name, " ".join(map(_letter, same)), _why(reason))
+
+
+def _object_lines(action: str, kind: str, steps: list[Step]) -> Iterator[Line]:
+    if len(steps) > _MANY:
+        reasons = {step.reason for step in steps}
+        yield Line(action, counted(len(steps), kind), why=_why(reasons.pop()) if len(reasons) == 1 else "")
+    else:
+        for step in steps:
+            yield Line(action, step.object, why=_why(step.reason))
+
+
+def _kind(step: Step) -> str:
+    """`function pgevents.capture()` -> `function`."""
+    return step.object.partition(" ")[0] if step.table is None else ""
+
+
+def _letter(step: Step) -> str:
+    """`trigger 00_pgevents_insert` -> `I`, as in `status`."""
+    operation = step.object.rpartition("_")[2]
+    return operation[0].upper() if operation in OPERATIONS else step.object
+
+
+def _why(reason: str) -> str:
+    """Not what the command's name says already."""
+    return "" if reason in ("teardown", "--grant") else reason.partition(", but still has triggers")[0]
+
+
+def _print_lines(shown: list[Line]) -> None:
+    headers = ["action", "what"]
+    cells = [[line.action, line.what] for line in shown]
+    for header, column in (("triggers", [line.triggers for line in shown]), ("why", [line.why for line in shown])):
+        if any(column):
+            headers.append(header)
+            for row, cell in zip(cells, column, strict=True):
+                row.append(cell)
+    grid = table(*headers)
+    grid.columns[1].overflow = "fold"
+    for row in cells:
+        grid.add_row(*(Text(clean(cell)) for cell in row))
+    Page().print(grid)
+
+
+def _say_locks(steps: Iterable[Step]) -> None:
+    locked: dict[str, set[str | None]] = {}
+    for step in steps:
+        if step.lock:
+            locked.setdefault(step.lock, set()).add(step.table)
+    for lock, names in locked.items():
+        who = "writers and readers wait" if lock == ACCESS_EXCLUSIVE else "writers wait, readers do not"
+        say(f"locks {counted(len(names), 'table')}, one at a time, for a moment: {lock} ({who})")
+
+
+# --- carrying out -------------------------------------------------------------------------------------------------
+
+
+def _apply(database_url: str, plan: Plan) -> Applied:
     console = Console(stderr=True)
-    return Progress(
+    with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal or steps == 0,
-    )
+        disable=not console.is_terminal or not plan.steps,
+    ) as progress:
+        bar = progress.add_task("", total=len(plan.steps))
 
+        def told(step: Step, outcome: str) -> None:
+            name = clean(step.table or step.object)[:40]
+            waiting = outcome == "waiting"
+            progress.update(
+                bar, description=f"{name} is busy, later again" if waiting else name, advance=0 if waiting else 1
+            )
 
-def _print_table(plan: Plan) -> None:
-    """The plan for people: one line an object, the lock it takes on which table, and why."""
-    if not sys.stdout.isatty():
-        for step in plan.steps:
-            on = f" on {step.table}" if step.table else ""
-            lock = f"; {step.lock}" if step.lock else ""
-            click.echo(clean(f"{step.action} {step.object}{on} ({step.reason}{lock})"))
-    else:
-        table = Table("action", "object", "table", "lock", "why", box=None, header_style="bold", pad_edge=False)
-        for step in plan.steps:
-            cells = (step.action, step.object, step.table or "", step.lock or "none", step.reason)
-            table.add_row(*(Text(clean(cell)) for cell in cells))
-        Console().print(table)
-    say(f"{len(plan.steps)} changes, {plan.unchanged} unchanged; nothing was done: this is a plan")
+        return apply(database_url, plan, told)

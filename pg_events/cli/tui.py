@@ -1,14 +1,17 @@
 """`tui`: the console."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from pg_events.cli import database_options
+from pg_events.cli.terminal import is_terminal
+from pg_events.errors import UsageError
 from pg_events.settings import load
 
 
-@click.command()
+@click.command(short_help="Open the console: live events, coverage, replay.")
 @database_options
 @click.option(
     "--log",
@@ -25,6 +28,10 @@ def tui(settings: str | None, database_url: str | None, log: Path | None, read_o
     space pause                              enter  details
     ?     all keys                           q      quit
     """
+    chosen = load(settings, database_url, require_database=log is None)
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise UsageError("the console needs a terminal; for a pipe or a file there is: pg_events listen")
+
     from pg_events_tui import run
 
-    return run(load(settings, database_url, require_database=log is None), read_only=read_only, log=log)
+    return run(chosen, read_only=read_only, log=log)

@@ -1,17 +1,22 @@
 """`worker`: events into callbacks, until it is told to stop."""
 
 import logging
+import os
 import signal
+import sys
 from types import FrameType
 
 import click
 
-from pg_events.cli import database_options, say
+from pg_events.cli import INTERRUPTED, database_options
 from pg_events.cli.log import set_up_log
+from pg_events.cli.terminal import configure, is_terminal, say
+from pg_events.errors import UsageError
 from pg_events.settings import load
+from pg_events.worker import Worker
 
 
-@click.command()
+@click.command(short_help="Call your functions with every change.")
 @database_options
 @click.option(
     "--name", default="default", show_default=True, metavar="NAME", help="The consumer: each has a cursor of its own."
@@ -23,34 +28,43 @@ from pg_events.settings import load
     type=click.Choice(["newest", "oldest"]),
     default="newest",
     show_default=True,
-    help="Where a consumer that is new starts; one that is known goes on where it stopped.",
+    help="Where a new consumer starts; a known one goes on where it stopped.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Tell every retry and reconnect.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell of every retry and reconnect.")
 def worker(settings: str | None, database_url: str | None, name: str, once: bool, start: str, verbose: bool) -> int:
-    """Call your functions with every change.
+    """Call your functions with every change, in order, at least once.
 
-    Events are handed over in order, at least once; the cursor is saved in the database behind them. A
-    callback that raises is tried again, then its event is kept as failed and the others go on: see
-    pg_events failed. A lost connection is taken up again for ever. SIGTERM and Ctrl-C finish the event
-    in hand, save, and exit. A second worker of the same name stands by and takes over.
+    The cursor is saved in the database, behind the events that were delivered. A callback that raises is
+    tried again; then its event is kept as failed and the others go on (see pg_events failed). A lost
+    connection is taken up again for ever.
+
+    SIGTERM and Ctrl-C finish the event in hand, save, and exit; a second one does not wait for it. A second
+    worker of the same name stands by and takes over.
     """
-    from pg_events.worker import Worker
-
+    if not name.strip():
+        raise UsageError("--name is empty")
+    chosen = load(settings, database_url)
     set_up_log(verbose)
     log = logging.getLogger("pg_events.worker")
-    chosen = load(settings, database_url)
     one = Worker(
-        chosen,
-        name,
-        from_oldest=start == "oldest",
-        on_ready=lambda: log.info("consumer %s: delivering", name),
+        chosen, name, from_oldest=start == "oldest", on_ready=lambda: log.info("consumer %s: delivering", name)
     )
+    configure(sys.stdout, line_buffering=True)  # what callbacks print is seen at once, in a pipe too
+    received: list[int] = []
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
         one.stop()
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        if number == signal.SIGINT and is_terminal(sys.stderr):
+            # Not with print(): this may be in the midst of one.
+            os.write(2, b"\nfinishing the event in hand; once more to stop at once\n")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     report = one.run(once=once)
-    say(f"delivered {report.delivered}, failed {report.failed}, retried {report.retried}")
+    say(f"delivered {report.delivered:,}, failed {report.failed:,}, retried {report.retried:,}")
+    if signal.SIGINT in received:
+        return INTERRUPTED
     return 1 if report.failed else 0

@@ -1,0 +1,59 @@
+"""What people read: words on stderr, tables on stdout, both harmless for a terminal and as wide as it."""
+
+import io
+import os
+import shutil
+import sys
+import textwrap
+from typing import Any
+
+import click
+
+from pg_events.text import clean
+
+
+def prepare_streams() -> None:
+    """Whatever stdout and stderr are (closed, of another encoding), printing to them does not fail for it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - until the end
+        else:
+            configure(stream, errors="backslashreplace")
+
+
+def configure(stream: Any, **options: Any) -> None:
+    """`stream.reconfigure(…)`, of those that have it: a test's have not."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(**options)  # pyright: ignore[reportUnknownMemberType]
+
+
+def say(text: str) -> None:
+    """Words for people: to stderr, made harmless for a terminal, and wrapped between words on one."""
+    text = clean(text, keep_newlines=True)
+    if is_terminal(sys.stderr):
+        width = max(20, shutil.get_terminal_size().columns)
+        text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
+    click.echo(text, err=True)
+
+
+def _wrapped(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Does a person look at it? Not when it is closed."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def end_line() -> None:
+    """After the ^C that a terminal shows."""
+    if is_terminal(sys.stderr):
+        click.echo(err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 table`, `1,200 tables`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
