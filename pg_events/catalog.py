@@ -156,7 +156,9 @@ def tables(
     Views and the like come along with the reason why they are not covered. Needs no right beyond CONNECT.
     """
     with RawCursor(connection, row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = cursor.execute(sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation])).fetchall()
+        rows: list[Any] = cursor.execute(
+            sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation])
+        ).fetchall()
     return [_table(list(group)) for _, group in groupby(rows, key=attrgetter("oid"))]
 
 
