@@ -13,9 +13,6 @@ from time import monotonic
 from types import SimpleNamespace
 
 import pytest
-from pg_events_tui import replay
-from pg_events_tui.app import ConsoleApp
-from pg_events_tui.store import Store
 
 from pg_events.build import Applied
 from pg_events.catalog import OPERATIONS, Table, Trigger
@@ -23,6 +20,9 @@ from pg_events.errors import DatabaseUnreachable
 from pg_events.event import Record
 from pg_events.plan import Plan, Step
 from pg_events.settings import Settings
+from pg_events_tui import replay
+from pg_events_tui.app import ConsoleApp
+from pg_events_tui.store import Store
 
 NOON = datetime(2026, 8, 22, 12, 0, 0, tzinfo=UTC)
 SNAPSHOTS = Path(__file__).parent / "snapshots"

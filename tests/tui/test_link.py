@@ -5,10 +5,10 @@ from dataclasses import replace
 from time import monotonic
 
 import pytest
-from pg_events_tui.feed import DEADLINE_SECONDS, Intake, Link
-from pg_events_tui.store import Store
 
 from pg_events.errors import NotPermitted
+from pg_events_tui.feed import DEADLINE_SECONDS, Intake, Link
+from pg_events_tui.store import Store
 
 pytestmark = pytest.mark.timeout(60)
 

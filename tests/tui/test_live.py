@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from pg_events_tui.view import Mode
 
 pytestmark = pytest.mark.timeout(60)

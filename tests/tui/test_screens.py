@@ -1,9 +1,9 @@
 """How each screen looks, letter by letter, in both layouts: `snapshots/`."""
 
 import pytest
-from pg_events_tui.replay import Attempt, Target
 
 from pg_events.settings import Settings
+from pg_events_tui.replay import Attempt, Target
 
 pytestmark = pytest.mark.timeout(60)
 

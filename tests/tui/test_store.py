@@ -4,6 +4,7 @@ import os
 import threading
 
 import pytest
+
 from pg_events_tui.store import Store, table_title
 
 

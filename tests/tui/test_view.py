@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pg_events_tui.store import Store
-from pg_events_tui.view import Mode, View
 
 from pg_events.event import Record
+from pg_events_tui.store import Store
+from pg_events_tui.view import Mode, View
 
 
 def record(number):

@@ -306,7 +306,7 @@ def table_text(table: Table) -> list[Line]:
             line(span("b", "key"), span(" plans what is missing here")),
             line(span("B", "key"), span(" plans all that is missing")),
         ]
-    lines += [line(span("E", "key"), span(" shows its events"))]
+    lines += [*([] if table.state in PROBLEMS else [line()]), line(span("E", "key"), span(" shows its events"))]
     return lines
 
 

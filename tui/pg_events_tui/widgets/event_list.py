@@ -129,7 +129,9 @@ class EventList(LineList):
             if self.extra:
                 rest += [Column("user", 12), Column("application", 16)]
         if self._dates:
-            fixed = [column for column in fixed if column.name != "key"]
+            # DDL has no row to tell, and its statement needs the room; the detail has the transaction.
+            fixed = [column for column in fixed if column.name not in ("key", "seq")]
+            rest = [column for column in rest if column.name != "tx"]
         room = width - sum(column.cells + 1 for column in (*fixed, *rest)) - 1
         return [*fixed, Column("changed", max(6, room)), *rest]
 
