@@ -15,14 +15,14 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from pg_events_tui import replay
-from pg_events_tui.app import ConsoleApp
-from pg_events_tui.store import Store
 from textual import events
 
 from pg_events.event import Record
 from pg_events.plan import Plan
 from pg_events.settings import Settings
+from pg_events_tui import replay
+from pg_events_tui.app import ConsoleApp
+from pg_events_tui.store import Store
 
 TABLES = ("orders", "order_items", "stock", "carts", "customers")
 
