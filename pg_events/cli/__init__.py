@@ -5,7 +5,8 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -65,21 +66,31 @@ class _Commands(Group):
             return None
         return getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Prints the help when that is asked for."""
+        with _writing_stdout():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Here, because click itself takes a reader that has enough (`| head`) for a failure."""
-        try:
-            code = super().invoke(ctx)
-            if not sys.stdout.closed:  # by a callback
-                sys.stdout.flush()
-        except BrokenPipeError:
-            _forget_stdout()
-            return 0
-        except OSError as error:
-            if error.errno not in _CANNOT_WRITE:
-                raise
-            _forget_stdout()
-            raise PgEventsError(f"the output cannot be written: {error.strerror}") from error
-        return code
+        with _writing_stdout():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _writing_stdout() -> Generator[None]:
+    """What can become of stdout. Click itself takes a reader that has enough (`| head`) for a failure."""
+    try:
+        yield
+        if not sys.stdout.closed:  # by a callback
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        _forget_stdout()
+        raise click.exceptions.Exit(0) from error
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        _forget_stdout()
+        raise PgEventsError(f"the output cannot be written: {error.strerror}") from error
 
 
 def _forget_stdout() -> None:

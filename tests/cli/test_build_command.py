@@ -1,0 +1,167 @@
+"""`build` and `teardown`: what they print and how they end."""
+
+import json
+import re
+import subprocess
+
+import psycopg
+import pytest
+
+TABLES = ("orders", "order items", "[bold]x[/]", "ü漢")
+
+
+@pytest.fixture
+def shop(database_url, execute) -> str:
+    """A database with some tables and a view, and no pg_events."""
+    execute(database_url, *(f'create table "{name}" (id integer)' for name in TABLES), "create view v as select 1")
+    return database_url
+
+
+def test_json_has_the_shape_that_programs_rely_on(call, shop) -> None:
+    planned = json.loads(call("build", "--plan", "--json", "--database-url", shop).out)
+    done = json.loads(call("build", "--json", "--database-url", shop).out)
+    again = json.loads(call("build", "--json", "--database-url", shop).out)
+
+    assert list(planned) == list(done) == list(again) == ["changes", "unchanged", "applied"]
+    assert all(list(change) == ["action", "object", "table"] for change in planned["changes"])
+    assert planned == {**done, "applied": False}
+    assert done["applied"] is True
+    assert {change["table"] for change in done["changes"]} == {None, *(f"public.{name}" for name in TABLES)}
+    assert again == {"changes": [], "unchanged": len(done["changes"]), "applied": True}
+
+
+def test_a_plan_changes_nothing(call, shop, execute) -> None:
+    answer = call("build", "--plan", "--database-url", shop)
+
+    assert answer.code == 0
+    assert "nothing was done: this is a plan" in answer.err
+    assert execute(shop, "select count(*) from pg_namespace where nspname = 'pgevents'") == [(0,)]
+
+
+def test_a_plan_has_one_line_for_a_table(call, shop) -> None:
+    lines = call("build", "--plan", "--database-url", shop).out.splitlines()
+
+    for name in TABLES:
+        assert [line.split() for line in lines if f"public.{name} " in line] == [
+            ["create", *f"public.{name}".split(), "I", "U", "D", "T", "not", "there", "yet"]
+        ]
+    assert len(lines) == 1 + 4 + len(TABLES)
+
+
+@pytest.mark.parametrize("columns", [50, 80, 120])
+def test_a_plan_fits_the_terminal(in_terminal, shop, columns) -> None:
+    terminal = in_terminal("build", "--plan", "--database-url", shop, columns=columns)
+
+    assert terminal.end() == 0
+    assert max(map(len, terminal.screen)) <= columns
+    if columns >= 80:
+        # The two words of the heading, four things of ours, the tables; then two sentences in at most two lines each.
+        assert len([line for line in terminal.screen if line]) <= 1 + 4 + len(TABLES) + 4
+    assert "public.[bold]x[/]" in "".join(terminal.screen)
+    assert "SHARE ROW EXCLUSIVE" in re.sub(r"\s+", " ", " ".join(terminal.screen))
+
+
+def test_what_was_done_is_told_in_one_line(call, shop) -> None:
+    built = call("build", "--database-url", shop)
+    again = call("build", "--database-url", shop)
+    less = call("build", "--exclude", "public.order*", "--database-url", shop)
+    removed = call("teardown", "--yes", "--database-url", shop)
+    gone = call("teardown", "--yes", "--database-url", shop)
+
+    assert re.fullmatch(r"\d+ changes, 0 unchanged; 4 tables covered", built.line)
+    assert re.fullmatch(r"nothing to do: \d+ objects as they should be", again.line)
+    assert less.line.endswith("; 2 tables no longer covered")
+    assert removed.line.endswith("; 2 tables no longer covered")
+    assert gone.line == "nothing to remove: there is no pg_events in this database"
+    assert [answer.code for answer in (built, again, less, removed, gone)] == [0, 0, 0, 0, 0]
+
+
+def test_on_a_terminal_nothing_of_the_progress_bar_remains(in_terminal, shop) -> None:
+    terminal = in_terminal("build", "--database-url", shop)
+
+    assert terminal.end() == 0
+    assert re.fullmatch(r"\d+ changes, 0 unchanged; 4 tables covered", [line for line in terminal.screen if line][-1])
+
+
+def test_the_script_is_a_build(call, server, shop) -> None:
+    script = call("build", "--sql", "--database-url", shop)
+    assert script.code == 0
+
+    if not hasattr(server, "_programs"):
+        pytest.skip("needs psql of the embedded server")
+    subprocess.run(
+        [server._programs / "psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-d", shop],
+        input=script.out,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+
+    assert json.loads(call("build", "--json", "--database-url", shop).out)["changes"] == []
+
+
+def test_patterns_of_the_settings_and_of_the_options(call, shop, tmp_path) -> None:
+    (tmp_path / "shop_settings.py").write_text(
+        f"PG_EVENTS_DATABASE_URL = {shop!r}\nPG_EVENTS_INCLUDE = ['public.order*']\nPG_EVENTS_EXCLUDE = ['*items']\n"
+    )
+
+    def covered(*options: str) -> set[str]:
+        call("build", "--settings", "shop_settings", *options)
+        tables = json.loads(call("status", "--json", "--settings", "shop_settings").out)["tables"]
+        return {table["name"] for table in tables if table["state"] == "covered"}
+
+    assert covered() == {"orders"}
+    assert covered("--exclude", "*.orders") == {"order items"}
+    assert covered("--include", "*") == {"orders", "[bold]x[/]", "ü漢"}
+    assert covered() == {"orders"}
+
+
+def test_a_table_that_stays_locked_is_told_and_the_others_are_covered(call, shop, execute, monkeypatch) -> None:
+    monkeypatch.setattr("pg_events.build.TRIES", 2)
+    with psycopg.connect(shop) as writer:
+        writer.execute("insert into orders values (1)")
+
+        answer = call("build", "--json", "--database-url", shop)
+
+    assert answer.code == 1
+    assert json.loads(answer.out)["applied"] is False
+    assert re.fullmatch(r"failed: public\.orders: .*lock.*\n", answer.err)
+    states = json.loads(call("status", "--json", "--database-url", shop).out)["tables"]
+    assert {table["name"] for table in states if table["state"] == "missing"} == {"orders"}
+
+
+def test_teardown_asks_on_a_terminal_and_takes_no_for_an_answer(in_terminal, url, execute) -> None:
+    terminal = in_terminal("teardown", "--database-url", url)
+
+    terminal.until("[y/N]")
+    terminal.type("\r")
+
+    assert terminal.end() == 1
+    assert "nothing was changed" in terminal.raw
+    assert execute(url, "select count(*) from pg_namespace where nspname = 'pgevents'") == [(1,)]
+
+
+def test_teardown_that_can_ask_nobody_names_the_option(run, url, execute) -> None:
+    answer = run("teardown", "--database-url", url)
+
+    assert answer.code == 2
+    assert answer.err.endswith("pg_events: there is nobody to ask: give --yes\n")
+    assert execute(url, "select count(*) from pg_namespace where nspname = 'pgevents'") == [(1,)]
+
+
+def test_ctrl_c_at_the_question_is_130(in_terminal, url) -> None:
+    terminal = in_terminal("teardown", "--database-url", url)
+
+    terminal.until("[y/N]")
+    terminal.type("\x03")
+
+    assert terminal.end() == 130
+    assert "Traceback" not in terminal.raw
+
+
+def test_teardown_json(call, url) -> None:
+    planned = json.loads(call("teardown", "--plan", "--json", "--database-url", url).out)
+    done = json.loads(call("teardown", "--yes", "--json", "--database-url", url).out)
+
+    assert planned == {**done, "applied": False}
+    assert done["changes"][-1] == {"action": "drop", "object": "schema pgevents", "table": None}
