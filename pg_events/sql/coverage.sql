@@ -1,6 +1,6 @@
 -- Every table that is, or could be, covered; one row for each of its four triggers: wanted and installed.
 -- $1 text[]: patterns of tables to include, empty for all. $2 text[]: patterns to exclude.
--- $3 oid: only this table and the partitions below it, null for all.
+-- $3 oid[]: only these tables, null for all.
 -- A pattern is a glob (* and ?) on schema.table; without a dot, on the table's name in any schema.
 with relation as (
     select
@@ -17,11 +17,7 @@ with relation as (
       and n.nspname <> 'pgevents'
       and n.nspname <> 'information_schema'
       and n.nspname not like 'pg\_%'
-      and (
-          $3::oid is null
-          or c.oid = $3::oid
-          or c.oid in (select t.relid from pg_catalog.pg_partition_tree($3::oid) t)
-      )
+      and ($3::oid[] is null or c.oid = any ($3::oid[]))
 ),
 pattern as (
     select
@@ -66,20 +62,35 @@ chosen as (
     join pg_catalog.pg_class root_class on root_class.oid = r.root
     join pg_catalog.pg_namespace root_namespace on root_namespace.oid = root_class.relnamespace
 ),
--- A trigger of the user's that runs after each row can change the same row again, before a statement trigger of ours
--- would see the first change: the log would hold the two in the wrong order. Such a table, and with it its whole
--- partition tree, is captured row by row, by triggers whose names sort first.
+-- Tables that are captured row by row, each with its whole partition tree, by triggers whose names sort first.
 by_row as (
-    select distinct coalesce(pg_catalog.pg_partition_root(t.tgrelid), t.tgrelid) as root
-    from pg_catalog.pg_trigger t
-    join pg_catalog.pg_proc f on f.oid = t.tgfoid
-    join pg_catalog.pg_namespace n on n.oid = f.pronamespace
-    where not t.tgisinternal
-      and n.nspname <> 'pgevents'
-      and t.tgtype & 1 = 1        -- for each row
-      and t.tgtype & (2 | 64) = 0 -- after
-      and t.tgenabled <> 'D'
-      and not t.tginitdeferred    -- a deferred one runs when ours are done
+    select distinct on (root) root, reason
+    from (
+        -- Such a trigger can change the same row again, before a statement trigger of ours would see the first change:
+        -- the log would hold the two in the wrong order.
+        select coalesce(pg_catalog.pg_partition_root(t.tgrelid), t.tgrelid) as root, 'a trigger of yours follows each row' as reason
+        from pg_catalog.pg_trigger t
+        join pg_catalog.pg_proc f on f.oid = t.tgfoid
+        join pg_catalog.pg_namespace n on n.oid = f.pronamespace
+        where not t.tgisinternal
+          and n.nspname <> 'pgevents'
+          and t.tgtype & 1 = 1        -- for each row
+          and t.tgtype & (2 | 64) = 0 -- after
+          and t.tgenabled <> 'D'
+          and not t.tginitdeferred    -- a deferred one runs when ours are done
+        union all
+        -- A statement trigger of the parent's would see the rows of its children without the columns they add.
+        select r.relid, 'it inherits, or is inherited from'
+        from pg_catalog.pg_inherits i
+        join pg_catalog.pg_class child on child.oid = i.inhrelid and not child.relispartition and child.relkind in ('r', 'f')
+        cross join lateral (values (i.inhrelid), (i.inhparent)) r (relid)
+        union all
+        -- PostgreSQL refuses writes that would collect a foreign table's rows for a statement trigger.
+        select coalesce(pg_catalog.pg_partition_root(c.oid), c.oid), 'one of its partitions is a foreign table'
+        from pg_catalog.pg_class c
+        where c.relkind = 'f' and c.relispartition
+    ) r
+    order by root, reason
 ),
 wanted as (
     select
@@ -105,7 +116,7 @@ wanted as (
                 ) then quote_literal('computed') else '' end
             )
         end as wanted,
-        b.root is not null as is_by_row
+        b.reason as by_row
     from chosen c
     left join by_row b on b.root = c.root
     cross join (
@@ -129,7 +140,7 @@ select
         else 'foreign table'
     end as relation_kind,
     w.root,
-    w.is_by_row,
+    w.by_row,
     w.not_wanted,
     w.operation,
     w.trigger_name,

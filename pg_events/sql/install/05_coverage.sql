@@ -1,12 +1,12 @@
 -- The question of coverage.sql, for use inside the database: when a table is made, its triggers are made with it.
-create or replace function pgevents.coverage(include text[], exclude text[], relation oid)
+create or replace function pgevents.coverage(include text[], exclude text[], relations oid[])
 returns table (
     oid oid,
     table_schema text,
     table_name text,
     relation_kind text,
     root oid,
-    is_by_row boolean,
+    by_row text,
     not_wanted text,
     operation text,
     trigger_name text,

@@ -5,13 +5,15 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $function$
-    select coalesce(
-        case when classid = 'pg_class'::regclass and objsubid > 0 then (
+    select case
+        when classid = 'pg_class'::regclass and objsubid > 0 then (
             select a.attname::text from pg_attribute a where a.attrelid = objid and a.attnum = objsubid
-        ) end,
-        (pg_identify_object_as_address(classid, objid, objsubid)).object_names[
-            array_upper((pg_identify_object_as_address(classid, objid, objsubid)).object_names, 1)
-        ]
-    )
+        )
+        when classid = 'pg_type'::regclass then (select t.typname::text from pg_type t where t.oid = objid)
+        else (
+            select names[array_upper(names, 1)]
+            from (select (pg_identify_object_as_address(classid, objid, objsubid)).object_names as names) address
+        )
+    end
     where classid is not null and objid is not null
 $function$;

@@ -9,9 +9,13 @@ as $function$
 declare
     _command record;
     _tables oid[] := '{}';
-    _table oid;
+    _related boolean[] := '{}';
+    _kind "char";
     _difference json;
 begin
+    if pgevents.is_building() then
+        return;
+    end if;
     for _command in
         select
             c.*,
@@ -29,12 +33,20 @@ begin
           )
     loop
         _difference := null;
-        if exists (select from pg_class k where k.oid = _command.relation and k.relkind in ('r', 'p')) then
-            if _command.relation <> all (_tables) then
-                _tables := _tables || _command.relation;
-            end if;
-            if _command.classid = 'pg_class'::regclass then
+        select k.relkind into _kind
+        from pg_class k
+        where k.oid = _command.relation
+          and k.relkind in ('r', 'p', 'f');
+        if found then
+            -- A new table is nobody's business but its own; a foreign one bears on the tree it is a partition of.
+            _tables := _tables || _command.relation;
+            _related := _related || (_kind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO'));
+            if _command.classid = 'pg_class'::regclass and _kind <> 'f' then
                 _difference := pgevents.note_shape(_command.relation);
+                -- What is altered on a parent is altered on its children, and only the parent is told of.
+                if _difference is not null then
+                    perform pgevents.note_shape(c.relid) from pgevents.children(_command.relation) c (relid);
+                end if;
             end if;
         end if;
         insert into pgevents.event (kind, table_schema, table_name, query, ddl)
@@ -55,15 +67,10 @@ begin
         );
     end loop;
 
-    foreach _table in array _tables loop
-        begin
-            perform pgevents.cover(_table);
-        exception when others then
-            raise warning 'pg_events could not cover %: % (%)', _table::regclass, sqlerrm, sqlstate
-                using hint = 'The command itself is not affected. Run: pg_events build';
-        end;
-    end loop;
-    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) * 1000000 then
+    perform pgevents.try_to_cover(t.relation, bool_or(t.related))
+    from unnest(_tables, _related) t (relation, related)
+    group by t.relation;
+    if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
         perform pg_notify('pgevents', '');
     end if;
 exception when others then
