@@ -1,7 +1,6 @@
 """`tui`: the console."""
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -13,14 +12,8 @@ from pg_events.settings import load
 
 @click.command(short_help="Open the console: live events, coverage, replay.")
 @database_options
-@click.option(
-    "--log",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="A saved log, without any database.",
-)
 @click.option("--read-only", is_flag=True, help="No build and no replay from here.")
-def tui(settings: str | None, database_url: str | None, log: Path | None, read_only: bool) -> int:
+def tui(settings: str | None, database_url: str | None, read_only: bool) -> int:
     """Open the console: live events, coverage, schema changes, build and replay.
 
     \b
@@ -28,10 +21,10 @@ def tui(settings: str | None, database_url: str | None, log: Path | None, read_o
     space pause                              enter  details
     ?     all keys                           q      quit
     """
-    chosen = load(settings, database_url, require_database=log is None)
+    chosen = load(settings, database_url)
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise UsageError("the console needs a terminal; for a pipe or a file there is: pg_events listen")
 
     from pg_events_tui import run
 
-    return run(chosen, read_only=read_only, log=log)
+    return run(chosen, read_only=read_only)

@@ -27,7 +27,6 @@ URL = "postgresql://bob@127.0.0.1:1/shop"
         ("worker --from yesterday", "'yesterday' is not one of 'newest', 'oldest'"),
         ("failed show", "missing argument 'EVENT_ID'"),
         ("failed discard x", "'x' is not a valid integer"),
-        ("tui --log /no/such/file", "'/no/such/file' does not exist"),
         ("demo --rate -1", "-1.0 is not in the range"),
         ("demo --seconds 0", "0.0 is not in the range"),
     ],

@@ -1,13 +1,11 @@
 """The console of pg_events. Textual is imported when it is started, not before."""
 
-from pathlib import Path
-
 from pg_events.settings import Settings
 
 __all__ = ["run"]
 
 
-def run(settings: Settings, *, read_only: bool = False, log: Path | None = None) -> int:
+def run(settings: Settings, *, read_only: bool = False) -> int:
     """Show the console until the user leaves it; the exit code.
 
     Connects once before anything is drawn, so that a wrong address or password is an error of the command and not a
@@ -15,4 +13,4 @@ def run(settings: Settings, *, read_only: bool = False, log: Path | None = None)
     """
     from pg_events_tui.start import start
 
-    return start(settings, read_only=read_only, log=log)
+    return start(settings, read_only=read_only)

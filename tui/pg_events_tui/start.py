@@ -1,9 +1,8 @@
 """From settings to a running console."""
 
 import gc
-from pathlib import Path
 
-from pg_events.errors import NotInstalled, UsageError
+from pg_events.errors import NotInstalled
 from pg_events.listener import Listener
 from pg_events.settings import Settings
 from pg_events_tui import replay
@@ -11,10 +10,8 @@ from pg_events_tui.app import ConsoleApp
 from pg_events_tui.backend import APPLICATION_NAME, Database
 
 
-def start(settings: Settings, *, read_only: bool = False, log: Path | None = None) -> int:
+def start(settings: Settings, *, read_only: bool = False) -> int:
     """See `pg_events_tui.run`."""
-    if log is not None:
-        raise UsageError("the console cannot open a saved log yet; pg_events replay FILE --plan shows what is in it")
     backend = Database(settings)
     listener = Listener(settings.database_url or "", application_name=APPLICATION_NAME, wake_up=settings.wake_up)
     first = "live"
