@@ -1,0 +1,212 @@
+"""What the README says is so: its commands, settings, fields, examples and links are those of the code."""
+
+import asyncio
+import json
+import re
+import shlex
+import xml.etree.ElementTree as ElementTree
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import pg_events
+from pg_events import filter as filters
+from pg_events.cli import cli
+from pg_events.settings import _CONSTANTS, Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS = ("README.md", "CHANGELOG.md", ".github/CONTRIBUTING.md")
+PICTURES = sorted((ROOT / "screenshots").glob("*.svg"))
+
+EVERYWHERE = {"--settings", "--database-url", "--help"}
+"""Options that the README explains once, below the table."""
+IN_THE_HELP_ONLY = {
+    "failed": {"--name", "--json"},
+    "tui": {"--log"},  # its option is there before what it opens
+}
+OTHER_VARIABLES = {
+    "PG_EVENTS_SETTINGS",
+    "PG_EVENTS_TEST_DSN",
+    "PG_EVENTS_TEST_MAJOR",
+    "PG_EVENTS_TEST_BINARIES",
+}
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def table(heading: str) -> list[tuple[str, ...]]:
+    """The rows of the README's table whose first column is called so; `\\|` is a letter of a cell."""
+    lines = README.split("\n")
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows: list[tuple[str, ...]] = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(tuple(cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]))
+    return rows
+
+
+def commands() -> dict[str, click.Command]:
+    """`build`, …, `failed list`, … as they are."""
+    context = click.Context(cli)
+    found: dict[str, click.Command] = {}
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found |= {f"{name} {inner}": one for inner, one in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+def options(command: click.Command) -> dict[str, click.Option]:
+    found = (one for one in command.get_params(click.Context(command)) if isinstance(one, click.Option))
+    return {name: one for one in found for name in one.opts}
+
+
+def documented_commands() -> dict[str, set[str]]:
+    """Command -> its options, as the README's table has them."""
+    found: dict[str, set[str]] = {}
+    for cell, *_ in table("command"):
+        for usage in re.findall(r"`([^`]+)`", cell):
+            words = re.match(r"[a-z]+(?: [a-z]+)*", usage)
+            assert words is not None, usage
+            found[words[0]] = set(re.findall(r"--[a-z-]+", usage))
+    return found
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    assert documented_commands().keys() == commands().keys()
+
+
+@pytest.mark.parametrize(("name", "command"), commands().items())
+def test_the_options_of_a_command_exist(name: str, command: click.Command) -> None:
+    assert documented_commands()[name] <= options(command).keys()
+
+
+@pytest.mark.parametrize(("name", "command"), commands().items())
+def test_no_option_is_left_out(name: str, command: click.Command) -> None:
+    own = {option for option in options(command) if option.startswith("--")} - EVERYWHERE
+
+    assert own - documented_commands()[name] <= IN_THE_HELP_ONLY.get(name.split(" ")[0], set())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_command_that_is_written_out_can_be_called(document: str) -> None:
+    known = {name.split(" ")[0] for name in commands()}
+    for arguments in re.findall(r"(?:^|&& |`)pg_events +([a-z][^`\n#&]*)", text_of(document), re.MULTILINE):
+        words = shlex.split(arguments)
+        assert words[0] in known, arguments
+        command = cli.get_command(click.Context(cli), words[0])
+        assert command is not None
+        unknown = {word for word in words if word.startswith("--")} - options(command).keys()
+        assert not unknown, arguments
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    codes = {error.exit_code for error in every_subclass(pg_events.PgEventsError)} | {0, 1}
+
+    sentence = re.search(r"Exit codes: (.*?)\. ", README, re.DOTALL)
+
+    assert sentence is not None
+    assert {int(code) for code in re.findall(r"(?:^|· )(\d)\b", " ".join(sentence[1].split()))} == codes
+
+
+def every_subclass(kind: Any) -> set[Any]:
+    return {kind}.union(*(every_subclass(one) for one in kind.__subclasses__()))
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    assert [row[0].strip("`") for row in table("setting")] == list(_CONSTANTS)
+
+
+@pytest.mark.parametrize(("constant", "meaning", "shown"), table("setting"))
+def test_the_default_is_the_real_one(constant: str, meaning: str, shown: str) -> None:
+    default = getattr(Settings(), _CONSTANTS[constant.strip("`")][0])
+    words = {None: "", (): "all tables" if "INCLUDE" in constant else "none"}
+
+    assert shown.strip("`") == words.get(default, str(default))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_variable_that_is_named_exists(document: str) -> None:
+    named = set(re.findall(r"(?<![_A-Z])PG_EVENTS_[A-Z_]+[A-Z]", text_of(document)))
+
+    assert named <= _CONSTANTS.keys() | OTHER_VARIABLES
+
+
+def test_the_fields_of_the_filter_are_the_real_ones() -> None:
+    rows = [(name.strip("`"), meaning, example.strip("`")) for name, meaning, example in table("field")]
+
+    assert rows == [(field.name, field.meaning, field.example) for field in filters.FIELDS]
+
+
+def test_the_filter_that_stands_above_the_fields_can_be_read() -> None:
+    example = re.search(r"^    (table:.*)$", README, re.MULTILINE)
+
+    assert example is not None
+    filters.parse(example[1])
+
+
+def payloads() -> list[str]:
+    return [line for block in blocks("json") for line in block.splitlines() if line]
+
+
+def test_the_payloads_are_events_whose_every_key_is_known() -> None:
+    kinds = [type(pg_events.parse(payload)) for payload in payloads()]
+
+    assert kinds == [pg_events.DataEvent, pg_events.SchemaEvent]
+    for kind, payload in zip(kinds, payloads(), strict=True):
+        assert json.loads(payload).keys() <= {field.name for field in fields(kind)}
+
+
+def test_python_examples_compile() -> None:
+    for code in blocks("python"):
+        compile(code, "README.md", "exec")
+
+
+def test_the_callbacks_work_on_the_payloads_beside_them(capsys: pytest.CaptureFixture[str]) -> None:
+    handlers: dict[str, Any] = {}
+    exec(next(code for code in blocks("python") if "def data_changed" in code), handlers)
+    data, schema = payloads()
+
+    handlers["data_changed"](data)
+    asyncio.run(handlers["schema_changed"](schema))
+
+    assert capsys.readouterr().out == "orders.status: new → paid by app\nDDL: ALTER TABLE\n"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_links_to_is_there(document: str) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text_of(document))
+    relative = [target for target in targets if "://" not in target]
+
+    assert [target for target in relative if not (ROOT / document).parent.joinpath(target).exists()] == []
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_a_picture_is_whole_and_loads_nothing_from_elsewhere(path: Path) -> None:
+    text = path.read_text("utf-8")
+
+    ElementTree.fromstring(text)
+    assert "@font-face" not in text
+    assert "url(http" not in text
+
+
+def test_the_changelog_has_a_place_for_what_comes() -> None:
+    changelog = text_of("CHANGELOG.md")
+
+    assert changelog.startswith("# Changelog\n")
+    assert "\n## [Unreleased]\n" in changelog
