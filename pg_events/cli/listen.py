@@ -57,7 +57,7 @@ def listen(
     write = _writer(form)
     signal.signal(signal.SIGTERM, _end)
     with Listener(chosen.database_url, start, wake_up=chosen.wake_up) as listener:
-        if is_terminal(sys.stderr):
+        if since is None or is_terminal(sys.stderr):  # from now on nothing is missed
             say("listening; Ctrl-C ends")
         found = (record for record in _records(listener) if recent.matches(record) and wanted.matches(record))
         try:

@@ -1,0 +1,219 @@
+"""`worker` and `failed`: from the command line to a callback and back."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HOOKS = """
+import json, os, sys, time
+
+def tell(payload):
+    print("got", json.loads(payload)["new_data"]["id"])
+
+async def tell_async(payload):
+    print("got", json.loads(payload)["new_data"]["id"])
+
+def tell_schema(payload):
+    print("ddl", json.loads(payload)["command_tag"])
+
+def fail(payload):
+    raise ValueError("\\x1b[31mno [/] \\u202e postgresql://bob:Sup3rS3cret@h/db")
+
+def leave(payload):
+    sys.exit(3)
+
+def fail_on_2(payload):
+    if json.loads(payload)["new_data"]["id"] == 2:
+        raise KeyError(2)
+    print("got", json.loads(payload)["new_data"]["id"])
+
+def close_stdout(payload):
+    sys.stdout.close()
+
+def hang(payload):
+    print("hanging")
+    time.sleep(600)
+
+def wait(payload):
+    print("waiting")
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def settings(url, tmp_path: Path) -> Callable[..., str]:
+    """`settings("tell")`: the name of settings whose callback for data that is."""
+    (tmp_path / "hooks.py").write_text(HOOKS)
+
+    def settings(function: str, schema: str | None = None) -> str:
+        lines = [
+            f"PG_EVENTS_DATABASE_URL = {url!r}",
+            f"PG_EVENTS_DATA_UPDATE_CALLBACK = 'hooks.{function}'",
+            "PG_EVENTS_MAX_ATTEMPTS = 2",
+            "PG_EVENTS_RETRY_SECONDS = 0",
+        ]
+        if schema:
+            lines.append(f"PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK = 'hooks:{schema}'")
+        (tmp_path / "settings.py").write_text("\n".join(lines))
+        return "settings.py"
+
+    return settings
+
+
+ONCE = ("worker", "--once", "--from", "oldest", "--settings")
+
+
+@pytest.mark.parametrize("function", ["tell", "tell_async"])
+def test_once_delivers_what_is_there_and_ends(call, settings, url, execute, function) -> None:
+    execute(url, "insert into note values (1), (2)", "alter table note add other integer")
+
+    first = call(*ONCE, settings(function, "tell_schema"))
+    again = call(*ONCE, settings(function, "tell_schema"))
+
+    assert first.code == again.code == 0
+    assert first.out == "got 1\ngot 2\nddl ALTER TABLE\n"
+    assert first.err.endswith("delivered 3, failed 0, retried 0\n")
+    assert again.out == ""
+    assert again.err.endswith("delivered 0, failed 0, retried 0\n")
+
+
+def test_a_new_consumer_starts_after_the_newest_event_unless_told_otherwise(call, settings, url, execute) -> None:
+    execute(url, "insert into note values (1)")
+
+    assert call("worker", "--once", "--settings", settings("tell")).out == ""
+    assert call("worker", "--once", "--name", "other", "--from", "oldest", "--settings", "settings.py").out == "got 1\n"
+
+
+@pytest.mark.parametrize(
+    ("function", "error"), [("fail", "ValueError: ␛[31mno [/] \\u{202e}"), ("leave", "SystemExit: 3")]
+)
+def test_a_callback_that_fails_is_told_and_kept_and_the_worker_goes_on(
+    call, settings, url, execute, function, error
+) -> None:
+    execute(url, "insert into note values (1), (2)")
+
+    answer = call(*ONCE, settings(function))
+
+    assert answer.code == 1
+    assert answer.err.endswith("delivered 0, failed 2, retried 2\n")
+    assert error in answer.err
+    assert "hooks.py" in answer.err
+    for sign in ("\x1b", "\u202e", "Sup3rS3cret", "pg_events/worker.py"):
+        assert sign not in answer.err
+
+
+def test_failed_events_are_listed_shown_and_discarded(call, settings, url, execute) -> None:
+    execute(url, "insert into note values (1), (2), (3)")
+    assert call(*ONCE, settings("fail_on_2")).out == "got 1\ngot 3\n"
+    database = ("--database-url", url)
+
+    (row,) = map(json.loads, call("failed", "list", "--json", *database).out.splitlines())
+    listed = call("failed", "list", *database)
+    shown = call("failed", "show", str(row["event_id"]), *database)
+    shown_as_json = call("failed", "show", "--json", str(row["event_id"]), *database)
+
+    assert (row["consumer"], row["attempts"], row["error"]) == ("default", 2, "KeyError: 2")
+    assert listed.out.startswith(f"#{row['event_id']}  default  ")
+    assert listed.out.endswith("  2×  KeyError: 2\n")
+    head, payload, traceback, *_ = shown.out.splitlines()
+    assert head.startswith(f"event {row['event_id']}, consumer default, ")
+    assert json.loads(payload)["new_data"] == {"id": 2, "text": None}
+    assert traceback == "Traceback (most recent call last):"
+    assert json.loads(shown_as_json.out) == row
+    assert json.loads(call("status", "--json", *database).out)["consumers"][0]["failed"] == 1
+
+    assert call("failed", "discard", "--name", "other", str(row["event_id"]), *database).code == 1
+    discarded = call("failed", "discard", str(row["event_id"]), *database)
+
+    assert discarded.line == f"discarded event {row['event_id']} of default"
+    assert call("failed", "list", *database).line == "no failed events"
+    assert call("failed", "show", str(row["event_id"]), *database).code == 1
+
+
+def test_failed_events_of_strangers_do_not_speak_to_the_terminal(call, in_terminal, settings, url, execute) -> None:
+    execute(url, "insert into note values (1, e'\\x1b[31m \\u202e [/]')")
+    call(*ONCE, settings("fail"))
+    (row,) = map(json.loads, call("failed", "list", "--json", "--database-url", url).out.splitlines())
+
+    listing = in_terminal("failed", "list", "--database-url", url, columns=60)
+    showing = in_terminal("failed", "show", str(row["event_id"]), "--database-url", url)
+
+    assert (listing.end(), showing.end()) == (0, 0)
+    assert max(map(len, listing.screen)) <= 60
+    for terminal in (listing, showing):
+        assert not any(sign in terminal.raw for sign in ("\x1b[31m", "\u202e", "Sup3rS3cret"))
+
+
+def test_a_callback_that_closes_stdout_does_not_end_the_worker_in_a_traceback(run, settings, url, execute) -> None:
+    execute(url, "insert into note values (1), (2)")
+
+    answer = run(*ONCE, settings("close_stdout"))
+
+    assert answer.code == 0
+    assert "Traceback" not in answer.err
+
+
+def test_what_a_callback_prints_is_seen_at_once(start, settings, url, execute) -> None:
+    execute(url, "insert into note values (1)")
+    process = start("worker", "--from", "oldest", "--settings", settings("tell"))
+
+    assert process.stdout.readline() == "got 1\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)], ids=lambda value: str(value)
+)
+def test_a_signal_lets_the_event_in_hand_finish_and_saves(
+    start, call, settings, url, execute, tmp_path, number, code
+) -> None:
+    execute(url, "insert into note values (1), (2)")
+    process = start("worker", "--from", "oldest", "--settings", settings("wait"))
+    assert process.stdout.readline() == "waiting\n"
+
+    process.send_signal(number)
+    (tmp_path / "go").touch()
+    answer = process.answer()
+
+    assert answer.code == code
+    assert answer.out == ""
+    assert answer.err.endswith("delivered 1, failed 0, retried 0\n")
+    assert call("worker", "--once", "--settings", settings("tell")).out == "got 2\n"
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_callback(in_terminal, call, settings, url, execute) -> None:
+    execute(url, "insert into note values (1)")
+    terminal = in_terminal("worker", "--from", "oldest", "--settings", settings("hang"))
+    terminal.until("hanging")
+
+    terminal.type("\x03")
+    terminal.until("once more to stop at once")
+    terminal.type("\x03")
+
+    assert terminal.end() == 130
+    assert "Traceback" not in terminal.raw
+    assert call("worker", "--once", "--settings", settings("tell")).out == "got 1\n"
+
+
+def test_an_idle_worker_stops_on_ctrl_c(in_terminal, settings) -> None:
+    terminal = in_terminal("worker", "--settings", settings("tell"))
+    terminal.until("delivering")
+
+    terminal.type("\x03")
+
+    assert terminal.end() == 130
+    assert "delivered 0, failed 0, retried 0" in terminal.raw
+
+
+def test_a_worker_that_stands_by_stops_on_sigterm(start, settings) -> None:
+    first = start("worker", "--settings", settings("tell"))
+    first.until_said("delivering")
+    second = start("worker", "--settings", "settings.py")
+    second.until_said("standing by")
+
+    second.send_signal(signal.SIGTERM)
+
+    assert second.answer().code == 0
