@@ -253,6 +253,37 @@ def test_partitions_give_one_event_a_row_under_the_roots_name(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("ids", [(1,), (1, 2, 3)])
+def test_a_row_dropped_by_a_trigger_while_it_moves_is_never_paired_with_another(
+    shop: psycopg.Connection, built_database_url: str, ids: tuple[int, ...]
+) -> None:
+    shop.execute("create table log (id integer, kind text) partition by list (kind)")
+    shop.execute("create table log_a partition of log for values in ('a')")
+    shop.execute("create table log_b partition of log for values in ('b')")
+    shop.execute(
+        "create function refuse() returns trigger language plpgsql as"
+        " $$ begin if new.id = 1 then return null; end if; return new; end $$"
+    )
+    shop.execute("create trigger refuse before insert on log_b for each row execute function refuse()")
+    for number in ids:
+        shop.execute("insert into log values (%s, 'a')", [number])
+    shop.execute("update log set kind = 'b'")
+
+    rows: dict[int, str] = {}
+    for event in events(built_database_url):
+        if "old_data" in event:
+            del rows[event["old_data"]["id"]]
+        if "new_data" in event:
+            rows[event["new_data"]["id"]] = event["new_data"]["kind"]
+
+    assert rows == dict(shop.execute("select id, kind from log").fetchall())
+    assert all(
+        event["old_data"]["id"] == event["new_data"]["id"]
+        for event in events(built_database_url)
+        if event["method"] == "UPDATE"
+    )
+
+
 # --- schema events ------------------------------------------------------------------------------------------------
 
 

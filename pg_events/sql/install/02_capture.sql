@@ -37,7 +37,9 @@ begin
             insert into pgevents.event (kind, table_schema, table_name, query, old_data, new_data)
             select 'U', tg_table_schema, tg_table_name, case when {query_characters} > 0 then current_query() end, row_to_json(o), row_to_json(n)
             from old_rows o, new_rows n;
-            return null;
+            if found then
+                return null;
+            end if;
         end if;
     end if;
 
@@ -145,6 +147,15 @@ begin
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data)
             select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o)
             from old_rows o;
+        elsif (select count(*) from old_rows) <> (select count(*) from new_rows) then
+            -- A row that was to move to another partition was dropped by a BEFORE trigger there. Which one cannot be
+            -- told, so nothing is paired: every row was, and those that are left are.
+            insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data)
+            select _statement_id, 'D', _table_schema, _table_name, _query, row_to_json(o)
+            from old_rows o;
+            insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data)
+            select _statement_id, 'I', _table_schema, _table_name, _query, row_to_json(n)
+            from new_rows n;
         elsif not _many then
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
             select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o), row_to_json(n)
