@@ -1,5 +1,6 @@
 """The command, called in this process, as a process of its own, and in a terminal."""
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -167,6 +168,15 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         os.write(self._keyboard, keys.encode())
+
+    def end_by(self, keys: str) -> int:
+        """Type until the command ends: Python overlooks a Ctrl-C that comes just before it begins to read a line."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self.type(keys)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
+        return self.end()
 
     def end(self) -> int:
         """Until the command ends: its exit code."""
