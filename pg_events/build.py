@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Final, LiteralString, cast
 
 import psycopg
@@ -20,7 +19,7 @@ import psycopg
 from pg_events import catalog, sql
 from pg_events.catalog import Connection, Installed, Server
 from pg_events.connection import connect, translate
-from pg_events.errors import NotPermitted, PgEventsError
+from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError
 from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, plan, quoted
 from pg_events.settings import Settings
 
@@ -45,11 +44,17 @@ class Applied:
 def make_plan(connection: Connection, settings: Settings) -> Plan:
     """What a build would do now. Reads only, and takes no lock on any table.
 
-    Raises `NotPermitted` when the role could not even begin, `PgEventsError` on a standby.
+    Raises `NotPermitted` when the role could not even begin, `PgEventsError` on a standby, `ForeignCursor` when what
+    is installed came here from another cluster.
     """
     server = catalog.server(connection)
-    installed = catalog.installed(connection) if server.is_installed else Installed()
     _check_rights(server)
+    installed = catalog.installed(connection) if server.is_installed else Installed()
+    if installed.settings.get("system_identifier", server.system_identifier) != server.system_identifier:
+        raise ForeignCursor(
+            f"what is installed in {server.database} was made on another cluster (a dump that was restored?): the "
+            "transaction ids of its log mean nothing here; run pg_events teardown, then pg_events build"
+        )
     tables = catalog.tables(connection, settings.include, settings.exclude)
     return plan(server, installed, tables, wanted(settings, server))
 
@@ -115,9 +120,12 @@ def grant_steps(connection: Connection, role: str) -> list[Step]:
     """What a role needs to read (tui, listen, export, status). Raises `NotPermitted` when there is no such role."""
     if connection.execute("select from pg_roles where rolname = %s", [role]).fetchone() is None:
         raise PgEventsError(f"there is no role {role!r} to grant to")
+    # An event trigger is not told what a GRANT is on: this one has to say that it is ours.
     text = (
+        "set pgevents.building = on;\n"
         f"grant usage on schema pgevents to {quoted(role)};\n"
         f"grant select on all tables in schema pgevents to {quoted(role)};\n"
+        "reset pgevents.building;\n"
     )
     return [Step("grant", f"reading to {role}", None, text, "", "--grant")]
 
@@ -138,8 +146,12 @@ def apply(
         try:
             _apply_together(connection, before, told, result)
             _apply_by_table(connection, tables, told, result, lock_timeout_seconds)
-            if not result.failed:
-                _apply_together(connection, after, told, result)
+            if result.failed:
+                # The schema must not be dropped under triggers that are still there; a grant does no harm.
+                kept = [step for step in after if step.action == "drop"]
+                _give_up(kept, "tables still have triggers; run it again", told, result)
+                after = [step for step in after if step.action != "drop"]
+            _apply_together(connection, after, told, result)
         except psycopg.Error as error:
             raise translate(error, database_url) from error
     return result
@@ -152,19 +164,25 @@ def _tell_nobody(_step: Step, _outcome: str) -> None:
 def _phases(steps: Iterable[Step]) -> tuple[list[Step], list[list[Step]], list[Step]]:
     """Steps before those on tables, those on tables (a list for each), and those after."""
     before: list[Step] = []
-    tables: list[list[Step]] = []
+    tables: dict[int, list[Step]] = {}
     after: list[Step] = []
-    for relation, group in groupby(steps, key=lambda step: step.relation):
-        if relation is not None:
-            tables.append(list(group))
+    for step in steps:
+        if step.relation is not None:
+            tables.setdefault(step.relation, []).append(step)
         else:
-            (after if tables else before).extend(group)
-    return before, tables, after
+            (after if tables else before).append(step)
+    return before, list(tables.values()), after
 
 
 def _quiet(connection: Connection) -> None:
-    """A build's own settings: names must be spelt in full, and notices about what exists are not for people."""
+    """A build's own settings: names must be spelt in full, and notices about what exists are not for people.
+
+    The role's own limits are for its usual work.
+    """
     connection.execute("set search_path = pg_catalog, pg_temp")
+    connection.execute("set quote_all_identifiers = off")
+    connection.execute("set statement_timeout = 0")
+    connection.execute("set default_transaction_read_only = off")
     connection.execute("set client_min_messages = warning")
 
 
@@ -174,13 +192,24 @@ def _apply_together(connection: Connection, steps: list[Step], told: OnStep, res
         return
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtext('pgevents.build'))")
+        version = _version(connection)
         for step in steps:
-            _run(connection, step)
+            if step.migration is None or step.migration > version:
+                _run(connection, step)
         if any(step.object == "event triggers" and step.action == "create" for step in steps):
             connection.execute(sql.text("note_shapes.sql"))
     for step in steps:
         result.applied += 1
         told(step, "done")
+
+
+def _version(connection: Connection) -> int:
+    """Of the schema, now that this build is alone; 0 when there is none."""
+    if connection.execute("select to_regclass('pgevents.migration')").fetchone() == (None,):
+        return 0
+    row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
+    assert row is not None
+    return row[0]
 
 
 def _apply_by_table(
@@ -207,13 +236,23 @@ def _apply_by_table(
             _give_up(steps, f"its lock was not to be had in {TRIES} tries of {lock_timeout_seconds} s", told, result)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             _give_up(steps, "the table is gone; build again", told, result)
-        except psycopg.errors.InsufficientPrivilege:
-            role = connection.info.user
-            _give_up(steps, f"role {role} needs the right: grant trigger on {steps[0].table} to {role}", told, result)
+        except psycopg.errors.InsufficientPrivilege as error:
+            _give_up(steps, _missing_right(steps, connection.info.user, error), told, result)
+        except psycopg.Error as error:
+            if connection.broken:
+                raise
+            _give_up(steps, error.diag.message_primary or type(error).__name__, told, result)
         else:
             for step in steps:
                 result.applied += 1
                 told(step, "done")
+
+
+def _missing_right(steps: list[Step], role: str, error: psycopg.Error) -> str:
+    message = error.diag.message_primary or str(error)
+    if any(step.action == "drop" for step in steps):
+        return f"{message}; remedy: run it as the table's owner"
+    return f"{message}; remedy: grant trigger on {steps[0].table} to {role}, and usage on its schema"
 
 
 def _give_up(steps: list[Step], reason: str, told: OnStep, result: Applied) -> None:

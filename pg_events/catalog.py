@@ -1,7 +1,8 @@
 """What is there: the server, what a build installed in it, and the triggers of every table."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -12,7 +13,7 @@ from psycopg import RawCursor
 from psycopg.rows import class_row, namedtuple_row
 
 from pg_events import sql
-from pg_events.errors import NotInstalled
+from pg_events.errors import NotInstalled, NotPermitted
 
 Connection = psycopg.Connection[Any]
 
@@ -95,6 +96,8 @@ class Table:
     reason: str
     """Why it is not covered, or what covers it in its place; empty when there is nothing to say."""
     triggers: tuple[Trigger, ...] = ()
+    root: int = 0
+    """OID of the partitioned table above all; of any other table its own."""
 
     @property
     def identity(self) -> str:
@@ -131,11 +134,15 @@ def server(connection: Connection) -> Server:
 
 
 def installed(connection: Connection) -> Installed:
-    """Ask what a build left behind. Raises `NotInstalled` when there is no schema `pgevents`."""
+    """Ask what a build left behind. Raises `NotInstalled` when there is no schema `pgevents`, `NotPermitted`."""
     try:
-        row = connection.execute(sql.text("installed.sql")).fetchone()
-    except psycopg.errors.UndefinedTable as error:
+        with _spelt_in_full(connection):
+            row = connection.execute(sql.text("installed.sql")).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         raise NotInstalled("no pg_events in this database; run: pg_events build") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        role = connection.info.user
+        raise NotPermitted(f"role {role} may not read the log; remedy: pg_events build --grant {role}") from error
     assert row is not None
     version, settings, recorded, functions, event_triggers = row
     return Installed(
@@ -147,6 +154,17 @@ def installed(connection: Connection) -> Installed:
     )
 
 
+@contextmanager
+def _spelt_in_full(connection: Connection) -> Generator[None]:
+    """How the database spells a definition depends on the session: a schema on the search path is left out."""
+    with connection.transaction():
+        connection.execute(
+            "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
+            " pg_catalog.set_config('quote_all_identifiers', 'off', true)"
+        )
+        yield
+
+
 def tables(
     connection: Connection, include: Sequence[str] = (), exclude: Sequence[str] = (), relation: int | None = None
 ) -> list[Table]:
@@ -155,7 +173,7 @@ def tables(
     `include` and `exclude` are globs on `schema.table`; `relation` (an OID) asks for one table.
     Views and the like come along with the reason why they are not covered. Needs no right beyond CONNECT.
     """
-    with RawCursor(connection, row_factory=namedtuple_row) as cursor:
+    with _spelt_in_full(connection), RawCursor(connection, row_factory=namedtuple_row) as cursor:
         rows: list[Any] = cursor.execute(
             sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation])
         ).fetchall()
@@ -170,7 +188,9 @@ def _table(rows: list[Any]) -> Table:
     state, reason = _state(first.relation_kind, first.not_wanted, triggers)
     if state == "covered" and first.by_row is not None:
         reason = f"row by row: {first.by_row}"
-    return Table(first.oid, first.table_schema, first.table_name, first.relation_kind, state, reason, triggers)
+    return Table(
+        first.oid, first.table_schema, first.table_name, first.relation_kind, state, reason, triggers, first.root
+    )
 
 
 def _state(kind: str, not_wanted: str | None, triggers: Iterable[Trigger]) -> tuple[str, str]:

@@ -32,7 +32,10 @@ class Step:
     """The lock it takes on `table`; empty when none."""
     reason: str
     relation: int | None = None
-    """OID of `table`."""
+    """OID of `table`: the steps of one relation are one transaction. Where a whole partition tree must change at the
+    same moment, the OID of its root."""
+    migration: int | None = None
+    """Number of the migration the step is: one that another build has run meanwhile is not run again."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def _migration_steps(installed: Installed) -> Iterable[Step | None]:
             f"{sql.text(name).strip()}\n\n"
             f"insert into pgevents.migration (version, name) values ({number}, '{title}');\n"
         )
-        yield Step("create", f"schema pgevents ({title})", None, text, "", "not there yet")
+        yield Step("create", f"schema pgevents ({title})", None, text, "", "not there yet", migration=number)
 
 
 def _function_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:
@@ -162,14 +165,17 @@ def _event_trigger_steps(installed: Installed, server: Server, warnings: list[st
 
 
 def _trigger_steps(tables: Sequence[Table]) -> Iterable[Step | None]:
+    # A tree that changes between capturing by statement and by row would meanwhile lose rows, or have them twice.
+    changing = {table.root for table in tables for trigger in table.triggers if trigger.state == "outdated"}
     for table in tables:
+        relation = table.root if table.root in changing else table.oid
         for trigger in table.triggers:
             if trigger.state == "-":
                 continue
-            yield _trigger_step(table, trigger)
+            yield _trigger_step(table, trigger, relation)
 
 
-def _trigger_step(table: Table, trigger: Trigger) -> Step | None:
+def _trigger_step(table: Table, trigger: Trigger, relation: int) -> Step | None:
     reasons = {"no": "not there yet", "outdated": "not as these settings want it", "disabled": "disabled"}
     if trigger.state == "yes":
         return None
@@ -177,13 +183,11 @@ def _trigger_step(table: Table, trigger: Trigger) -> Step | None:
     name = f"trigger {trigger.name}"
     if trigger.wanted is None:
         text = f"drop trigger {quoted(trigger.name)} on {qualified};\n"
-        return Step("drop", name, table.identity, text, ACCESS_EXCLUSIVE, table.reason, table.oid)
-    if trigger.state == "disabled":
-        text = f"alter table {qualified} enable trigger {quoted(trigger.name)};\n"
-        return Step("enable", name, table.identity, text, SHARE_ROW_EXCLUSIVE, "disabled", table.oid)
+        return Step("drop", name, table.identity, text, ACCESS_EXCLUSIVE, table.reason, relation)
+    # To replace a trigger enables it too.
     text = trigger.wanted.replace("CREATE TRIGGER", "create or replace trigger", 1) + ";\n"
-    action = "create" if trigger.installed is None else "replace"
-    return Step(action, name, table.identity, text, SHARE_ROW_EXCLUSIVE, reasons[trigger.state], table.oid)
+    action = "create" if trigger.installed is None else "enable" if trigger.state == "disabled" else "replace"
+    return Step(action, name, table.identity, text, SHARE_ROW_EXCLUSIVE, reasons[trigger.state], relation)
 
 
 def quoted(name: str) -> str:
