@@ -201,6 +201,42 @@ def test_every_way_of_writing_gives_one_event_a_row_with_the_right_pair(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("type_name", ["integer", "pair"])
+def test_columns_may_have_any_name(shop: psycopg.Connection, built_database_url: str, type_name: str) -> None:
+    names = (
+        "n",
+        "o",
+        "r",
+        "c",
+        "new_rows",
+        "old_rows",
+        "data",
+        "number",
+        "query",
+        "kind",
+        "_query",
+        "_many",
+        "new",
+        "old",
+    )
+    value = {"integer": "1", "pair": "row(1, 2)"}[type_name]
+    shop.execute("create type pair as (x integer, y integer)")
+    shop.execute(f"create table named (id integer, {', '.join(f'{name} {type_name}' for name in names)})")
+    shop.execute(
+        f"insert into named values (1, {', '.join([value] * len(names))}), (2, {', '.join([value] * len(names))})"
+    )
+    shop.execute("update named set id = id + 10")
+    shop.execute("update named set id = id + 10 where id = 11")
+    shop.execute("delete from named")
+
+    found = events(built_database_url)
+
+    assert [event["method"][0] for event in found] == ["I", "I", "U", "U", "U", "D", "D"]
+    for event in found:
+        for side in ("old_data", "new_data"):
+            assert side not in event or list(event[side]) == ["id", *names]
+
+
 def test_a_large_update_after_a_small_one_pairs_old_with_new(shop: psycopg.Connection, built_database_url: str) -> None:
     shop.execute("insert into item select i, 'x' from generate_series(1, 20000) i")
     for _ in range(7):  # a cached plan made for one row must not be used to join twenty thousand

@@ -9,6 +9,7 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $function$
+#variable_conflict use_variable -- a table's columns may have any name
 begin
     if tg_nargs = 0
         -- How values are spelt must not depend on who writes them. SET clauses on this function would cost more than
@@ -25,17 +26,17 @@ begin
     then
         if tg_op = 'INSERT' then
             insert into pgevents.event (kind, table_schema, table_name, query, new_data)
-            select 'I', tg_table_schema, tg_table_name, case when {query_characters} > 0 then current_query() end, row_to_json(n)
+            select 'I', tg_table_schema, tg_table_name, case when {query_characters} > 0 then current_query() end, row_to_json(n.*)
             from new_rows n;
             return null;
         elsif tg_op = 'DELETE' then
             insert into pgevents.event (kind, table_schema, table_name, query, old_data)
-            select 'D', tg_table_schema, tg_table_name, case when {query_characters} > 0 then current_query() end, row_to_json(o)
+            select 'D', tg_table_schema, tg_table_name, case when {query_characters} > 0 then current_query() end, row_to_json(o.*)
             from old_rows o;
             return null;
         elsif not exists (select from new_rows offset 1) then
             insert into pgevents.event (kind, table_schema, table_name, query, old_data, new_data)
-            select 'U', tg_table_schema, tg_table_name, case when {query_characters} > 0 then current_query() end, row_to_json(o), row_to_json(n)
+            select 'U', tg_table_schema, tg_table_name, case when {query_characters} > 0 then current_query() end, row_to_json(o.*), row_to_json(n.*)
             from old_rows o, new_rows n;
             if found then
                 return null;
@@ -126,13 +127,13 @@ begin
             _columns := pgevents.row_expression(tg_relid);
             _rows := case tg_op
                 when 'INSERT' then format(
-                    'select null::json, row_to_json(n) from (select %s from new_rows) n', _columns)
+                    'select null::json, row_to_json(n.*) from (select %s from new_rows) n', _columns)
                 when 'DELETE' then format(
-                    'select row_to_json(o), null::json from (select %s from old_rows) o', _columns)
+                    'select row_to_json(o.*), null::json from (select %s from old_rows) o', _columns)
                 else format(
                     'select o.data, n.data '
-                    'from (select row_number() over () as number, row_to_json(r) as data from (select %1$s from old_rows) r) o '
-                    'full join (select row_number() over () as number, row_to_json(r) as data from (select %1$s from new_rows) r) n '
+                    'from (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from old_rows) r) o '
+                    'full join (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from new_rows) r) n '
                     'using (number)', _columns)
             end;
             execute
@@ -141,32 +142,32 @@ begin
             using _statement_id, _kind, _table_schema, _table_name, _query;
         elsif tg_op = 'INSERT' then
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data)
-            select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(n)
+            select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(n.*)
             from new_rows n;
         elsif tg_op = 'DELETE' then
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data)
-            select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o)
+            select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o.*)
             from old_rows o;
         elsif (select count(*) from old_rows) <> (select count(*) from new_rows) then
             -- A row that was to move to another partition was dropped by a BEFORE trigger there. Which one cannot be
             -- told, so nothing is paired: every row was, and those that are left are.
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data)
-            select _statement_id, 'D', _table_schema, _table_name, _query, row_to_json(o)
+            select _statement_id, 'D', _table_schema, _table_name, _query, row_to_json(o.*)
             from old_rows o;
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data)
-            select _statement_id, 'I', _table_schema, _table_name, _query, row_to_json(n)
+            select _statement_id, 'I', _table_schema, _table_name, _query, row_to_json(n.*)
             from new_rows n;
         elsif not _many then
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
-            select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o), row_to_json(n)
+            select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o.*), row_to_json(n.*)
             from old_rows o, new_rows n;
         else
             -- Old and new rows come in the same order and pair by number. Transition tables have no statistics: a plan
             -- made for one row would join twenty thousand as a nested loop, for minutes. A full join cannot be one.
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
             select _statement_id, _kind, _table_schema, _table_name, _query, o.data, n.data
-            from (select row_number() over () as number, row_to_json(r) as data from old_rows r) o
-            full join (select row_number() over () as number, row_to_json(r) as data from new_rows r) n using (number);
+            from (select row_number() over () as number, row_to_json(r.*) as data from old_rows r) o
+            full join (select row_number() over () as number, row_to_json(r.*) as data from new_rows r) n using (number);
         end if;
 
         if _unusual then

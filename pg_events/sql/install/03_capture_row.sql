@@ -6,6 +6,7 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $function$
+#variable_conflict use_variable -- a table's columns may have any name
 declare
     _query_characters constant integer := {query_characters};
     _inline_characters constant integer := 100;
@@ -58,7 +59,7 @@ begin
     end if;
 
     if tg_nargs > 0 then
-        _select := 'select row_to_json(c) from (select ' || pgevents.row_expression(tg_relid) || ' from (select ($1).*) r) c';
+        _select := 'select row_to_json(c.*) from (select ' || pgevents.row_expression(tg_relid) || ' from (select ($1).*) r) c';
     end if;
     if tg_op <> 'INSERT' then
         if tg_nargs > 0 then
