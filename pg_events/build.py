@@ -112,7 +112,7 @@ def teardown_plan(connection: Connection) -> Plan:
         if trigger.installed is not None
     ]
     if server.is_installed:
-        steps.append(Step("drop", "schema pgevents", None, "drop schema pgevents cascade;\n", "", "teardown"))
+        steps.append(Step("drop", "schema pgevents", None, sql.text("drop_schema.sql"), "", "teardown"))
     return Plan(tuple(steps), 0)
 
 

@@ -33,6 +33,8 @@ class Server:
     is_superuser: bool
     may_create_event_triggers: bool
     """It is a superuser, or what a managed service has in its place."""
+    may_confine: bool
+    """It may make functions belong to the role `pgevents_capture`, and make that role."""
     may_create_schema: bool
     is_standby: bool
     system_identifier: str

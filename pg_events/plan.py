@@ -16,6 +16,10 @@ ACCESS_EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
 """Taken by DROP TRIGGER: writers and readers wait."""
 
 
+CONFINED: Final = ("row_expression", "capture", "capture_row")
+"""Functions that turn users' values to JSON inside their writes: owned by a role without rights."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One change to the database."""
@@ -63,12 +67,19 @@ class Wanted:
     query_characters: int
 
 
-def installable(wanted: Wanted) -> dict[str, str]:
-    """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
+def installable(wanted: Wanted, confine: bool = True) -> dict[str, str]:
+    """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger.
+
+    `confine` gives the `CONFINED` ones to their role, too.
+    """
     values = {"query_characters": str(wanted.query_characters), "coverage": sql.text("coverage.sql").strip()}
-    return {
-        name.rpartition("/")[2][3:].removesuffix(".sql"): _fill(sql.text(name), values) for name in sql.names("install")
-    }
+    found: dict[str, str] = {}
+    for file in sql.names("install"):
+        name = file.rpartition("/")[2][3:].removesuffix(".sql")
+        found[name] = _fill(sql.text(file), values)
+        if confine and name in CONFINED:
+            found[name] += _fill(sql.text("capture_owner.sql"), {"name": name})
+    return found
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
@@ -100,7 +111,7 @@ def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: 
     warnings: list[str] = []
     found = [
         *_migration_steps(installed),
-        *_function_steps(installed, wanted),
+        *_function_steps(installed, server, wanted, warnings),
         *_setting_steps(installed, wanted),
         *_event_trigger_steps(installed, server, warnings),
         *_trigger_steps(tables),
@@ -123,22 +134,33 @@ def _migration_steps(installed: Installed) -> Iterable[Step | None]:
         yield Step("create", f"schema pgevents ({title})", None, text, "", "not there yet", migration=number)
 
 
-def _function_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:
-    for name, text in installable(wanted).items():
+def _function_steps(installed: Installed, server: Server, wanted: Wanted, warnings: list[str]) -> Iterable[Step | None]:
+    confining = installable(wanted)
+    confined = True
+    for name, text in installable(wanted, server.may_confine).items():
         recorded = installed.recorded.get(name)
         now = installed.functions.get(name)
-        source = digest(text)
-        if recorded == (source, now):
+        # Whoever may not confine a function leaves it confined.
+        sources = {digest(text), digest(confining[name])}
+        confined = confined and (
+            server.may_confine or name not in CONFINED or recorded == (digest(confining[name]), now)
+        )
+        if recorded is not None and recorded[0] in sources and recorded[1] == now:
             yield None
             continue
         if recorded is None or now is None:
             action, reason = "create", "not there yet"
-        elif recorded[0] != source:
+        elif recorded[0] not in sources:
             action, reason = "replace", "this release or these settings have another version"
         else:
             action, reason = "replace", "changed by hand since the last build"
-        record = _fill(sql.text("record_function.sql"), {"name": name, "source": source})
+        record = _fill(sql.text("record_function.sql"), {"name": name, "source": digest(text)})
         yield Step(action, f"function pgevents.{name}()", None, f"{text.strip()}\n\n{record}", "", reason)
+    if not confined:
+        warnings.append(
+            f"role {server.role} may not create roles: the triggers run with its own rights, and a role that may create "
+            "types here can use them; remedy: run build once as a role that may (CREATEROLE, or a superuser)"
+        )
 
 
 def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:

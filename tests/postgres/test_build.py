@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -237,13 +238,48 @@ def test_a_plain_owner_captures_data_and_is_told_what_is_missing(role: str, data
     wanted = plan(url)
     applied = core.apply(url, wanted)
 
-    assert "may not create event triggers" in wanted.warnings[0]
+    assert "may not create roles" in wanted.warnings[0]
+    assert "may not create event triggers" in wanted.warnings[1]
     assert {step.table for step, _ in applied.failed} == {"public.theirs"}
     assert f"grant trigger on public.theirs to {role}" in applied.failed[0][1]
     assert states(url) == {"mine": "covered", "theirs": "missing"}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("insert into own.mine values (1)")
         assert connection.execute("select count(*) from pgevents.event").fetchone() == (1,)
+    with connect(url, application_name="test") as connection:
+        assert not core.apply(url, core.teardown_plan(connection)).failed
+
+
+def test_a_builder_who_may_create_roles_confines_the_capture_without_being_a_superuser(
+    role: str, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("alter role {} createrole").format(sql.Identifier(role)))
+        # The role is the cluster's: another database's build may have made it, then whoever made it has to lend it.
+        with suppress(psycopg.errors.DuplicateObject):
+            admin.execute("create role pgevents_capture")
+        admin.execute(sql.SQL("grant pgevents_capture to {}").format(sql.Identifier(role)))
+        admin.execute(
+            sql.SQL("grant create on database {} to {}").format(sql.Identifier(admin.info.dbname), sql.Identifier(role))
+        )
+        admin.execute(sql.SQL("create schema own authorization {}").format(sql.Identifier(role)))
+    url = as_role(database_url, role)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create table own.mine (a integer)")
+
+    applied = core.apply(url, plan(url))
+
+    assert applied.failed == []
+    assert plan(url).steps == ()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("insert into own.mine values (1); update own.mine set a = 2; truncate own.mine")
+        assert connection.execute("select string_agg(kind::text, '' order by id) from pgevents.event").fetchone() == (
+            "IUT",
+        )
+        owners = connection.execute(
+            "select distinct proowner::regrole::text from pg_proc where proname in ('capture', 'capture_row')"
+        ).fetchall()
+    assert owners == [("pgevents_capture",)]
     with connect(url, application_name="test") as connection:
         assert not core.apply(url, core.teardown_plan(connection)).failed
 

@@ -8,7 +8,7 @@ from pg_events.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
 from pg_events.errors import PgEventsError
 from pg_events.plan import Wanted, digest, installable, migrations, plan, quoted
 
-SERVER = Server("18.0", 180000, "shop", "builder", True, True, True, False, "7", True, True)
+SERVER = Server("18.0", 180000, "shop", "builder", True, True, True, True, False, "7", True, True)
 WANTED = Wanted({"include": "[]"}, 100)
 TRIGGER = "CREATE TRIGGER x AFTER INSERT ON t"
 
@@ -95,6 +95,18 @@ def test_a_disabled_event_trigger_is_mended_or_told_of() -> None:
     made = plan(replace(SERVER, may_create_event_triggers=False), disabled, [], WANTED)
     assert made.steps == ()
     assert "builder may not create event triggers" in made.warnings[0]
+
+
+def test_who_may_not_confine_the_capture_is_told_and_leaves_it_confined() -> None:
+    bound = replace(SERVER, may_confine=False)
+    loose = replace(DONE, recorded={name: (digest(text), "same") for name, text in installable(WANTED, False).items()})
+
+    assert plan(bound, DONE, [], WANTED).steps == plan(bound, loose, [], WANTED).steps == ()
+    assert plan(bound, DONE, [], WANTED).warnings == ()
+    assert "may not create roles" in plan(bound, loose, [], WANTED).warnings[0]
+    assert [step.object for step in plan(SERVER, loose, [], WANTED).steps] == [
+        "function pgevents.row_expression()", "function pgevents.capture()", "function pgevents.capture_row()"
+    ]  # fmt: skip
 
 
 def test_a_newer_schema_than_this_release_knows_is_left_alone() -> None:

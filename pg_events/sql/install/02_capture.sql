@@ -54,6 +54,7 @@ begin
         _table_schema text := tg_table_schema;
         _table_name text := tg_table_name;
         _many boolean;
+        _unpaired boolean;
         _query text;
         _statement_id bigint;
         _marker text;
@@ -85,9 +86,15 @@ begin
             -- One client statement can fire this function thousands of times (a DO block, a cascade): its text is fetched
             -- once. Within it statement_timestamp() stands still.
             _marker := current_setting('pgevents.statement', true);
-            if _marker <> '' and split_part(_marker, ' ', 1) = extract(epoch from statement_timestamp())::text then
-                _statement_id := split_part(_marker, ' ', 2)::bigint;
-            else
+            if _marker ~ '^\d{1,18}$' then
+                -- Anybody can set it; what it says is believed only of a text of this very statement.
+                select s.id into _statement_id
+                from pgevents.statement s
+                where s.id = _marker::bigint
+                  and s.xid = pg_current_xact_id()
+                  and s.at = statement_timestamp();
+            end if;
+            if _statement_id is null then
                 _query := current_query();
                 if _many or length(_query) > _inline_characters then
                     if not _many then
@@ -104,9 +111,7 @@ begin
                     insert into pgevents.statement (query)
                     values (left(_query, _query_characters))
                     returning id into _statement_id;
-                    perform set_config(
-                        'pgevents.statement', extract(epoch from statement_timestamp())::text || ' ' || _statement_id, true
-                    );
+                    perform set_config('pgevents.statement', _statement_id::text, true);
                     _query := null;
                 else
                     _query := left(_query, _query_characters);
@@ -123,23 +128,31 @@ begin
                 set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true);
         end if;
 
+        if tg_op = 'UPDATE' then
+            _unpaired := (select count(*) from old_rows) <> (select count(*) from new_rows);
+        end if;
+
         if tg_nargs > 0 then
             _columns := pgevents.row_expression(tg_relid);
-            _rows := case tg_op
-                when 'INSERT' then format(
-                    'select null::json, row_to_json(n.*) from (select %s from new_rows) n', _columns)
-                when 'DELETE' then format(
-                    'select row_to_json(o.*), null::json from (select %s from old_rows) o', _columns)
+            _rows := case
+                when tg_op = 'INSERT' then format(
+                    'select ''I''::"char", null::json, row_to_json(n.*) from (select %s from new_rows) n', _columns)
+                when tg_op = 'DELETE' then format(
+                    'select ''D''::"char", row_to_json(o.*), null::json from (select %s from old_rows) o', _columns)
+                when _unpaired then format(
+                    'select ''D''::"char", row_to_json(o.*), null::json from (select %1$s from old_rows) o '
+                    'union all '
+                    'select ''I''::"char", null::json, row_to_json(n.*) from (select %1$s from new_rows) n', _columns)
                 else format(
-                    'select o.data, n.data '
+                    'select ''U''::"char", o.data, n.data '
                     'from (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from old_rows) r) o '
                     'full join (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from new_rows) r) n '
                     'using (number)', _columns)
             end;
             execute
-                'insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data) '
-                'select $1, $2, $3, $4, $5, r.* from (' || _rows || ') r'
-            using _statement_id, _kind, _table_schema, _table_name, _query;
+                'insert into pgevents.event (statement_id, table_schema, table_name, query, kind, old_data, new_data) '
+                'select $1, $2, $3, $4, r.* from (' || _rows || ') r'
+            using _statement_id, _table_schema, _table_name, _query;
         elsif tg_op = 'INSERT' then
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data)
             select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(n.*)
@@ -148,7 +161,7 @@ begin
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data)
             select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o.*)
             from old_rows o;
-        elsif (select count(*) from old_rows) <> (select count(*) from new_rows) then
+        elsif _unpaired then
             -- A row that was to move to another partition was dropped by a BEFORE trigger there. Which one cannot be
             -- told, so nothing is paired: every row was, and those that are left are.
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data)

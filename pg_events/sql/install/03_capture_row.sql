@@ -35,15 +35,18 @@ begin
 
     if _query_characters > 0 then
         _marker := current_setting('pgevents.statement', true);
-        if _marker <> '' and split_part(_marker, ' ', 1) = extract(epoch from statement_timestamp())::text then
-            _statement_id := split_part(_marker, ' ', 2)::bigint;
-        else
+        if _marker ~ '^\d{1,18}$' then
+            select s.id into _statement_id
+            from pgevents.statement s
+            where s.id = _marker::bigint
+              and s.xid = pg_current_xact_id()
+              and s.at = statement_timestamp();
+        end if;
+        if _statement_id is null then
             _query := left(current_query(), _query_characters);
             if length(_query) > _inline_characters then
                 insert into pgevents.statement (query) values (_query) returning id into _statement_id;
-                perform set_config(
-                    'pgevents.statement', extract(epoch from statement_timestamp())::text || ' ' || _statement_id, true
-                );
+                perform set_config('pgevents.statement', _statement_id::text, true);
                 _query := null;
             end if;
         end if;

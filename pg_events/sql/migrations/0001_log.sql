@@ -30,6 +30,7 @@ create sequence pgevents.event_id;
 -- A client's SQL text that is long, or that changed many rows: kept once, not once a row.
 create table pgevents.statement (
     id bigint not null default nextval('pgevents.event_id'::regclass),
+    xid xid8 not null default pg_current_xact_id(),
     at timestamptz not null default statement_timestamp(),
     query text not null
 );

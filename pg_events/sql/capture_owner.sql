@@ -1,0 +1,28 @@
+
+-- What runs inside the users' writes runs with next to no rights: the values of a row are turned to JSON by their types,
+-- and a type's owner may have put a function of his own there. So it belongs to a role that can do nothing else.
+set pgevents.building = on;
+do $do$
+begin
+    if not exists (select from pg_catalog.pg_roles where rolname = 'pgevents_capture') then
+        begin
+            create role pgevents_capture nologin;
+        exception when duplicate_object or unique_violation then
+            null; -- another database's build was faster
+        end;
+    end if;
+    if not pg_catalog.pg_has_role('pgevents_capture', 'usage') then
+        execute 'grant pgevents_capture to current_user'
+            || case when current_setting('server_version_num')::integer >= 160000 then ' with inherit true, set true' else '' end;
+    end if;
+end
+$do$;
+grant usage, create on schema pgevents to pgevents_capture;
+grant insert on pgevents.event to pgevents_capture;
+grant insert on pgevents.statement to pgevents_capture;
+grant select (id, xid, at) on pgevents.statement to pgevents_capture;
+grant usage on sequence pgevents.event_id to pgevents_capture;
+grant usage, update on sequence pgevents.sleeper to pgevents_capture;
+alter function pgevents.{name} owner to pgevents_capture;
+revoke create on schema pgevents from pgevents_capture;
+reset pgevents.building;
