@@ -1,6 +1,5 @@
 """Mistakes: one line that names the remedy, the right exit code, never the password, never a traceback."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -214,14 +213,6 @@ def test_a_database_without_pg_events_names_the_command_that_helps(call, databas
 
     assert answer.code == 1
     assert "run: pg_events build" in answer.line or "run pg_events build" in answer.line
-
-
-@pytest.fixture
-def stranger(server, execute) -> str:
-    """A role that may connect and nothing else."""
-    name = f"stranger_{os.getpid()}"
-    execute(server.url(), f"drop role if exists {name}", f"create role {name} login")
-    return name
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 HOSTILE = "\x1b[31mred [/] [bold] \u202egnp.exe\n second line"
@@ -40,6 +41,38 @@ def test_json_has_the_shape_that_programs_rely_on(call, url, execute, tmp_path) 
     assert consumer["behind_seconds"] >= 0
     assert list(found["log"]) == ["events", "bytes"]
     assert found["log"]["events"] == 3
+
+
+def consumer_line(call, url) -> list[str]:
+    (line,) = (line for line in call("status", "--database-url", url).out.splitlines() if line.startswith("default "))
+    return line.split()
+
+
+def test_a_worker_that_ended_is_not_said_to_run(call, url, tmp_path) -> None:
+    (tmp_path / "ending.py").write_text(
+        f"PG_EVENTS_DATABASE_URL = {url!r}\nPG_EVENTS_DATA_UPDATE_CALLBACK = 'builtins.repr'\n"
+    )
+    assert call("worker", "--once", "--settings", "ending").code == 0
+
+    assert "stopped" in consumer_line(call, url)
+
+
+def test_a_worker_runs_while_its_lease_and_its_connection_do(call, server, url, stranger, execute) -> None:
+    assert call("build", "--grant", stranger, "--database-url", url).code == 0
+    reader = server.url(psycopg.conninfo.conninfo_to_dict(url)["dbname"], stranger)
+    with psycopg.connect(url, autocommit=True) as holder:
+        holder.execute(
+            "insert into pgevents.consumer (name, snapshot, system_identifier, holder_pid, holder_since, lease_until)"
+            " select 'default', pg_current_snapshot(), '', pid, backend_start, 'infinity'"
+            " from pg_stat_activity where pid = pg_backend_pid()"
+        )
+        assert "running" in consumer_line(call, url)
+        assert "running" in consumer_line(call, reader)  # It is not shown since when the connection is there.
+
+        holder.execute("update pgevents.consumer set holder_since = holder_since - interval '1 hour'")
+        assert "stopped" in consumer_line(call, url)  # Another connection that got the same process number.
+        holder.execute("update pgevents.consumer set holder_since = null, lease_until = now()")
+        assert "stopped" in consumer_line(call, url)
 
 
 @pytest.mark.parametrize(
