@@ -246,6 +246,14 @@ def test_the_granted_right_suffices_to_read(call, server, url, stranger, execute
     assert call(*command.split(), "--database-url", server.url(database, stranger)).code == 0
 
 
+def test_a_grant_to_nobody_is_wrong_usage_and_changes_nothing(call, database_url, execute) -> None:
+    answer = call("build", "--grant", "nosuch", "--database-url", database_url)
+
+    assert answer.code == 2
+    assert "no role 'nosuch'" in answer.line
+    assert execute(database_url, "select count(*) from pg_namespace where nspname = 'pgevents'") == [(0,)]
+
+
 def test_a_filter_is_shown_with_the_place_of_the_mistake(call) -> None:
     answer = call("listen", "--database-url", URL, "--where", "table:orders )")
 
