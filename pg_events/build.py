@@ -16,7 +16,7 @@ from typing import Final, LiteralString, cast
 
 import psycopg
 
-from pg_events import catalog, sql
+from pg_events import catalog
 from pg_events.catalog import Connection, Installed, Server
 from pg_events.connection import connect, translate
 from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError, UsageError
@@ -196,8 +196,6 @@ def _apply_together(connection: Connection, steps: list[Step], told: OnStep, res
         for step in steps:
             if step.migration is None or step.migration > version:
                 _run(connection, step)
-        if any(step.object == "event triggers" and step.action == "create" for step in steps):
-            connection.execute(sql.text("note_shapes.sql"))
     for step in steps:
         result.applied += 1
         told(step, "done")
