@@ -97,6 +97,41 @@ def test_check_ends_with_1_when_something_is_not_covered(call, url, execute, spo
     assert call("status", "--check", "--database-url", url).code == 0
 
 
+def test_check_asks_for_no_more_than_is_permitted(call, server, database_url, stranger, execute) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
+    owner = server.url(name, stranger)
+    execute(
+        database_url,
+        f"grant create on database {name} to {stranger}",
+        "create table note (id integer)",
+        f"grant trigger on note to {stranger}",
+    )
+    assert call("build", "--database-url", owner).code == 0
+
+    answer = call("status", "--check", "--database-url", owner)
+    execute(database_url, 'drop trigger "00_pgevents_insert" on note')
+    drifted = call("status", "--check", "--database-url", owner)
+
+    assert answer.code == 0
+    assert "event triggers are not permitted here" in answer.err
+    assert drifted.code == 1
+    assert "1 table not covered as they should be; run: pg_events build" in drifted.err
+    # Somebody may do more than the owner: for him there is something left to do.
+    assert "DDL is not recorded and 1 table" in call("status", "--check", "--database-url", database_url).err
+
+
+def test_check_by_a_mere_reader_asks_for_what_the_owner_may(call, server, url, stranger, execute) -> None:
+    reader = server.url(psycopg.conninfo.conninfo_to_dict(url)["dbname"], stranger)
+    assert call("build", "--grant", stranger, "--database-url", url).code == 0
+    assert call("status", "--check", "--database-url", reader).code == 0
+
+    execute(url, *(f"drop event trigger pgevents_schema_{name}" for name in ("changed", "dropped")))
+    answer = call("status", "--check", "--database-url", reader)
+
+    assert answer.code == 1
+    assert "DDL is not recorded; run: pg_events build" in answer.err
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
 def test_it_fits_the_terminal(in_terminal, url, execute, columns) -> None:
     execute(
