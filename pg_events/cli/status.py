@@ -17,9 +17,9 @@ from pg_events.catalog import OPERATIONS, Connection, Table
 from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page, table
-from pg_events.cli.terminal import counted, say
+from pg_events.cli.terminal import say
 from pg_events.settings import load
-from pg_events.text import clean
+from pg_events.text import clean, counted
 
 _SIGNS = {"yes": "✓", "no": "-", "disabled": "o", "outdated": "~", "-": "·"}
 _STYLES = {"covered": "green", "excluded": "dim", "unsupported": "dim"}

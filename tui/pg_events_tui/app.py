@@ -15,7 +15,7 @@ from textual.worker import Worker
 from pg_events.catalog import Table
 from pg_events.errors import PgEventsError
 from pg_events.event import Record
-from pg_events.text import clean, one_line
+from pg_events.text import clean, counted, one_line
 from pg_events_tui import clipboard, describe, keys, replay
 from pg_events_tui.backend import Backend
 from pg_events_tui.feed import Feed, Intake, Link, Rates
@@ -115,7 +115,8 @@ class ConsoleApp(App[int]):
         if link.reconnects != self._reconnects and not link.behind:
             self._reconnects = link.reconnects
             self.say(
-                f"reconnected after {seconds_words(link.down_seconds)}; {link.caught_up:,} events caught up, none missed"
+                f"reconnected after {seconds_words(link.down_seconds)}; "
+                f"{counted(link.caught_up, 'event')} caught up, none missed"
             )
             self.load_coverage()
         health = self.health(now, link)
