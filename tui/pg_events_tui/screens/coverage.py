@@ -13,10 +13,10 @@ from textual.screen import ModalScreen
 
 from pg_events.build import Applied
 from pg_events.catalog import OPERATIONS, Table
-from pg_events.errors import PgEventsError
 from pg_events.plan import Plan, Step
 from pg_events.text import counted
 from pg_events_tui import keys
+from pg_events_tui.backend import problem_line
 from pg_events_tui.lines import Line, Span, fit, line, span, text_lines
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.widgets.header import Health
@@ -352,8 +352,8 @@ class PlanDialog(ModalScreen[None]):
         backend = self.app.backend
         try:
             plan = backend.plan(None if self._table is None else self._table.oid)
-        except PgEventsError as error:
-            self.app.call_from_thread(self._loaded, None, str(error))
+        except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
+            self.app.call_from_thread(self._loaded, None, problem_line(error))
         else:
             self.app.call_from_thread(self._loaded, plan, "")
 
@@ -483,8 +483,8 @@ class PlanDialog(ModalScreen[None]):
 
         try:
             applied = app.backend.apply(plan, on_step)
-        except PgEventsError as error:
-            app.call_from_thread(self._finished, None, str(error))
+        except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
+            app.call_from_thread(self._finished, None, problem_line(error))
         else:
             app.call_from_thread(self._finished, applied, "")
 
