@@ -16,10 +16,10 @@ from typing import Final, LiteralString, cast
 
 import psycopg
 
-from pg_events import catalog, sql
+from pg_events import catalog
 from pg_events.catalog import Connection, Installed, Server
 from pg_events.connection import connect, translate
-from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError
+from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError, UsageError
 from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, plan, quoted
 from pg_events.settings import Settings
 
@@ -117,9 +117,9 @@ def teardown_plan(connection: Connection) -> Plan:
 
 
 def grant_steps(connection: Connection, role: str) -> list[Step]:
-    """What a role needs to read (tui, listen, export, status). Raises `NotPermitted` when there is no such role."""
+    """What a role needs to read (tui, listen, export, status). Raises `UsageError` when there is no such role."""
     if connection.execute("select from pg_roles where rolname = %s", [role]).fetchone() is None:
-        raise PgEventsError(f"there is no role {role!r} to grant to")
+        raise UsageError(f"there is no role {role!r} to grant to; create it first")
     # An event trigger is not told what a GRANT is on: this one has to say that it is ours.
     text = (
         "set pgevents.building = on;\n"
@@ -196,8 +196,6 @@ def _apply_together(connection: Connection, steps: list[Step], told: OnStep, res
         for step in steps:
             if step.migration is None or step.migration > version:
                 _run(connection, step)
-        if any(step.object == "event triggers" and step.action == "create" for step in steps):
-            connection.execute(sql.text("note_shapes.sql"))
     for step in steps:
         result.applied += 1
         told(step, "done")

@@ -43,6 +43,8 @@ class Server:
     """The schema `pgevents` is there."""
     owns_schema: bool
     """The role owns it, or is a member of the role that does."""
+    event_triggers_permitted: bool
+    """The role may create event triggers, or the schema's owner may."""
 
 
 @dataclass(frozen=True)

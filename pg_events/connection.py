@@ -261,6 +261,19 @@ _NO_ADMITTANCE: Final = re.compile(
     r"|permission denied|CONNECT privilege|no such user|auth failed|requires a valid client certificate",
     re.IGNORECASE,
 )
+_IS_IT_THERE: Final = "; is the server running there? check host and port in the database URL"
+_WHAT_TO_CHECK: Final = (
+    (
+        re.compile("resolve host|translate host|name or service not known|name resolution", re.IGNORECASE),
+        "; check the host in the database URL",
+    ),
+    (
+        re.compile("connection refused|^no such file|timeout|timed out|no route|unreachable", re.IGNORECASE),
+        _IS_IT_THERE,
+    ),
+    (re.compile('database ".*" does not exist'), "; check the database's name in the database URL"),
+)
+"""What the reason looks like when there is nobody to talk to, and the remedy."""
 _LIBPQ_PREFIX: Final = re.compile(
     r"^(?:connection (?:failed|is bad): )?"
     r"(?:connection to server (?:at|on socket) \"[^\"]*\"(?: \([^)]*\))?(?:, port \d+)? failed: )?(?:[A-Z]+: +)?"
@@ -270,7 +283,9 @@ _LIBPQ_PREFIX: Final = re.compile(
 def _refused(error: psycopg.Error, database_url: str) -> PgEventsError:
     """What a failed attempt to connect means."""
     if isinstance(error, psycopg.errors.ConnectionTimeout):
-        return DatabaseUnreachable(f"{describe(database_url)}: no answer in time; is the address right, the server up?")
+        return DatabaseUnreachable(
+            f"{describe(database_url)}: no answer in time; is the server running there? check host and port in the database URL"
+        )
     lines = message(error).splitlines() or [type(error).__name__]
     no_admittance = next((line for line in lines if _NO_ADMITTANCE.search(line)), None)
     reason = _LIBPQ_PREFIX.sub("", (no_admittance or lines[0]).removeprefix("- "))
@@ -278,7 +293,8 @@ def _refused(error: psycopg.Error, database_url: str) -> PgEventsError:
     needs_password = error.pgconn is not None and error.pgconn.needs_password
     if no_admittance or needs_password:
         return NotPermitted(f"{text}; check user and password in the database URL")
-    return DatabaseUnreachable(text)
+    remedy = next((remedy for pattern, remedy in _WHAT_TO_CHECK if pattern.search(reason)), "")
+    return DatabaseUnreachable(text + remedy)
 
 
 _LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "53300", "3D000"})

@@ -183,7 +183,9 @@ def _event_trigger_steps(installed: Installed, server: Server, warnings: list[st
         )
         return
     reason = "disabled" if set(installed.event_triggers) == set(EVENT_TRIGGERS) else "not there yet"
-    yield Step("create", "event triggers", None, sql.text("event_triggers.sql"), "", reason)
+    # What was altered while they were not there is no difference that the next command made.
+    text = f"{sql.text('event_triggers.sql')}\n{sql.text('note_shapes.sql')}"
+    yield Step("create", "event triggers", None, text, "", reason)
 
 
 def _trigger_steps(tables: Sequence[Table]) -> Iterable[Step | None]:

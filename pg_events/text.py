@@ -52,6 +52,11 @@ def one_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 table`, `1,200 tables`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def shorten(text: str, width: int) -> str:
     """At most `width` characters, the last one `…` when something was cut. Characters, not columns of a terminal."""
     if len(text) <= width:

@@ -123,6 +123,7 @@ class Worker:
                 except CursorTaken:
                     log.warning("consumer %s: another worker has taken over", self.name)
                     self._take_cursor()
+            self._release()
         finally:
             self._listener.close()
             for callback in self._callbacks.values():
@@ -238,6 +239,14 @@ class Worker:
         if time.monotonic() - self._saved_at > LEASE_SECONDS / 4:
             self._position = self._listener.cursor
             self._save()
+
+    def _release(self) -> None:
+        """Give the cursor back, for the next worker and for `status`. When that fails the lease just runs out."""
+        try:
+            with RawCursor(self._listener.connection) as cursor:
+                cursor.execute(sql.text("consumer_release.sql"), (self.name, self._token))
+        except (psycopg.Error, DatabaseUnreachable) as error:
+            log.debug("consumer %s: its lease could not be given back: %s", self.name, error)
 
     def _reconnect(self, error: DatabaseUnreachable) -> None:
         """Take the link up again, for ever. What was delivered and could not be saved is not delivered again, unless

@@ -10,10 +10,11 @@ from pg_events import build as core
 from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.steps import apply_plan, show_plan
-from pg_events.cli.terminal import counted, is_terminal, say
+from pg_events.cli.terminal import is_terminal, say
 from pg_events.errors import UsageError
 from pg_events.plan import Plan
 from pg_events.settings import load
+from pg_events.text import counted
 
 
 @click.command(short_help="Install the triggers, or bring them up to date.")

@@ -13,11 +13,11 @@ from pg_events import sql
 from pg_events.cli import Group, database_options, help_without_command
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page
-from pg_events.cli.terminal import counted, say
+from pg_events.cli.terminal import say
 from pg_events.errors import PgEventsError
 from pg_events.listener import check_log
 from pg_events.settings import load
-from pg_events.text import clean, one_line
+from pg_events.text import clean, counted, one_line
 
 _consumer = click.option("--name", metavar="NAME", help="Only those of the consumer NAME.")
 

@@ -17,9 +17,9 @@ from pg_events.catalog import OPERATIONS, Connection, Table
 from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page, table
-from pg_events.cli.terminal import counted, say
+from pg_events.cli.terminal import say
 from pg_events.settings import load
-from pg_events.text import clean
+from pg_events.text import clean, counted
 
 _SIGNS = {"yes": "✓", "no": "-", "disabled": "o", "outdated": "~", "-": "·"}
 _STYLES = {"covered": "green", "excluded": "dim", "unsupported": "dim"}
@@ -33,6 +33,8 @@ class _Status:
     server_version: str
     schema_events: bool
     """DDL is recorded."""
+    schema_events_permitted: bool
+    """DDL could be recorded: somebody who builds here may create event triggers, or did."""
     tables: Sequence[Table]
     last_event_at: Mapping[tuple[str, str], datetime]
     """(schema, table) -> when its last event was."""
@@ -61,13 +63,23 @@ def status(settings: str | None, database_url: str | None, check: bool, as_json:
         click.echo(json.dumps(_as_json(found)))
     else:
         _show(found)
-    if not check or (found.schema_events and not found.drift):
+    if not found.schema_events_permitted:
+        say("event triggers are not permitted here: DDL is not recorded, new tables are covered by the next build")
+    missing = _missing(found)
+    if not check or not missing:
         return 0
-    missing = [] if found.schema_events else ["DDL is not recorded"]
-    if found.drift:
-        missing.append(f"{counted(len(found.drift), 'table')} not covered as they should be")
     say(f"{' and '.join(missing)}; run: pg_events build")
     return 1
+
+
+def _missing(found: _Status) -> list[str]:
+    """What a build would put right, in words."""
+    words: list[str] = []
+    if found.schema_events_permitted and not found.schema_events:
+        words.append("DDL is not recorded")
+    if found.drift:
+        words.append(f"{counted(len(found.drift), 'table')} not covered as they should be")
+    return words
 
 
 def _ask(connection: Connection) -> _Status:
@@ -82,6 +94,7 @@ def _ask(connection: Connection) -> _Status:
     return _Status(
         server.version,
         all(installed.event_triggers.get(name) in ("O", "A") for name in catalog.EVENT_TRIGGERS),
+        server.event_triggers_permitted or bool(installed.event_triggers),
         catalog.tables(connection, *patterns),
         {(row["table_schema"], row["table_name"]): row["at"] for row in last},
         consumers,

@@ -52,8 +52,3 @@ def end_line() -> None:
     """After the ^C that a terminal shows."""
     if is_terminal(sys.stderr):
         click.echo(err=True)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 table`, `1,200 tables`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

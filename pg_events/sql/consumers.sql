@@ -1,8 +1,13 @@
--- Every consumer, and what became visible that it has not been given.
+-- Every consumer, and what became visible that it has not been given. It is running while its lease runs and its
+-- connection lives, as in consumer_take.sql; a role that is not shown when a connection began believes its number.
 select
     c.name,
     c.holder,
-    coalesce(c.lease_until > clock_timestamp(), false) as is_running,
+    c.lease_until > clock_timestamp() and exists (
+        select from pg_catalog.pg_stat_activity a
+        where a.pid = c.holder_pid
+          and coalesce(a.backend_start = c.holder_since, true)
+    ) as is_running,
     c.delivered,
     waiting.events as behind_events,
     coalesce(extract(epoch from clock_timestamp() - waiting.oldest), 0)::double precision as behind_seconds,

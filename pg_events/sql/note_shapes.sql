@@ -1,8 +1,12 @@
 -- Note the columns of every table, so that the first ALTER TABLE after a build can tell the difference.
-select count(pgevents.note_shape(c.oid))
-from pg_catalog.pg_class c
-join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p')
-  and c.relpersistence <> 't'
-  and n.nspname not in ('pgevents', 'information_schema')
-  and n.nspname not like 'pg\_%'
+do $do$
+begin
+    perform pgevents.note_shape(c.oid)
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p')
+      and c.relpersistence <> 't'
+      and n.nspname not in ('pgevents', 'information_schema')
+      and n.nspname not like 'pg\_%';
+end
+$do$;

@@ -237,6 +237,14 @@ def execute() -> Execute:
 
 
 @pytest.fixture
+def stranger(server: Any, execute: Execute) -> str:
+    """A role that may connect and nothing else."""
+    name = f"stranger_{os.getpid()}"
+    execute(server.url(), f"drop role if exists {name}", f"create role {name} login")
+    return name
+
+
+@pytest.fixture
 def url(built_database_url: str, execute: Execute) -> str:
     """A database on which a build ran, with a table `note (id, text)`, and nothing in the log."""
     execute(

@@ -83,13 +83,13 @@ def test_on_a_terminal_nothing_of_the_progress_bar_remains(in_terminal, shop) ->
     assert re.fullmatch(r"\d+ changes, 0 unchanged; 4 tables covered", [line for line in terminal.screen if line][-1])
 
 
-def test_the_script_is_a_build(call, server, shop) -> None:
+def test_the_script_is_a_build(call, server, shop, execute) -> None:
     script = call("build", "--sql", "--database-url", shop)
     assert script.code == 0
 
     if not hasattr(server, "_programs"):
         pytest.skip("needs psql of the embedded server")
-    subprocess.run(
+    psql = subprocess.run(
         [server._programs / "psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-d", shop],
         input=script.out,
         text=True,
@@ -97,7 +97,10 @@ def test_the_script_is_a_build(call, server, shop) -> None:
         capture_output=True,
     )
 
+    assert (psql.stdout, psql.stderr) == ("", "")
     assert json.loads(call("build", "--json", "--database-url", shop).out)["changes"] == []
+    ((columns,),) = execute(shop, "alter table orders add note text", "select ddl -> 'columns' from pgevents.event")
+    assert [column["name"] for column in columns["added"]] == ["note"]
 
 
 def test_patterns_of_the_settings_and_of_the_options(call, shop, tmp_path) -> None:

@@ -1,6 +1,5 @@
 """Mistakes: one line that names the remedy, the right exit code, never the password, never a traceback."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -135,6 +134,7 @@ def test_a_database_that_cannot_be_reached_or_read(call, url, code, encode) -> N
 
     # Not encoded, a password may make any URL one that cannot be read.
     assert answer.code in ((code,) if encode is not str else (2, code))
+    assert answer.code == 2 or "; check the host" in answer.line or "? check host and port" in answer.line
     assert_no_password(answer.line)
 
 
@@ -216,14 +216,6 @@ def test_a_database_without_pg_events_names_the_command_that_helps(call, databas
     assert "run: pg_events build" in answer.line or "run pg_events build" in answer.line
 
 
-@pytest.fixture
-def stranger(server, execute) -> str:
-    """A role that may connect and nothing else."""
-    name = f"stranger_{os.getpid()}"
-    execute(server.url(), f"drop role if exists {name}", f"create role {name} login")
-    return name
-
-
 @pytest.mark.parametrize(
     "command",
     ["status", "status --json", "listen", "failed list", "failed show 1", "build", "build --plan", "teardown"],
@@ -253,6 +245,14 @@ def test_the_granted_right_suffices_to_read(call, server, url, stranger, execute
     execute(url, "insert into note values (1)")
 
     assert call(*command.split(), "--database-url", server.url(database, stranger)).code == 0
+
+
+def test_a_grant_to_nobody_is_wrong_usage_and_changes_nothing(call, database_url, execute) -> None:
+    answer = call("build", "--grant", "nosuch", "--database-url", database_url)
+
+    assert answer.code == 2
+    assert "no role 'nosuch'" in answer.line
+    assert execute(database_url, "select count(*) from pg_namespace where nspname = 'pgevents'") == [(0,)]
 
 
 def test_a_filter_is_shown_with_the_place_of_the_mistake(call) -> None:

@@ -6,6 +6,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 HOSTILE = "\x1b[31mred [/] [bold] \u202egnp.exe\n second line"
@@ -42,6 +43,38 @@ def test_json_has_the_shape_that_programs_rely_on(call, url, execute, tmp_path) 
     assert found["log"]["events"] == 3
 
 
+def consumer_line(call, url) -> list[str]:
+    (line,) = (line for line in call("status", "--database-url", url).out.splitlines() if line.startswith("default "))
+    return line.split()
+
+
+def test_a_worker_that_ended_is_not_said_to_run(call, url, tmp_path) -> None:
+    (tmp_path / "ending.py").write_text(
+        f"PG_EVENTS_DATABASE_URL = {url!r}\nPG_EVENTS_DATA_UPDATE_CALLBACK = 'builtins.repr'\n"
+    )
+    assert call("worker", "--once", "--settings", "ending").code == 0
+
+    assert "stopped" in consumer_line(call, url)
+
+
+def test_a_worker_runs_while_its_lease_and_its_connection_do(call, server, url, stranger, execute) -> None:
+    assert call("build", "--grant", stranger, "--database-url", url).code == 0
+    reader = server.url(psycopg.conninfo.conninfo_to_dict(url)["dbname"], stranger)
+    with psycopg.connect(url, autocommit=True) as holder:
+        holder.execute(
+            "insert into pgevents.consumer (name, snapshot, system_identifier, holder_pid, holder_since, lease_until)"
+            " select 'default', pg_current_snapshot(), '', pid, backend_start, 'infinity'"
+            " from pg_stat_activity where pid = pg_backend_pid()"
+        )
+        assert "running" in consumer_line(call, url)
+        assert "running" in consumer_line(call, reader)  # It is not shown since when the connection is there.
+
+        holder.execute("update pgevents.consumer set holder_since = holder_since - interval '1 hour'")
+        assert "stopped" in consumer_line(call, url)  # Another connection that got the same process number.
+        holder.execute("update pgevents.consumer set holder_since = null, lease_until = now()")
+        assert "stopped" in consumer_line(call, url)
+
+
 @pytest.mark.parametrize(
     ("spoil", "state"),
     [
@@ -62,6 +95,41 @@ def test_check_ends_with_1_when_something_is_not_covered(call, url, execute, spo
     assert call("status", "--database-url", url).code == 0
     assert call("build", "--database-url", url).code == 0
     assert call("status", "--check", "--database-url", url).code == 0
+
+
+def test_check_asks_for_no_more_than_is_permitted(call, server, database_url, stranger, execute) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
+    owner = server.url(name, stranger)
+    execute(
+        database_url,
+        f"grant create on database {name} to {stranger}",
+        "create table note (id integer)",
+        f"grant trigger on note to {stranger}",
+    )
+    assert call("build", "--database-url", owner).code == 0
+
+    answer = call("status", "--check", "--database-url", owner)
+    execute(database_url, 'drop trigger "00_pgevents_insert" on note')
+    drifted = call("status", "--check", "--database-url", owner)
+
+    assert answer.code == 0
+    assert "event triggers are not permitted here" in answer.err
+    assert drifted.code == 1
+    assert "1 table not covered as they should be; run: pg_events build" in drifted.err
+    # Somebody may do more than the owner: for him there is something left to do.
+    assert "DDL is not recorded and 1 table" in call("status", "--check", "--database-url", database_url).err
+
+
+def test_check_by_a_mere_reader_asks_for_what_the_owner_may(call, server, url, stranger, execute) -> None:
+    reader = server.url(psycopg.conninfo.conninfo_to_dict(url)["dbname"], stranger)
+    assert call("build", "--grant", stranger, "--database-url", url).code == 0
+    assert call("status", "--check", "--database-url", reader).code == 0
+
+    execute(url, *(f"drop event trigger pgevents_schema_{name}" for name in ("changed", "dropped")))
+    answer = call("status", "--check", "--database-url", reader)
+
+    assert answer.code == 1
+    assert "DDL is not recorded; run: pg_events build" in answer.err
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])

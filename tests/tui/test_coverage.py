@@ -137,3 +137,31 @@ def test_a_failing_question_keeps_what_was_known(console):
         assert "public.refunds" in c.text()
 
     console(scenario)
+
+
+def test_a_bug_in_the_backend_is_shown_and_not_waited_for(console, make):
+    backend = make.backend()
+    backend.problem = ZeroDivisionError("oops [/]\n\x1b[31mred")
+
+    async def scenario(c):
+        await c.press("2")
+        await c.shows("cannot ask the database")
+        assert "ZeroDivisionError: oops [/] ␛[31mred" in c.text()
+        assert "asking the database" not in c.text()
+
+        await c.press("B")
+        await c.shows("cannot be planned")
+        assert "asking the database" not in c.text()
+
+    console(scenario, backend=backend)
+
+
+def test_a_bug_in_a_build_ends_it(console):
+    async def scenario(c):
+        await c.press("2", "B")
+        await c.shows("Plan: 4 changes")
+        c.backend.failing = None
+        await c.press("y")
+        await c.toast("the build failed: TypeError: ")
+
+    console(scenario)

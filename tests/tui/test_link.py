@@ -50,6 +50,22 @@ def test_after_the_loss_it_goes_on_where_it_stopped_and_says_how_many(console, m
     console(scenario, history=[make.record(number) for number in range(30)])
 
 
+def test_one_event_is_not_called_events(console, make):
+    async def scenario(c):
+        assert c.lines()[2].endswith(" 1 event")
+        c.feed.lose()
+        await c.shows("○ DOWN")
+        c.feed.push(make.ddl(2))
+        c.feed.restore()
+        await c.press("R")
+
+        await c.toast("; 1 event caught up, none missed")
+        await c.press("3")
+        await c.until(lambda: c.lines()[2].endswith(" 1 schema event"))
+
+    console(scenario, history=[make.record(1)])
+
+
 def test_a_database_that_is_not_there_at_first_is_asked_again(console, make):
     feed = make.feed([])
     feed.lose(NotPermitted("role reader needs: grant usage on schema pgevents to reader"))

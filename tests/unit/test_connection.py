@@ -194,7 +194,10 @@ def test_nobody_listening_is_one_line_with_the_place(closed_port: int) -> None:
     with pytest.raises(DatabaseUnreachable) as caught:
         connect(f"postgresql://shop:hunter2@127.0.0.1:{closed_port}/market", application_name="test")
 
-    assert str(caught.value) == f"market@127.0.0.1:{closed_port}: Connection refused"
+    assert str(caught.value) == (
+        f"market@127.0.0.1:{closed_port}: Connection refused; is the server running there? "
+        "check host and port in the database URL"
+    )
 
 
 def test_a_server_that_never_answers_is_given_up() -> None:
@@ -203,7 +206,7 @@ def test_a_server_that_never_answers_is_given_up() -> None:
         listening.listen()
         port = listening.getsockname()[1]
 
-        with pytest.raises(DatabaseUnreachable, match="no answer in time"):
+        with pytest.raises(DatabaseUnreachable, match="no answer in time; is the server running"):
             connect(f"postgresql://shop@127.0.0.1:{port}/market", application_name="test", connect_timeout=1)
 
 
@@ -232,6 +235,30 @@ def test_a_refusal_by_the_server_has_its_class(
 
     expected = reason.splitlines()[0].removeprefix("FATAL:  ")
     assert str(caught.value).startswith(f"market@db.example:5433: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("failed to resolve host 'db.example': [Errno -2] Name or service not known", "; check the host in"),
+        ('could not translate host name "db.example" to address: Unknown host', "; check the host in"),
+        ("No such file or directory\n\tIs the server running locally?", "? check host and port in"),
+        ("timeout expired", "? check host and port in"),
+        ("No route to host", "? check host and port in"),
+        ('FATAL:  database "market" does not exist', "; check the database's name in"),
+        ("FATAL:  the database system is starting up", ""),
+    ],
+)
+def test_where_nobody_answers_the_remedy_is_named_and_no_password(
+    monkeypatch: pytest.MonkeyPatch, reason: str, remedy: str
+) -> None:
+    _refuse(monkeypatch, psycopg.OperationalError(f"{reason.splitlines()[0]} (password hunter2)"))
+
+    with pytest.raises(DatabaseUnreachable) as caught:
+        connect(URL, application_name="test")
+
+    assert str(caught.value).endswith(f"{remedy} the database URL" if remedy else "(password ***)")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_of_many_addresses_the_one_that_asked_for_a_password_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pg_events.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
 from pg_events.errors import PgEventsError
 from pg_events.plan import Wanted, digest, installable, migrations, plan, quoted
 
-SERVER = Server("18.0", 180000, "shop", "builder", True, True, True, True, False, "7", True, True)
+SERVER = Server("18.0", 180000, "shop", "builder", True, True, True, True, False, "7", True, True, True)
 WANTED = Wanted({"include": "[]"}, 100)
 TRIGGER = "CREATE TRIGGER x AFTER INSERT ON t"
 

@@ -13,11 +13,10 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from pg_events.catalog import Table
-from pg_events.errors import PgEventsError
 from pg_events.event import Record
-from pg_events.text import clean, one_line
+from pg_events.text import clean, counted, one_line
 from pg_events_tui import clipboard, describe, keys, replay
-from pg_events_tui.backend import Backend
+from pg_events_tui.backend import Backend, problem_line
 from pg_events_tui.feed import Feed, Intake, Link, Rates
 from pg_events_tui.lines import line, seconds_words, span
 from pg_events_tui.replay import Attempt, Target
@@ -115,7 +114,8 @@ class ConsoleApp(App[int]):
         if link.reconnects != self._reconnects and not link.behind:
             self._reconnects = link.reconnects
             self.say(
-                f"reconnected after {seconds_words(link.down_seconds)}; {link.caught_up:,} events caught up, none missed"
+                f"reconnected after {seconds_words(link.down_seconds)}; "
+                f"{counted(link.caught_up, 'event')} caught up, none missed"
             )
             self.load_coverage()
         health = self.health(now, link)
@@ -174,8 +174,8 @@ class ConsoleApp(App[int]):
         """Ask again which tables are covered; the answer comes with a later tick."""
         try:
             tables = self.backend.coverage()
-        except PgEventsError as error:
-            found = (self.coverage[0], one_line(str(error)))
+        except Exception as error:  # noqa: BLE001 - a bug in a backend must not look like a slow database
+            found = (self.coverage[0], problem_line(error))
         else:
             found = (tables, "")
         self.call_from_thread(setattr, self, "coverage", found)

@@ -11,9 +11,10 @@ from pg_events import build, catalog
 from pg_events.build import Applied
 from pg_events.catalog import Table
 from pg_events.connection import connect
-from pg_events.errors import UsageError
+from pg_events.errors import PgEventsError, UsageError
 from pg_events.plan import Plan, Step
 from pg_events.settings import Settings
+from pg_events.text import one_line
 
 APPLICATION_NAME = "pg_events tui"
 
@@ -64,6 +65,12 @@ class Database:
 
     def apply(self, plan: Plan, on_step: OnStep) -> Applied:
         return build.apply(self._url, plan, on_step)
+
+
+def problem_line(error: Exception) -> str:
+    """What a backend raised, as a line to show: with the name of what nobody expected."""
+    text = one_line(str(error))
+    return text if isinstance(error, PgEventsError) else f"{type(error).__name__}: {text}"
 
 
 def for_table(plan: Plan, relation: int) -> Plan:

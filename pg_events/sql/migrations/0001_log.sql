@@ -68,7 +68,7 @@ alter table pgevents.event set (
 -- Seconds since 1970 until which somebody sleeps and wants to be woken. A sequence is outside transactions: no
 -- lock, no transaction id, nothing in the write-ahead log. It runs out by itself, so a killed worker mutes nobody.
 create unlogged sequence pgevents.sleeper minvalue 0 start 0;
-select setval('pgevents.sleeper', 0);
+do $do$ begin perform setval('pgevents.sleeper', 0); end $do$;
 
 -- A consumer reads the log at its own pace. `snapshot`: everything visible in it has been delivered. While a large
 -- window is being worked off, `window_end` is the snapshot it leads to and `position` the last event delivered in it.

@@ -13,9 +13,10 @@ from textual.screen import ModalScreen
 
 from pg_events.build import Applied
 from pg_events.catalog import OPERATIONS, Table
-from pg_events.errors import PgEventsError
 from pg_events.plan import Plan, Step
+from pg_events.text import counted
 from pg_events_tui import keys
+from pg_events_tui.backend import problem_line
 from pg_events_tui.lines import Line, Span, fit, line, span, text_lines
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.widgets.header import Health
@@ -122,7 +123,7 @@ class CoverageScreen(ConsoleScreen):
 
     def _show_filter(self, shown: int, count: int) -> None:
         row = self.query_one(FilterRow)
-        right = line(span(f"{shown:,} of {count:,} tables ", "note"))
+        right = line(span(f"{shown:,} of {counted(count, 'table')} ", "note"))
         text, role = (
             (self.filter_text, "strong" if self.filter_on else "note")
             if self.filter_text
@@ -351,8 +352,8 @@ class PlanDialog(ModalScreen[None]):
         backend = self.app.backend
         try:
             plan = backend.plan(None if self._table is None else self._table.oid)
-        except PgEventsError as error:
-            self.app.call_from_thread(self._loaded, None, str(error))
+        except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
+            self.app.call_from_thread(self._loaded, None, problem_line(error))
         else:
             self.app.call_from_thread(self._loaded, plan, "")
 
@@ -373,7 +374,7 @@ class PlanDialog(ModalScreen[None]):
             self._show_keys()
             return
         self.query_one("#dialog").border_title = Content(
-            f"Plan: {len(plan.steps)} {'change' if len(plan.steps) == 1 else 'changes'}, {plan.unchanged} unchanged"
+            f"Plan: {counted(len(plan.steps), 'change')}, {plan.unchanged} unchanged"
         )
         steps.empty = "nothing to do: everything is as it should be"
         names = self._columns()
@@ -482,8 +483,8 @@ class PlanDialog(ModalScreen[None]):
 
         try:
             applied = app.backend.apply(plan, on_step)
-        except PgEventsError as error:
-            app.call_from_thread(self._finished, None, str(error))
+        except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
+            app.call_from_thread(self._finished, None, problem_line(error))
         else:
             app.call_from_thread(self._finished, applied, "")
 

@@ -10,6 +10,7 @@ from textual.containers import Horizontal
 from pg_events.errors import FilterError
 from pg_events.event import SCHEMA, Record
 from pg_events.filter import Filter, parse
+from pg_events.text import counted
 from pg_events_tui import describe, keys
 from pg_events_tui.lines import Line, crop, line, size_words, span
 from pg_events_tui.replay import NoTarget
@@ -181,7 +182,7 @@ class EventsScreen(ConsoleScreen):
     def _show_filter(self) -> None:
         row = self.query_one(FilterRow)
         total = len(self.view.store)
-        count = f"{len(self.view):,} of {total:,} match" if self.view.filtered else f"{total:,} events"
+        count = f"{len(self.view):,} of {total:,} match" if self.view.filtered else counted(total, "event")
         if self.view.searching is not None:
             count = f"{len(self.view):,} match · searching {self.view.searching:.0%}"
         right = line(span(f"{count} ", "note"))
@@ -417,7 +418,7 @@ class SchemaScreen(EventsScreen):
         if not row.editing and not self.filter_text:
             row.words(
                 line(span(" /", "key"), span(" filter", "note")),
-                line(span(f"{len(self.view):,} schema events ", "note")),
+                line(span(f"{counted(len(self.view), 'schema event')} ", "note")),
             )
 
     def action_show_in_live(self) -> None:
