@@ -1,5 +1,6 @@
 """What is there: the server, what a build installed in it, and the triggers of every table."""
 
+import hashlib
 import json
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -182,6 +183,13 @@ def tables(
             sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation])
         ).fetchall()
     return [_table(list(group)) for _, group in groupby(rows, key=attrgetter("oid"))]
+
+
+def fingerprints(connection: Connection) -> dict[str, str]:
+    """`schema.table` -> digest of its columns' names and types, of every table whose changes are captured."""
+    with _spelt_in_full(connection):
+        rows = connection.execute(sql.text("columns.sql")).fetchall()
+    return {f"{schema}.{name}": hashlib.sha256(columns.encode()).hexdigest()[:16] for schema, name, columns in rows}
 
 
 def _table(rows: list[Any]) -> Table:

@@ -181,7 +181,7 @@ class Listener:
 
         Raises `DatabaseUnreachable` when the link is lost: `connect()` again, nothing is missed.
         """
-        records = self._next_page() if self._window or self.cursor.window_end else self._look()
+        records = (self._next_page() if self._window or self.cursor.window_end else []) or self._look()
         if records:
             self._idle_looks = 0
             if self._asked_until:
@@ -193,6 +193,11 @@ class Listener:
         while page := self.poll():
             yield page
 
+    def window(self) -> Iterator[list[Record]]:
+        """Page after page up to the cursor's `window_end`, and no further."""
+        while self.cursor.window_end is not None:
+            yield self._next_page()
+
     def _look(self) -> list[Record]:
         """Open a window up to now, and read it if it fits a page."""
         begin = self.cursor.snapshot
@@ -201,14 +206,14 @@ class Listener:
         found = [row[1:] for row in rows if row[1] is not None]
         if len(found) > self.page_events:
             self._cursor = Cursor(begin, end)
-            return self._next_page()
+            return self._next_page() or self._look()
         found.sort()
         self._page_begin, self._page_end = begin, end
         self._cursor = Cursor(end)
         return self._records(found)
 
     def _next_page(self) -> list[Record]:
-        """The next page of a large window."""
+        """The next page of a large window; empty at its end."""
         if self._window is None:
             begin, end, position = self.cursor
             assert end is not None
@@ -219,7 +224,7 @@ class Listener:
         self._page_begin, self._page_end = window.begin, window.end
         if len(rows) < self.page_events:
             self.cursor = Cursor(window.end)
-            return self._records(rows) or self._look()
+            return self._records(rows)
         window.position = rows[-1][0]
         self._cursor = Cursor(window.begin, window.end, window.position)
         return self._records(rows)

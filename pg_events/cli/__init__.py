@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "worker": "pg_events.cli.worker",
     "tui": "pg_events.cli.tui",
     "listen": "pg_events.cli.listen",
+    "export": "pg_events.cli.export",
     "status": "pg_events.cli.status",
     "failed": "pg_events.cli.failed",
     "teardown": "pg_events.cli.build",

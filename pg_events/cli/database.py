@@ -14,8 +14,17 @@ from pg_events.settings import Settings
 def connected(chosen: Settings, command: str) -> Generator[Connection]:
     """A connection for the block. What PostgreSQL refuses in it becomes one line and an exit code."""
     assert chosen.database_url is not None
-    with connect(chosen.database_url, application_name=f"pg_events {command}") as connection:
-        try:
-            yield connection
-        except psycopg.Error as error:
-            raise translate(error, chosen.database_url) from error
+    with (
+        connect(chosen.database_url, application_name=f"pg_events {command}") as connection,
+        translated(chosen.database_url),
+    ):
+        yield connection
+
+
+@contextmanager
+def translated(database_url: str) -> Generator[None]:
+    """What PostgreSQL refuses in the block becomes one line and an exit code."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error, database_url) from error

@@ -1,24 +1,24 @@
-"""`listen`: events to the terminal or a pipe."""
+"""`listen`: events to the terminal, a pipe or a file."""
 
 import itertools
 import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
 
 import click
 from rich.text import Text
 
-from pg_events import filter as filters
 from pg_events.cli import database_options
 from pg_events.cli.page import Page
+from pg_events.cli.recording import choice, overwrite_option, recording
 from pg_events.cli.terminal import configure, is_terminal, say
-from pg_events.errors import DatabaseUnreachable, FilterError, UsageError
+from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
-from pg_events.filter import Filter
 from pg_events.listener import EVERYTHING, Cursor, Listener
 from pg_events.settings import load
 from pg_events.text import clean, shorten
@@ -36,6 +36,8 @@ from pg_events.text import clean, shorten
     "--format", "form", type=click.Choice(["pretty", "json"]), help="Else pretty on a terminal, json in a pipe."
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N events.")
+@click.option("--output", metavar="FILE", help="Record into FILE: .jsonl, or compressed .jsonl.gz; in place of stdout.")
+@overwrite_option
 def listen(
     settings: str | None,
     database_url: str | None,
@@ -43,29 +45,46 @@ def listen(
     since: str | None,
     form: str | None,
     limit: int | None,
+    output: str | None,
+    overwrite: bool,
 ) -> int:
     """Print events as they are committed: a readable line each, or the JSON payload.
 
     Goes on until Ctrl-C, --limit, or until the reader of the pipe has enough. Reads only: it needs no more
-    than SELECT on the log and moves no consumer's cursor.
+    than SELECT on the log and moves no consumer's cursor. A file it records into is good however it ends.
     """
+    if output is not None and form == "pretty":
+        raise UsageError("--output records JSON; leave --format pretty out")
     chosen = load(settings, database_url)
-    wanted = filters.parse(where)
-    recent = _since(since)
+    is_wanted = choice(where, since)
     assert chosen.database_url is not None
     start = Cursor(EVERYTHING) if since else None
-    write = _writer(form)
     signal.signal(signal.SIGTERM, _end)
-    with Listener(chosen.database_url, start, wake_up=chosen.wake_up) as listener:
+    with (
+        Listener(chosen.database_url, start, wake_up=chosen.wake_up) as listener,
+        _target(listener, form, output, overwrite) as (write, flush),
+    ):
         if since is None or is_terminal(sys.stderr):  # from now on nothing is missed
             say("listening; Ctrl-C ends")
-        found = (record for record in _records(listener) if recent.matches(record) and wanted.matches(record))
+        found = filter(is_wanted, _records(listener, flush))
         try:
             for record in itertools.islice(found, limit):
                 write(record)
         except _Ended:
             return 0
     return 0
+
+
+@contextmanager
+def _target(
+    listener: Listener, form: str | None, output: str | None, overwrite: bool
+) -> Generator[tuple[Callable[[Record], None], Callable[[], None]]]:
+    """What an event is given to, and what is called when no more are at hand."""
+    if output is None:
+        yield _writer(form), lambda: None
+    else:
+        with recording(listener, output, overwrite) as writer:
+            yield lambda record: writer.write(record.payload), writer.flush
 
 
 class _Ended(BaseException):
@@ -76,25 +95,13 @@ def _end(_signal: int, _frame: object) -> None:
     raise _Ended
 
 
-def _since(text: str | None) -> Filter:
-    if text is None or text == "oldest":
-        return filters.parse("")
-    try:
-        return filters.parse(f"since:{_quoted(text)}")
-    except FilterError as error:
-        raise UsageError(f"--since: {error.message}; or oldest") from error
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _records(listener: Listener) -> Iterator[Record]:
-    """For ever; a lost link is taken up again, nothing is missed."""
+def _records(listener: Listener, flush: Callable[[], None]) -> Iterator[Record]:
+    """For ever, with a `flush` after each page; a lost link is taken up again, nothing is missed."""
     while True:
         try:
             page = listener.poll()
             yield from page
+            flush()
             if not page:
                 listener.wait(1.0)
         except DatabaseUnreachable as error:

@@ -62,7 +62,7 @@ def test_the_shells_get_a_script_for_completion(call, run, shell) -> None:
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ("pg_events ", {"build", "worker", "tui", "listen", "status", "failed", "teardown", "demo"}),
+        ("pg_events ", {"build", "worker", "tui", "listen", "export", "status", "failed", "teardown", "demo"}),
         ("pg_events st", {"status"}),
         ("pg_events build --", {"--settings", "--database-url", "--include", "--plan", "--json"}),
         ("pg_events failed ", {"list", "show", "discard"}),

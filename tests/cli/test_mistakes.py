@@ -38,7 +38,9 @@ def test_wrong_usage_is_one_line_and_2(call, arguments, words) -> None:
     assert answer.line.startswith("pg_events: ")
 
 
-@pytest.mark.parametrize("command", ["build", "teardown", "worker", "tui", "listen", "status", "failed list"])
+@pytest.mark.parametrize(
+    "command", ["build", "teardown", "worker", "tui", "listen", "export f", "status", "failed list"]
+)
 def test_every_command_says_what_it_lacks_when_there_is_no_database(call, command) -> None:
     answer = call(*command.split())
 

@@ -1,0 +1,382 @@
+"""Events to and from files: JSON Lines, a header first, then one payload a line; compressed when the name ends in .gz.
+
+What is in a file is whole at any moment: it grows by whole lines (compressed: by whole gzip members, each of which ends
+with a whole line). The reader trusts nothing: what it cannot use it counts, with the line's number, and goes on.
+"""
+
+import gzip
+import json
+import os
+import stat
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple, NoReturn, Self, cast
+
+from pg_events.errors import PgEventsError, UsageError
+from pg_events.event import METHODS, DataEvent, SchemaEvent, parse
+from pg_events.text import one_line, shorten
+
+FORMAT_VERSION: Final = 1
+"""Version of the files; apart from the release's."""
+
+MAX_LINE_BYTES: Final = 256 * 1024 * 1024
+"""A longer line is not held in memory: the reader counts it and goes on."""
+
+MAX_PROBLEMS: Final = 100
+"""So many bad lines are remembered with their reasons; the rest is counted."""
+
+_BUFFER_BYTES: Final = 1024 * 1024
+_BOM: Final = b"\xef\xbb\xbf"
+_GZIP: Final = b"\x1f\x8b"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line: where the events come from."""
+
+    database: str
+    tables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`schema.table` -> fingerprint of its columns when the file was begun: see `catalog.fingerprints`."""
+    created_at: str = field(default_factory=_now)
+    """ISO 8601 with offset."""
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "pg_events": FORMAT_VERSION,
+                "database": self.database,
+                "created_at": self.created_at,
+                "tables": dict(self.tables),
+            }
+        )
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+class Writer:
+    """A file that grows by whole lines. It may hold what nobody else should see: its mode is 0600.
+
+    `write` collects, `flush` (and `write`, at each megabyte) puts into the file. When that fails, or is interrupted,
+    the file is cut back to what it was before, so it stays good.
+    """
+
+    def __init__(self, path: str | Path, header: Header, *, overwrite: bool = False) -> None:
+        """Raises `UsageError` when the file exists and shall not be overwritten, or cannot be made."""
+        self.path = Path(path)
+        self.events = 0
+        """Written so far; after a failure, those that the file holds."""
+        self._compressed = self.path.suffix == ".gz"
+        self._pending = bytearray()
+        self._pending_events = 0
+        self._size = 0
+        self._file, made = _open(self.path, overwrite)
+        self._is_regular = stat.S_ISREG(os.fstat(self._file).st_mode)
+        self._is_closed = False
+        try:
+            if self._is_regular:
+                os.fchmod(self._file, 0o600)  # before anything is in it
+            self._pending += header.as_json().encode() + b"\n"
+            self.flush()
+        except BaseException:
+            self._discard()
+            if made:
+                self.path.unlink(missing_ok=True)
+            raise
+
+    def write(self, payload: str) -> None:
+        """Add an event's payload: one line of JSON."""
+        assert not self._is_closed, "a failure has closed it"
+        # A lone surrogate cannot come from the database, and must not stop a recording.
+        self._pending += payload.encode("utf-8", "replace") + b"\n"
+        self._pending_events += 1
+        self.events += 1
+        if len(self._pending) >= _BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put into the file what is collected. Raises `PgEventsError` when the disk is full or the like."""
+        if not self._pending:
+            return
+        data = gzip.compress(self._pending, compresslevel=6, mtime=0) if self._compressed else bytes(self._pending)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError as error:
+            self._cut_back()
+            self.events -= self._pending_events
+            self._discard()
+            kept = f"it holds the {self.events:,} events before" if self._is_regular else "nothing more is written"
+            raise PgEventsError(f"{_name(self.path)} cannot be written: {error.strerror}; {kept}") from error
+        except BaseException:  # Ctrl-C: `close` writes once more what is pending
+            self._cut_back()
+            raise
+        # One statement: Python looks for signals at calls, so no Ctrl-C comes between the two.
+        size, nothing = self._size + len(data), bytearray()
+        self._size, self._pending, self._pending_events = size, nothing, 0
+
+    def close(self) -> None:
+        """Flush and close. Raises what `flush` raises."""
+        if self._is_closed:
+            return
+        try:
+            self.flush()
+            if self._is_regular:
+                os.fsync(self._file)  # some file systems say only now that they are full
+        except OSError as error:
+            raise PgEventsError(f"{_name(self.path)} cannot be written: {error.strerror}") from error
+        finally:
+            self._discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cut_back(self) -> None:
+        """To the end of what was written whole."""
+        if self._is_regular:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)
+                os.lseek(self._file, self._size, os.SEEK_SET)
+
+    def _discard(self) -> None:
+        """Close, whatever is pending."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._pending.clear()
+            os.close(self._file)
+
+
+def check_target(path: str | Path) -> None:
+    """Raise `UsageError` when there is a file already: to be told before anything else is done."""
+    if Path(path).is_file():
+        raise UsageError(f"{_name(path)} exists already; give another name, or --overwrite to lose what is in it")
+
+
+def _open(path: Path, overwrite: bool) -> tuple[int, bool]:
+    """A descriptor, and whether the file is new. Devices and pipes are used as they are."""
+    if not overwrite:
+        check_target(path)
+    try:
+        with suppress(FileExistsError):
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), True
+        if not overwrite:
+            check_target(path)  # made by another a moment ago
+        return os.open(path, os.O_WRONLY | os.O_TRUNC), False
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{_name(path)} cannot be written: {_reason(error)}") from error
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """An event of a file."""
+
+    number: int
+    """Counted from 1; the header is a line too."""
+    payload: str
+    """The line as it stands there, digit for digit: what a callback gets."""
+    event: DataEvent | SchemaEvent
+
+
+class Problem(NamedTuple):
+    """A line that was passed over."""
+
+    line: int
+    reason: str
+
+
+class Reader:
+    """The events of a file, once, in the order of its lines, in bounded memory. Bad lines are passed over.
+
+    What was found is known when the iteration has come to its end; `header`, when the first line is yielded.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises `UsageError` when there is no such file or it cannot be opened."""
+        self.path = Path(path)
+        self.header: Header | None = None
+        """The first one; None when there is none that this release knows. The events are read all the same."""
+        self.events = 0
+        self.bad_lines = 0
+        self.problems: list[Problem] = []
+        """The first `MAX_PROBLEMS` bad lines."""
+        self._unknown_version: str | None = None
+        try:
+            self._file = self.path.open("rb")
+            self._stream: BinaryIO = cast(
+                "BinaryIO", gzip.GzipFile(fileobj=self._file) if self._file.peek(2)[:2] == _GZIP else self._file
+            )
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{_name(path)} cannot be read: {_reason(error)}") from error
+
+    def close(self) -> None:
+        """Close the file; the end of the iteration does it too."""
+        self._stream.close()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Line]:
+        """Raises `PgEventsError` when the disk fails."""
+        with self:
+            for number, line in self._lines():
+                try:
+                    found = self._line(number, line)
+                except ValueError as error:
+                    self._pass_over(number, str(error))
+                else:
+                    if found is not None:
+                        self.events += 1
+                        yield found
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """The lines that can be had, numbered; blank ones are left out."""
+        number = 0
+        while True:
+            number += 1
+            try:
+                line = self._stream.readline(MAX_LINE_BYTES + 1)
+                is_too_long = len(line) > MAX_LINE_BYTES and not line.endswith(b"\n")
+                while is_too_long:
+                    line = self._stream.readline(_BUFFER_BYTES)
+                    if not line or line.endswith(b"\n"):
+                        break
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                cut = isinstance(error, EOFError)
+                self._pass_over(number, "the compressed file is cut short" if cut else "the compressed data is damaged")
+                return
+            except OSError as error:
+                raise PgEventsError(f"{_name(self.path)} cannot be read: {error.strerror}") from error
+            if is_too_long:
+                self._pass_over(number, f"longer than {MAX_LINE_BYTES:,} bytes")
+            elif not line:
+                return
+            elif line := (line.removeprefix(_BOM) if number == 1 else line).rstrip(b"\r\n"):
+                yield number, line
+
+    def _line(self, number: int, line: bytes) -> Line | None:
+        """The event in a line; None for a header. Raises `ValueError` with the reason why it is neither."""
+        payload, values = _object(line)
+        if "pg_events" in values and "id" not in values:  # also in the midst: files can be joined with `cat`
+            self._take_header(values)
+            return None
+        if self._unknown_version:
+            raise ValueError(self._unknown_version)
+        return Line(number, payload, _event(values))
+
+    def _take_header(self, values: dict[str, Any]) -> None:
+        version = values["pg_events"]
+        self._unknown_version = None
+        if type(version) is not int or version != FORMAT_VERSION:
+            shown = shorten(one_line(str(version)), 40)
+            self._unknown_version = f"format version {shown}; this release reads {FORMAT_VERSION}"
+            raise ValueError(self._unknown_version)
+        if self.header is None:
+            tables = values.get("tables")
+            known = cast("dict[str, Any]", tables) if isinstance(tables, dict) else {}
+            self.header = Header(
+                str(values.get("database", "")),
+                {name: fingerprint for name, fingerprint in known.items() if isinstance(fingerprint, str)},
+                str(values.get("created_at", "")),
+            )
+
+    def _pass_over(self, number: int, reason: str) -> None:
+        self.bad_lines += 1
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(number, reason))
+
+
+def read(path: str | Path) -> Reader:
+    """The events of a file: iterate over it. Raises `UsageError` when it cannot be opened."""
+    return Reader(path)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"not JSON: {constant}")
+
+
+def _number(text: str) -> Decimal | str:
+    """A number that PostgreSQL keeps and Python does not read by itself; as text if need be."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return text
+
+
+def _integer(text: str) -> int | Decimal | str:
+    return int(text) if len(text) < 1000 else _number(text)
+
+
+_JSON: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse)
+_PATIENT_JSON: Final = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_refuse)
+"""For numbers of thousands of digits; as slow as it is patient."""
+
+
+def _object(line: bytes) -> tuple[str, dict[str, Any]]:
+    """The line as text and what it says. Raises `ValueError` when it is no JSON object."""
+    if b"\0" in line:
+        raise ValueError("holds a NUL byte")
+    try:
+        text = line.decode()
+        values = _decoded(text)
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON, or cut short: {error.msg} at character {error.pos + 1:,}") from None
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(values, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - bad input, not a bug
+    return text, cast("dict[str, Any]", values)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return _JSON.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, ArithmeticError):
+        return _PATIENT_JSON.decode(text)
+
+
+def _event(values: dict[str, Any]) -> DataEvent | SchemaEvent:
+    """The typed event. Raises `ValueError` when what is essential is missing or of a wrong type."""
+    event = parse(values)
+    texts: list[object]
+    if isinstance(event, DataEvent):
+        texts = [event.table_schema, event.table_name, event.session_user, event.application_name]
+        rows: tuple[object, ...] = (event.old_data, event.new_data)
+        is_sound = event.method in METHODS.values() and all(row is None or isinstance(row, dict) for row in rows)
+    else:
+        texts = [event.command_tag, event.session_user, event.application_name]
+        is_sound = event.columns is None or isinstance(cast("object", event.columns), dict)
+    numbers = (type(event.id) is int, type(event.xid) is int, event.at.tzinfo is not None)
+    if not (is_sound and all(numbers) and all(isinstance(text, str) for text in texts)):
+        raise ValueError("not a payload of pg_events: a value is not of its type")
+    return event
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _name(path: str | Path) -> str:
+    return one_line(str(path))

@@ -1,0 +1,215 @@
+"""`export` and `listen --output`: events into files."""
+
+import os
+import resource
+import signal
+import stat
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pg_events import journal
+from pg_events.catalog import fingerprints
+from pg_events.connection import connect
+from pg_events.listener import EVERYTHING, Cursor, Listener
+
+
+def fill(url: str, rows: int, first: int = 1) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "insert into note select n, 'row ' || n from generate_series(%s::integer, %s::integer) n", [first, rows]
+        )
+
+
+def numbers(path: str) -> list[int]:
+    """The `new_data.id` of the events in a file without a bad line."""
+    reader = journal.read(path)
+    found = [line.event.new_data["id"] for line in reader]
+    assert reader.header is not None
+    assert reader.bad_lines == 0
+    return found
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz"])
+def test_the_kept_events_are_exported_as_listen_prints_them(call, url, name) -> None:
+    fill(url, 2500)
+    printed = call("listen", "--since", "oldest", "--limit", "2500", "--database-url", url).out
+
+    answer = call("export", name, "--database-url", url)
+
+    assert answer.code == 0
+    assert answer.line == f"2,500 events written to {name}"
+    reader = journal.read(name)
+    assert [line.payload for line in reader] == printed.splitlines()
+    assert reader.header.database in url
+    assert reader.header.tables.keys() == {"public.note"}
+    assert stat.S_IMODE(Path(name).stat().st_mode) == 0o600
+
+
+def test_a_log_without_events_is_a_header(call, url) -> None:
+    answer = call("export", "log.jsonl", "--database-url", url)
+
+    assert answer.line == "0 events written to log.jsonl"
+    assert numbers("log.jsonl") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (("--where", "new.id:2"), [2]),
+        (("--since", "1h"), [1, 2, 3]),
+        (("--since", "oldest", "--where", "-new.id:2"), [1, 3]),
+        (("--since", "2020-01-01", "--until", "2020-01-02"), []),
+        (("--until", "1h"), []),
+        (("--until", "2999-01-01T14:00"), [1, 2, 3]),
+    ],
+)
+def test_where_since_and_until_choose(call, url, options, ids) -> None:
+    fill(url, 3)
+
+    assert call("export", "log.jsonl", *options, "--database-url", url).code == 0
+
+    assert numbers("log.jsonl") == ids
+
+
+def test_an_export_ends_at_what_was_visible_when_it_began(url) -> None:
+    fill(url, 10)
+    with Listener(url, page_events=5, wake_up=False) as listener:
+        listener.cursor = Cursor(EVERYTHING, listener.cursor.snapshot)
+        fill(url, 20, first=11)
+
+        pages = list(listener.window())
+        later = [record for page in listener.pages() for record in page]
+
+    assert [len(page) for page in pages] == [5, 5, 0]
+    assert len(later) == 10
+
+
+def test_an_export_changes_nothing_and_needs_no_more_than_reading(call, url, execute) -> None:
+    execute(
+        url,
+        "create role export_reader login",
+        "grant usage on schema pgevents to export_reader",
+        "grant select on all tables in schema pgevents to export_reader",
+    )
+    try:
+        fill(url, 3)
+        reader_url = url + ("&" if "?" in url else "?") + "options=-c%20role%3Dexport_reader"
+
+        answer = call("export", "log.jsonl", "--where", "op:I", "--database-url", reader_url)
+
+        assert answer.line == "3 events written to log.jsonl"
+        assert execute(url, "select count(*) from pgevents.consumer") == [(0,)]
+    finally:
+        execute(url, "drop owned by export_reader", "drop role export_reader")
+
+
+def test_an_existing_file_is_kept_unless_told(call, url) -> None:
+    Path("log.jsonl").write_text("precious")
+
+    for command in ("export log.jsonl", "listen --output log.jsonl"):
+        answer = call(*command.split(), "--database-url", url)
+
+        assert answer.code == 2
+        assert answer.line.startswith("pg_events: log.jsonl exists already")
+        assert Path("log.jsonl").read_text() == "precious"
+    assert call("export", "log.jsonl", "--overwrite", "--database-url", url).code == 0
+    assert numbers("log.jsonl") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("export", "missing argument 'FILE'"),
+        ("export log.jsonl --since nosuch", "--since: "),
+        ("export log.jsonl --until nosuch", "--until: "),
+        ("export no/such/log.jsonl", "no/such/log.jsonl cannot be written: No such file or directory"),
+        ("listen --output log.jsonl --format pretty", "--output records JSON"),
+    ],
+)
+def test_a_mistake_is_one_line(call, url, arguments, words) -> None:
+    answer = call(*arguments.split(), "--database-url", url)
+
+    assert answer.code == 2
+    assert words in answer.line
+    assert not Path("log.jsonl").exists()
+
+
+def test_a_full_disk_leaves_a_good_file(run, url) -> None:
+    fill(url, 50_000)
+
+    answer = run(
+        "export",
+        "log.jsonl",
+        "--database-url",
+        url,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000)),
+    )
+
+    assert answer.code == 1
+    kept = numbers("log.jsonl")
+    assert 1000 < len(kept) < 50_000
+    assert answer.line == (
+        f"pg_events: log.jsonl cannot be written: File too large; it holds the {len(kept):,} events before"
+    )
+
+
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz"])
+def test_however_a_recording_ends_the_file_is_good(start, url, end, code, name) -> None:
+    fill(url, 3)
+    process = start("listen", "--output", name, "--where", "op:I", "--database-url", url)
+    process.until_said("listening")
+    empty = Path(name).stat().st_size
+
+    fill(url, 6, first=4)
+    while Path(name).stat().st_size == empty:
+        assert process.poll() is None
+        os.sched_yield()
+    process.send_signal(end)
+
+    answer = process.answer()
+    assert answer.code == code
+    assert answer.out == ""
+    assert numbers(name) == [4, 5, 6]
+    if end != signal.SIGKILL:
+        assert f"3 events written to {name}" in answer.err
+
+
+def test_a_recording_ends_at_its_limit(call, url) -> None:
+    fill(url, 5)
+
+    answer = call("listen", "--output", "log.jsonl", "--since", "oldest", "--limit", "2", "--database-url", url)
+
+    assert answer.line == "2 events written to log.jsonl"
+    assert numbers("log.jsonl") == [1, 2]
+
+
+def test_on_a_terminal_there_is_progress(in_terminal, url) -> None:
+    fill(url, 3)
+
+    terminal = in_terminal("export", "log.jsonl", "--database-url", url)
+
+    assert terminal.end() == 0
+    assert "3 events read" in terminal.raw
+    assert terminal.screen[-2:] == ["3 events written to log.jsonl", ""]
+
+
+def test_a_fingerprint_tells_names_types_and_order_of_columns(url, execute) -> None:
+    def found() -> str:
+        with connect(url, application_name="test") as connection:
+            tables = fingerprints(connection)
+        assert tables.keys() == {"public.note"}
+        return tables["public.note"]
+
+    seen = [found()]
+    execute(url, "create table pgevents_free (id integer)", "drop table pgevents_free")
+    assert found() == seen[0]
+    for change in ("add extra integer", "alter extra type bigint", "rename extra to other", "drop other"):
+        execute(url, f"alter table note {change}")
+        seen.append(found())
+
+    assert all(len(fingerprint) == 16 for fingerprint in seen)
+    assert len(set(seen)) == 4
+    assert seen[-1] == seen[0]
