@@ -16,7 +16,7 @@ from typing import Final, LiteralString, cast
 
 import psycopg
 
-from pg_events import catalog
+from pg_events import catalog, sql
 from pg_events.catalog import Connection, Installed, Server
 from pg_events.connection import connect, translate
 from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError, UsageError

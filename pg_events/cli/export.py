@@ -10,10 +10,10 @@ from pg_events import sql
 from pg_events.cli import database_options
 from pg_events.cli.database import translated
 from pg_events.cli.recording import choice, overwrite_option, recording
-from pg_events.cli.terminal import counted
 from pg_events.event import Record
 from pg_events.listener import EVERYTHING, Cursor, Listener
 from pg_events.settings import load
+from pg_events.text import counted
 
 
 @click.command(short_help="Write the kept events to a file.")

@@ -8,12 +8,13 @@ import click
 from pg_events import catalog
 from pg_events import filter as filters
 from pg_events.cli.database import translated
-from pg_events.cli.terminal import counted, say
+from pg_events.cli.terminal import say
 from pg_events.errors import FilterError, UsageError
 from pg_events.event import Record
 from pg_events.filter import Filter
 from pg_events.journal import Header, Writer
 from pg_events.listener import Listener
+from pg_events.text import counted
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace FILE when it exists.")
 
