@@ -83,8 +83,7 @@ class Writer:
         self._is_regular = stat.S_ISREG(os.fstat(self._file).st_mode)
         self._is_closed = False
         try:
-            if self._is_regular:
-                os.fchmod(self._file, 0o600)  # before anything is in it
+            self._make_empty()
             self._pending += header.as_json().encode() + b"\n"
             self.flush()
         except BaseException:
@@ -144,6 +143,15 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _make_empty(self) -> None:
+        """And private, before anything is in it."""
+        if self._is_regular:
+            try:
+                os.fchmod(self._file, 0o600)
+                os.ftruncate(self._file, 0)
+            except OSError as error:
+                raise UsageError(f"{_name(self.path)} cannot be made private: {error.strerror}") from error
+
     def _cut_back(self) -> None:
         """To the end of what was written whole."""
         if self._is_regular:
@@ -174,7 +182,7 @@ def _open(path: Path, overwrite: bool) -> tuple[int, bool]:
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), True
         if not overwrite:
             check_target(path)  # made by another a moment ago
-        return os.open(path, os.O_WRONLY | os.O_TRUNC), False
+        return os.open(path, os.O_WRONLY), False
     except (OSError, ValueError) as error:
         raise UsageError(f"{_name(path)} cannot be written: {_reason(error)}") from error
 

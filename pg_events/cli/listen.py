@@ -59,15 +59,15 @@ def listen(
     is_wanted = choice(where, since)
     assert chosen.database_url is not None
     start = Cursor(EVERYTHING) if since else None
-    signal.signal(signal.SIGTERM, _end)
     with (
         Listener(chosen.database_url, start, wake_up=chosen.wake_up) as listener,
         _target(listener, form, output, overwrite) as (write, flush),
     ):
-        if since is None or is_terminal(sys.stderr):  # from now on nothing is missed
-            say("listening; Ctrl-C ends")
-        found = filter(is_wanted, _records(listener, flush))
         try:
+            signal.signal(signal.SIGTERM, _end)
+            if since is None or is_terminal(sys.stderr):  # from now on nothing is missed
+                say("listening; Ctrl-C ends")
+            found = filter(is_wanted, _records(listener, flush))
             for record in itertools.islice(found, limit):
                 write(record)
         except _Ended:
@@ -91,7 +91,8 @@ class _Ended(BaseException):
     """Somebody's `kill`, which is no failure."""
 
 
-def _end(_signal: int, _frame: object) -> None:
+def _end(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a file may have to be closed
     raise _Ended
 
 

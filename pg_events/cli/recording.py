@@ -8,7 +8,7 @@ import click
 from pg_events import catalog
 from pg_events import filter as filters
 from pg_events.cli.database import translated
-from pg_events.cli.terminal import say
+from pg_events.cli.terminal import end_line, say
 from pg_events.errors import FilterError, UsageError
 from pg_events.event import Record
 from pg_events.filter import Filter
@@ -45,6 +45,7 @@ def recording(listener: Listener, file: str, overwrite: bool) -> Generator[Write
         with writer:
             yield writer
     except KeyboardInterrupt:
+        end_line()
         say(f"interrupted; {counted(writer.events, 'event')} written to {file}")
         raise
     say(f"{counted(writer.events, 'event')} written to {file}")

@@ -130,6 +130,20 @@ def test_an_existing_file_is_kept_unless_told(write, tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_file_that_cannot_be_made_private_is_left_as_it_is(write, monkeypatch) -> None:
+    path = write("log.jsonl", payload(1))
+    before = path.read_bytes()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refused)
+    with pytest.raises(UsageError, match="cannot be made private: Operation not permitted"):
+        Writer(path, HEADER, overwrite=True)
+
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("path", ["", "no/such/folder/log.jsonl", ".", "a\0b"])
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch, path: str) -> None:
     monkeypatch.chdir(tmp_path)
