@@ -13,7 +13,8 @@ where c.name = $1
       or not exists (
           select from pg_catalog.pg_stat_activity a
           where a.pid = c.holder_pid
-            and a.backend_start is not distinct from coalesce(c.holder_since, a.backend_start)
+            -- A role that is not shown when a connection began believes its number.
+            and coalesce(a.backend_start = c.holder_since, true)
       )
       or c.holder_pid = pg_catalog.pg_backend_pid()
   )

@@ -5,8 +5,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import RawCursor, sql
 from psycopg.conninfo import make_conninfo
+
+from pg_events import sql as statements
 
 
 @pytest.fixture
@@ -122,3 +124,16 @@ def test_a_users_cast_to_json_does_not_run_with_our_rights(
 
     ((data,),) = db.execute("select new_data::text from pgevents.event where kind = 'I'").fetchall()
     assert "true" not in data
+
+
+def test_a_worker_that_may_not_see_another_roles_sessions_leaves_it_its_cursor(
+    eve_url: str, eve: psycopg.Connection, db: psycopg.Connection
+) -> None:
+    db.execute("insert into pgevents.consumer (name, snapshot, system_identifier) values ('shared', '1:1:', '')")
+    assert RawCursor(db).execute(statements.text("consumer_take.sql"), ("shared", "first", 60)).fetchone() is not None
+    db.execute(sql.SQL("grant usage on schema pgevents to {}").format(sql.Identifier(eve.info.user)))
+    db.execute(sql.SQL("grant select, update on pgevents.consumer to {}").format(sql.Identifier(eve.info.user)))
+    seen = eve.execute("select backend_start from pg_stat_activity where pid = %s", [db.info.backend_pid]).fetchone()
+    assert seen == (None,)
+
+    assert RawCursor(eve).execute(statements.text("consumer_take.sql"), ("shared", "second", 60)).fetchone() is None
