@@ -23,8 +23,14 @@ HOSTILE = {
 FORBIDDEN = ["\x1b", "\x00", "\x07", "\u202e", "\u2066", "\ud800", "\x85", "\u2028", "\r"]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((name, (120, 36)) for name in HOSTILE),
+        # The narrow screen paints with the same functions: those that could break its layout.
+        *((name, (80, 24)) for name in ("closing tag", "escape", "right to left", "wide", "lines")),
+    ],
+)
 def test_a_hostile_value_is_only_text(console, make, name, size):
     value = HOSTILE[name]
     record = make.record(
