@@ -35,7 +35,7 @@ class Server:
     may_create_event_triggers: bool
     """It is a superuser, or what a managed service has in its place."""
     may_confine: bool
-    """It may make functions belong to the role `pgevents_capture`, and make that role."""
+    """It may give functions to the role `pgevents_capture`, and make that role when there is none."""
     may_create_schema: bool
     is_standby: bool
     system_identifier: str
@@ -61,6 +61,8 @@ class Installed:
     """Function -> digest of its definition now."""
     event_triggers: dict[str, str] = field(default_factory=dict[str, str])
     """Event trigger -> `O` enabled, `D` disabled, `R` on replicas only, `A` always."""
+    is_confined: bool = False
+    """The functions that meet users' values belong to the role `pgevents_capture`, and it can do what they need."""
 
 
 @dataclass(frozen=True)
@@ -149,13 +151,14 @@ def installed(connection: Connection) -> Installed:
         role = connection.info.user
         raise NotPermitted(f"role {role} may not read the log; remedy: pg_events build --grant {role}") from error
     assert row is not None
-    version, settings, recorded, functions, event_triggers = row
+    version, settings, recorded, functions, event_triggers, is_confined = row
     return Installed(
         version,
         json.loads(settings),
         {name: (source, definition) for name, (source, definition) in json.loads(recorded).items()},
         json.loads(functions),
         json.loads(event_triggers),
+        is_confined,
     )
 
 

@@ -16,10 +16,6 @@ ACCESS_EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
 """Taken by DROP TRIGGER: writers and readers wait."""
 
 
-CONFINED: Final = ("row_expression", "capture", "capture_row")
-"""Functions that turn users' values to JSON inside their writes: owned by a role without rights."""
-
-
 @dataclass(frozen=True)
 class Step:
     """One change to the database."""
@@ -67,19 +63,12 @@ class Wanted:
     query_characters: int
 
 
-def installable(wanted: Wanted, confine: bool = True) -> dict[str, str]:
-    """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger.
-
-    `confine` gives the `CONFINED` ones to their role, too.
-    """
+def installable(wanted: Wanted) -> dict[str, str]:
+    """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
     values = {"query_characters": str(wanted.query_characters), "coverage": sql.text("coverage.sql").strip()}
-    found: dict[str, str] = {}
-    for file in sql.names("install"):
-        name = file.rpartition("/")[2][3:].removesuffix(".sql")
-        found[name] = _fill(sql.text(file), values)
-        if confine and name in CONFINED:
-            found[name] += _fill(sql.text("capture_owner.sql"), {"name": name})
-    return found
+    return {
+        name.rpartition("/")[2][3:].removesuffix(".sql"): _fill(sql.text(name), values) for name in sql.names("install")
+    }
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
@@ -111,7 +100,8 @@ def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: 
     warnings: list[str] = []
     found = [
         *_migration_steps(installed),
-        *_function_steps(installed, server, wanted, warnings),
+        *_function_steps(installed, wanted),
+        *_confinement_steps(installed, server, warnings),
         *_setting_steps(installed, wanted),
         *_event_trigger_steps(installed, server, warnings),
         *_trigger_steps(tables),
@@ -134,29 +124,31 @@ def _migration_steps(installed: Installed) -> Iterable[Step | None]:
         yield Step("create", f"schema pgevents ({title})", None, text, "", "not there yet", migration=number)
 
 
-def _function_steps(installed: Installed, server: Server, wanted: Wanted, warnings: list[str]) -> Iterable[Step | None]:
-    confining = installable(wanted)
-    confined = True
-    for name, text in installable(wanted, server.may_confine).items():
+def _function_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:
+    for name, text in installable(wanted).items():
         recorded = installed.recorded.get(name)
         now = installed.functions.get(name)
-        # Whoever may not confine a function leaves it confined.
-        sources = {digest(text), digest(confining[name])}
-        confined = confined and (
-            server.may_confine or name not in CONFINED or recorded == (digest(confining[name]), now)
-        )
-        if recorded is not None and recorded[0] in sources and recorded[1] == now:
+        source = digest(text)
+        if recorded == (source, now):
             yield None
             continue
         if recorded is None or now is None:
             action, reason = "create", "not there yet"
-        elif recorded[0] not in sources:
+        elif recorded[0] != source:
             action, reason = "replace", "this release or these settings have another version"
         else:
             action, reason = "replace", "changed by hand since the last build"
-        record = _fill(sql.text("record_function.sql"), {"name": name, "source": digest(text)})
+        record = _fill(sql.text("record_function.sql"), {"name": name, "source": source})
         yield Step(action, f"function pgevents.{name}()", None, f"{text.strip()}\n\n{record}", "", reason)
-    if not confined:
+
+
+def _confinement_steps(installed: Installed, server: Server, warnings: list[str]) -> Iterable[Step | None]:
+    if installed.is_confined:
+        yield None
+    elif server.may_confine:
+        reason = "the triggers run with the builder's rights"
+        yield Step("set", "role pgevents_capture", None, sql.text("confine.sql"), "", reason)
+    else:
         warnings.append(
             f"role {server.role} may not create roles: the triggers run with its own rights, and a role that may create "
             "types here can use them; remedy: run build once as a role that may (CREATEROLE, or a superuser)"

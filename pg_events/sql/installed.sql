@@ -10,7 +10,12 @@ select
         from (
             select
                 p.proname::text as name,
-                pg_catalog.md5(pg_catalog.pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '')) as definition
+                -- As record_function.sql writes it down.
+                pg_catalog.md5(pg_catalog.pg_get_functiondef(p.oid) || coalesce((
+                    select string_agg(a.grantee::text, ' ' order by a.grantee)
+                    from pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+                    where a.grantee <> p.proowner
+                ), '')) as definition
             from pg_catalog.pg_proc p
             join pg_catalog.pg_namespace n on n.oid = p.pronamespace
             where n.nspname = 'pgevents'
@@ -20,4 +25,26 @@ select
         select coalesce(json_object_agg(e.evtname, e.evtenabled::text), '{}')
         from pg_catalog.pg_event_trigger e
         where e.evtname in ('pgevents_schema_changed', 'pgevents_schema_dropped')
-    )::text as event_triggers
+    )::text as event_triggers,
+    -- What confine.sql does.
+    exists (
+        select from pg_catalog.pg_roles r
+        where r.rolname = 'pgevents_capture'
+          and pg_catalog.has_schema_privilege(r.oid, 'pgevents', 'usage')
+          and pg_catalog.has_table_privilege(r.oid, 'pgevents.event', 'insert')
+          and pg_catalog.has_table_privilege(r.oid, 'pgevents.statement', 'insert')
+          and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'id', 'select')
+          and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'xid', 'select')
+          and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'at', 'select')
+          and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.event_id', 'usage')
+          and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.sleeper', 'usage')
+          and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.sleeper', 'update')
+          and (
+              select count(*)
+              from pg_catalog.pg_proc p
+              join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+              where n.nspname = 'pgevents'
+                and p.proname in ('row_expression', 'kept_statement', 'capture', 'capture_row')
+                and p.proowner = r.oid
+          ) = 4
+    ) as is_confined

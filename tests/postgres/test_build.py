@@ -284,6 +284,25 @@ def test_a_builder_who_may_create_roles_confines_the_capture_without_being_a_sup
         assert not core.apply(url, core.teardown_plan(connection)).failed
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "revoke insert on pgevents.event from pgevents_capture",
+        "revoke select (at) on pgevents.statement from pgevents_capture",
+        "revoke update on sequence pgevents.sleeper from pgevents_capture",
+        "alter function pgevents.kept_statement() owner to current_user",
+    ],
+)
+def test_what_the_confined_capture_lacks_is_drift(
+    db: psycopg.Connection, built_database_url: str, command: str
+) -> None:
+    db.execute(command)
+
+    assert [step.object for step in plan(built_database_url).steps] == ["role pgevents_capture"]
+    assert core.apply(built_database_url, plan(built_database_url)).failed == []
+    assert plan(built_database_url).steps == ()
+
+
 def test_a_grant_is_carried_out_though_a_table_failed_and_is_no_event(
     role: str, db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,6 @@ begin
         _unpaired boolean;
         _query text;
         _statement_id bigint;
-        _marker text;
         _columns text;
         _rows text;
         -- How values are spelt must not depend on who writes them. Six SET clauses on this function would cost more than
@@ -83,17 +82,7 @@ begin
         end if;
 
         if _query_characters > 0 then
-            -- One client statement can fire this function thousands of times (a DO block, a cascade): its text is fetched
-            -- once. Within it statement_timestamp() stands still.
-            _marker := current_setting('pgevents.statement', true);
-            if _marker ~ '^\d{1,18}$' then
-                -- Anybody can set it; what it says is believed only of a text of this very statement.
-                select s.id into _statement_id
-                from pgevents.statement s
-                where s.id = _marker::bigint
-                  and s.xid = pg_current_xact_id()
-                  and s.at = statement_timestamp();
-            end if;
+            _statement_id := pgevents.kept_statement();
             if _statement_id is null then
                 _query := current_query();
                 if _many or length(_query) > _inline_characters then

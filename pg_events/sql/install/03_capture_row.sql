@@ -16,7 +16,6 @@ declare
     _table_name text := tg_table_name;
     _query text;
     _statement_id bigint;
-    _marker text;
     _select text;
     _old json;
     _new json;
@@ -34,14 +33,7 @@ begin
     end if;
 
     if _query_characters > 0 then
-        _marker := current_setting('pgevents.statement', true);
-        if _marker ~ '^\d{1,18}$' then
-            select s.id into _statement_id
-            from pgevents.statement s
-            where s.id = _marker::bigint
-              and s.xid = pg_current_xact_id()
-              and s.at = statement_timestamp();
-        end if;
+        _statement_id := pgevents.kept_statement();
         if _statement_id is null then
             _query := left(current_query(), _query_characters);
             if length(_query) > _inline_characters then

@@ -1,6 +1,6 @@
-
 -- What runs inside the users' writes runs with next to no rights: the values of a row are turned to JSON by their types,
 -- and a type's owner may have put a function of his own there. So it belongs to a role that can do nothing else.
+-- installed.sql asks whether all this is as it should be: what is added here is added there.
 set pgevents.building = on;
 do $do$
 begin
@@ -19,10 +19,12 @@ end
 $do$;
 grant usage, create on schema pgevents to pgevents_capture;
 grant insert on pgevents.event to pgevents_capture;
-grant insert on pgevents.statement to pgevents_capture;
-grant select (id, xid, at) on pgevents.statement to pgevents_capture;
+grant insert, select (id, xid, at) on pgevents.statement to pgevents_capture;
 grant usage on sequence pgevents.event_id to pgevents_capture;
 grant usage, update on sequence pgevents.sleeper to pgevents_capture;
-alter function pgevents.{name} owner to pgevents_capture;
-revoke create on schema pgevents from pgevents_capture;
+alter function pgevents.row_expression(oid) owner to pgevents_capture;
+alter function pgevents.kept_statement() owner to pgevents_capture;
+alter function pgevents.capture() owner to pgevents_capture;
+alter function pgevents.capture_row() owner to pgevents_capture;
+revoke create on schema pgevents from pgevents_capture; -- it was needed to be given them
 reset pgevents.building;
