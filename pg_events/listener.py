@@ -173,8 +173,9 @@ class Listener:
     def recent(self, limit: int) -> list[Record]:
         """The last `limit` events, oldest first. The cursor moves to right after them."""
         rows = self._rows("recent.sql", (limit,))
+        records = self._records([row[1:] for row in reversed(rows) if row[1] is not None])
         self.cursor = Cursor(rows[0][0])
-        return self._records([row[1:] for row in reversed(rows) if row[1] is not None])
+        return records
 
     def poll(self) -> list[Record]:
         """The next page in order; empty when nothing is new.
@@ -208,9 +209,10 @@ class Listener:
             self._cursor = Cursor(begin, end)
             return self._next_page() or self._look()
         found.sort()
+        records = self._records(found)
         self._page_begin, self._page_end = begin, end
         self._cursor = Cursor(end)
-        return self._records(found)
+        return records
 
     def _next_page(self) -> list[Record]:
         """The next page of a large window; empty at its end."""
@@ -221,13 +223,14 @@ class Listener:
             self._window = _Window(begin, end, first_id, position)
         window = self._window
         rows = self._rows("page.sql", (window.begin, window.end, window.position, window.first_id, self.page_events))
+        records = self._records(rows)
         self._page_begin, self._page_end = window.begin, window.end
         if len(rows) < self.page_events:
             self.cursor = Cursor(window.end)
-            return self._records(rows)
-        window.position = rows[-1][0]
-        self._cursor = Cursor(window.begin, window.end, window.position)
-        return self._records(rows)
+        else:
+            window.position = rows[-1][0]
+            self._cursor = Cursor(window.begin, window.end, window.position)
+        return records
 
     def _rows(self, question: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         try:
@@ -237,7 +240,10 @@ class Listener:
             raise translate(error, self.database_url) from error
 
     def _records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
-        """Rows as records: the time without its JSON quotes, the statement's text put in where it is kept apart."""
+        """Rows as records: the time without its JSON quotes, the statement's text put in where it is kept apart.
+
+        Asks for texts, so the link can be lost here: the cursor moves only when this has returned.
+        """
         missing = {row[12] for row in rows if row[12] is not None and row[12] not in self._statements}
         if missing:
             for number, text in self._rows("statements.sql", (list(missing),)):

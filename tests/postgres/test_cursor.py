@@ -10,10 +10,12 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 import pytest
 
+from pg_events.errors import DatabaseUnreachable
 from pg_events.event import Record, parse
 from pg_events.listener import EVERYTHING, Cursor, Listener
 
@@ -322,3 +324,34 @@ def test_recent_gives_the_last_events_and_goes_on_after_them(accounts_url: str) 
             fresh = listener.poll()
 
     assert [parse_row(record.new_data or "")["version"] for record in [*history, *fresh]] == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("page_events", [1000, 5])
+def test_a_link_lost_while_texts_are_fetched_skips_no_page(accounts_url: str, page_events: int) -> None:
+    class CutOff(Listener):
+        """Its link is cut each time before it asks for a statement's text for the first time."""
+
+        cuts = 0
+
+        def _rows(self, question: str, parameters: Any) -> list[tuple[Any, ...]]:
+            if question == "statements.sql" and not self._statements and self.cuts < 2:
+                self.cuts += 1
+                with psycopg.connect(accounts_url, autocommit=True) as killer:
+                    killer.execute("select pg_terminate_backend(%s, 5000)", [self.connection.info.backend_pid])
+            return super()._rows(question, parameters)
+
+    with CutOff(accounts_url, page_events=page_events) as listener, psycopg.connect(accounts_url) as connection:
+        connection.execute("update account set version = 1 /* " + "long " * 100 + "*/")
+        connection.commit()
+        seen: list[Any] = []
+        while len(seen) <= ROWS:
+            try:
+                page = listener.poll()
+            except DatabaseUnreachable:
+                listener.connect()
+                continue
+            assert page, f"only {len(seen)} came"
+            seen += page
+
+    assert listener.cuts == 2
+    assert sorted(json.loads(record.new_data)["id"] for record in seen) == list(range(ROWS + 1))
