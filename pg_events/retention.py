@@ -1,6 +1,5 @@
 """The log's old end: events that every consumer has been given, deleted by age."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -29,14 +28,13 @@ def prune(
     before: datetime,
     *,
     unread: bool = False,
-    on_batch: Callable[[Pruned], None] | None = None,
     batch_events: int = BATCH_EVENTS,
 ) -> Pruned:
     """Delete events older than `before` (aware) that every consumer has been given; `unread` deletes the others, too.
 
     Failed events are not touched: they hold what is needed to try again. Needs an autocommit connection and the rights
-    of the schema's owner. Blocks; a batch is a transaction, and `on_batch` is told the sum after each. Interrupted, it
-    is simply run again.
+    of the schema's owner. Blocks; a batch is a transaction. It ends at the first batch in which nothing is old enough:
+    what a long statement wrote behind younger events waits until those are old, too. Interrupted, it is simply run again.
     """
     done = Pruned()
     position = 0
@@ -46,12 +44,10 @@ def prune(
             assert row is not None
             last_id, deleted, kept, any_old = row
             done = Pruned(done.deleted + deleted, done.kept + kept)
-            if on_batch is not None:
-                on_batch(done)
             if not any_old:
                 break
             position = last_id
-        cursor.execute(sql.text("prune_statements.sql"), (before, unread))
+        cursor.execute(sql.text("prune_statements.sql"), (before,))
         if done.deleted:
             # The deleted rows' room is used again only after a vacuum, and autovacuum waits for a fifth of the table.
             cursor.execute("vacuum (skip_locked) pgevents.event, pgevents.statement")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import click
 
@@ -28,14 +28,12 @@ def prune(settings: str | None, database_url: str | None, keep: str, unread: boo
 
     What a consumer has not been given yet is kept, however old, unless --unread says otherwise. Failed events are kept.
     """
-    before = datetime.now(UTC) - _age(keep)
+    age = _age(keep)
     with connected(load(settings, database_url), "prune") as connection:
         check_log(connection)
-        # The server's clock wrote the times.
-        row = connection.execute("select clock_timestamp()").fetchone()
+        row = connection.execute("select clock_timestamp()").fetchone()  # the clock that wrote the times
         assert row is not None
-        before += row[0] - datetime.now(UTC)
-        done = delete_old(connection, before, unread=unread)
+        done = delete_old(connection, row[0] - age, unread=unread)
     if as_json:
         click.echo(json.dumps({"deleted": done.deleted, "kept": done.kept}))
     say(f"deleted {counted(done.deleted, 'event')} older than {keep}")

@@ -85,3 +85,13 @@ def test_unread_events_go_when_that_is_asked_for(db: psycopg.Connection, built_d
 
     assert prune(db, LATER, unread=True).deleted == 5
     assert kept(db) == (0, 0)
+
+
+def test_a_text_stays_as_long_as_one_of_its_events(db: psycopg.Connection) -> None:
+    db.execute("insert into t values (1), (2), (3)" + LONG)
+    db.execute("update pgevents.event set at = at - interval '10 days' where new_data ->> 'id' = '1'")
+    db.execute("update pgevents.statement set at = at - interval '10 days'")
+
+    assert prune(db, datetime.now(UTC) - timedelta(days=9)).deleted == 1
+
+    assert kept(db) == (2, 1)
