@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -39,13 +40,13 @@ from pg_events.worker import Worker
 
 VARIANTS = ("none", "pg_events", "notify", "audit")
 
-TABLE = """
-create table bench.{variant} (
+TABLE = SQL("""
+create table {table} (
     id bigint generated always as identity primary key,
     customer integer, status text, total numeric(12, 2), note text,
     created timestamptz default now(), updated timestamptz default now(), amount integer, paid boolean, details jsonb
 )
-"""
+""")
 
 RIVALS = """
 create function bench.notify_all() returns trigger language plpgsql as $f$
@@ -78,16 +79,16 @@ $f$;
 create trigger audit after insert or update or delete on bench.audit for each row execute function bench.audit_row();
 """
 
-OLTP = """
+OLTP = SQL("""
 begin;
-insert into bench.{variant} (customer, status, total, note, amount, paid, details)
+insert into {table} (customer, status, total, note, amount, paid, details)
 values (7, 'new', 12.50, 'leave it at the door', 3, false, '{{"sku": "A7", "gift": true}}') returning id \\gset
-update bench.{variant} set status = 'paid', paid = true, updated = now() where id = :id;
+update {table} set status = 'paid', paid = true, updated = now() where id = :id;
 commit;
-"""
+""")
 
-FILL = (
-    "insert into bench.{variant} (customer, status, total, note, amount, paid, details)"
+FILL = SQL(
+    "insert into {table} (customer, status, total, note, amount, paid, details)"
     " select i, 'new', i * 1.25, 'leave it at the door', i % 9, false, '{{\"sku\": \"A7\"}}' from generate_series(1, {rows}) i"
 )
 
@@ -104,15 +105,15 @@ class Bench:
         self.connection = psycopg.connect(self.url, autocommit=True)
         self.connection.execute("create schema bench")
         for variant in VARIANTS:
-            self.connection.execute(TABLE.format(variant=variant))
+            self.connection.execute(TABLE.format(table=table(variant)))
         self.connection.execute(RIVALS)
         settings = Settings(database_url=self.url, include=("bench.pg_events",))
         with connect(self.url, application_name="bench") as connection:
             build.apply(self.url, build.make_plan(connection, settings))
 
     def clear(self) -> None:
-        for table in ("bench." + variant for variant in VARIANTS):
-            self.connection.execute(f"truncate {table} restart identity")
+        for variant in VARIANTS:
+            self.connection.execute(SQL("truncate {} restart identity").format(table(variant)))
         self.connection.execute("truncate pgevents.event, pgevents.statement, bench.audit_log")
         self.connection.execute("checkpoint")
 
@@ -126,7 +127,7 @@ class Bench:
                     self.tell(f"{clients} clients, round {number + 1}: {variant}")
                     self.clear()
                     script = self.server.directory / "oltp.sql"
-                    script.write_text(OLTP.format(variant=variant))
+                    script.write_text(OLTP.format(table=table(variant)).as_string(None))
                     before = self.cpu_seconds()
                     transactions, rate = self.pgbench(script, clients)
                     rates[variant].append(rate)
@@ -189,14 +190,15 @@ class Bench:
     def bulk(self) -> None:
         """Statements of many rows, and a long one."""
         rows = 20_000 if self.quick else 100_000
-        values = ", ".join("(7, 'new', 12.50, 'leave it at the door', 3, false, '{}')" for _ in range(5_000))
+        values = SQL(", ").join([SQL("(7, 'new', 12.50, 'leave it at the door', 3, false, '{{}}')").format()] * 5_000)
         statements = {
-            f"INSERT … SELECT of {rows:,} rows": FILL.replace("{rows}", str(rows)),
-            f"UPDATE of {rows:,} rows": "update bench.{variant} set status = 'paid', updated = now()",
-            f"DELETE of {rows:,} rows": "delete from bench.{variant}",
-            "INSERT … VALUES of 5,000 rows": "insert into bench.{variant} (customer, status, total, note, amount, paid, details)"
-            " values " + values.replace("{", "{{").replace("}", "}}"),
-            "INSERT of one row of 1 MB": "insert into bench.{variant} (note) values (repeat(md5('x'), 32768))",
+            f"INSERT … SELECT of {rows:,} rows": FILL,
+            f"UPDATE of {rows:,} rows": SQL("update {table} set status = 'paid', updated = now()"),
+            f"DELETE of {rows:,} rows": SQL("delete from {table}"),
+            "INSERT … VALUES of 5,000 rows": SQL(
+                "insert into {table} (customer, status, total, note, amount, paid, details) values {values}"
+            ),
+            "INSERT of one row of 1 MB": SQL("insert into {table} (note) values (repeat(md5('x'), 32768))"),
         }
         for title, statement in statements.items():
             seconds: dict[str, list[float]] = defaultdict(list)
@@ -207,9 +209,9 @@ class Bench:
                     self.tell(f"{title}, round {number + 1}: {variant}")
                     self.clear()
                     if title.startswith(("UPDATE", "DELETE")):
-                        self.connection.execute(FILL.format(variant=variant, rows=rows))
+                        self.connection.execute(FILL.format(table=table(variant), rows=rows))
                     begin = time.perf_counter()
-                    self.connection.execute(statement.format(variant=variant))
+                    self.connection.execute(statement.format(table=table(variant), rows=rows, values=values))
                     seconds[variant].append((time.perf_counter() - begin) * 1000)
             self.keep(f"{title}: ms", seconds)
 
@@ -222,7 +224,7 @@ class Bench:
             self.tell(f"delivery, round {number + 1}")
             self.clear()
             Worker(worker, "delivery").run(once=True)
-            self.connection.execute(FILL.format(variant="pg_events", rows=events))
+            self.connection.execute(FILL.format(table=table("pg_events"), rows=events))
             begin = time.perf_counter()
             report = Worker(worker, "delivery").run(once=True)
             rates.append(report.delivered / (time.perf_counter() - begin))
@@ -289,6 +291,10 @@ class Bench:
             self.figures[title]["higher_is_better"] = True
 
 
+def table(variant: str) -> Identifier:
+    return Identifier("bench", variant)
+
+
 def time_polls(listener: Listener, polls: int = 300) -> float:
     begin = time.perf_counter()
     for _ in range(polls):
@@ -303,7 +309,7 @@ def turn(variants: tuple[str, ...], number: int) -> tuple[str, ...]:
 
 
 def show(figures: dict[str, dict[str, Any]]) -> None:
-    table = Table("", *VARIANTS, box=None, header_style="bold")
+    shown = Table("", *VARIANTS, box=None, header_style="bold")
     for title, values in figures.items():
         if "ratio" in values:
             cells = [
@@ -314,8 +320,8 @@ def show(figures: dict[str, dict[str, Any]]) -> None:
             cells = ["", f"{values['pg_events']:,}", "", ""]
         else:
             cells = ["", " · ".join(f"{name}: {value:,}" for name, value in values.items()), "", ""]
-        table.add_row(title, *cells)
-    Console(width=160).print(table)
+        shown.add_row(title, *cells)
+    Console(width=160).print(shown)
 
 
 def main() -> int:
