@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import TaskProgressColumn
 
 from pg_events import sql
 from pg_events.cli import database_options
 from pg_events.cli.database import translated
+from pg_events.cli.page import progress
 from pg_events.cli.recording import choice, overwrite_option, recording
 from pg_events.event import Record
 from pg_events.listener import EVERYTHING, Cursor, Listener
@@ -51,22 +51,14 @@ def export(
 
 def _records(listener: Listener) -> Iterator[Record]:
     """All up to the end of the window, with a progress bar."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with progress(TaskProgressColumn()) as shown:
         with translated(listener.database_url):
             first, last = listener.connection.execute(sql.text("id_range.sql")).fetchone() or (0, 0)
-        bar = progress.add_task("", total=last - first + 1)
+        bar = shown.add_task("", total=last - first + 1)
         events = 0
         for page in listener.window():
             yield from page
             if page:
                 events += len(page)
                 done = min(page[-1].id, last) - first + 1
-                progress.update(bar, completed=done, description=f"{counted(events, 'event')} read")
+                shown.update(bar, completed=done, description=f"{counted(events, 'event')} read")

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import MofNCompleteColumn
 from rich.text import Text
 
 from pg_events.build import Applied, apply
 from pg_events.catalog import OPERATIONS
-from pg_events.cli.page import Page, table
+from pg_events.cli.page import Page, progress, table
 from pg_events.cli.terminal import say
 from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step
 from pg_events.text import clean, counted
@@ -153,21 +152,13 @@ def _say_locks(steps: Iterable[Step]) -> None:
 
 
 def _apply(database_url: str, plan: Plan) -> Applied:
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or not plan.steps,
-    ) as progress:
-        bar = progress.add_task("", total=len(plan.steps))
+    with progress(MofNCompleteColumn(), bool(plan.steps)) as shown:
+        bar = shown.add_task("", total=len(plan.steps))
 
         def told(step: Step, outcome: str) -> None:
             name = clean(step.table or step.object)[:40]
             waiting = outcome == "waiting"
-            progress.update(
+            shown.update(
                 bar, description=f"{name} is busy, later again" if waiting else name, advance=0 if waiting else 1
             )
 
