@@ -1,31 +1,23 @@
-"""Coverage: would I see a change to this table right now? And the way to make it so: plan, review, apply."""
+"""Coverage: would I see a change to this table right now?"""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
-from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.screen import ModalScreen
+from textual.binding import BindingType
+from textual.containers import Horizontal
 
-from pg_events.build import Applied
 from pg_events.catalog import OPERATIONS, Table
-from pg_events.plan import Plan, Step
 from pg_events.text import counted
 from pg_events_tui import keys
-from pg_events_tui.backend import problem_line
-from pg_events_tui.lines import Line, Span, fit, line, span, text_lines
+from pg_events_tui.lines import Line, Span, fit, line, span
 from pg_events_tui.screens.base import ConsoleScreen
+from pg_events_tui.screens.plan import PlanDialog
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import FilterRow, Row
 from pg_events_tui.widgets.text_pane import TextPane
-
-if TYPE_CHECKING:
-    from pg_events_tui.app import ConsoleApp
 
 LETTERS: Final = {
     "yes": ("✓", "good"),
@@ -309,206 +301,3 @@ def table_text(table: Table) -> list[Line]:
         ]
     lines += [*([] if table.state in PROBLEMS else [line()]), line(span("E", "key"), span(" shows its events"))]
     return lines
-
-
-class PlanDialog(ModalScreen[None]):
-    """What a build would do, statement by statement; and, after `y`, what came of each."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "apply", "apply", show=False),
-        Binding("n,escape,q", "cancel", "cancel", show=False),
-    ]
-
-    if TYPE_CHECKING:
-
-        @property
-        def app(self) -> "ConsoleApp": ...
-
-    def __init__(self, table: Table | None) -> None:
-        super().__init__()
-        self._table = table
-        self._plan: Plan | None = None
-        self._outcomes: dict[int, str] = {}
-        self._applying = False
-        self._applied: Applied | None = None
-        self._problem = ""
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog", classes="-tall") as box:
-            box.border_title = Content("Plan")
-            yield Row(id="plan-head")
-            yield ItemList(id="steps", empty="asking the database …")
-            yield TextPane(id="plan-sql")
-            yield Row(id="plan-note")
-            yield Row(id="dialog-keys")
-
-    def on_mount(self) -> None:
-        self.query_one("#steps").focus()
-        self._show()
-        self._load()
-
-    @work(thread=True, exit_on_error=False)
-    def _load(self) -> None:
-        backend = self.app.backend
-        try:
-            plan = backend.plan(None if self._table is None else self._table.oid)
-        except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
-            self.app.call_from_thread(self._loaded, None, problem_line(error))
-        else:
-            self.app.call_from_thread(self._loaded, plan, "")
-
-    def _loaded(self, plan: Plan | None, problem: str) -> None:
-        self._plan, self._problem = plan, problem
-        if self.is_attached:
-            self._show()
-
-    def _show(self) -> None:
-        what = "the whole database" if self._table is None else self._table.identity
-        steps = self.query_one("#steps", ItemList)
-        plan = self._plan
-        self.query_one("#plan-head", Row).show(
-            line(span(" for ", "label"), span(what, "strong"), span(f" on {self.app.backend.name}", "note"))
-        )
-        if plan is None:
-            steps.empty = ("cannot be planned", self._problem) if self._problem else "asking the database …"
-            self._show_keys()
-            return
-        self.query_one("#dialog").border_title = Content(
-            f"Plan: {counted(len(plan.steps), 'change')}, {plan.unchanged} unchanged"
-        )
-        steps.empty = "nothing to do: everything is as it should be"
-        names = self._columns()
-        titles = f"{'#':>3}  {'':4} {'action':<8} {fit('object', names[0])} {fit('table', names[1])}"
-        heading = line(span(f"{titles} lock" if self._has_room else titles.rstrip(), "heading"))
-        rows = [(number, self._step_line(number, step)) for number, step in enumerate(plan.steps)]
-        steps.show(heading if plan.steps else (), rows)
-        self._show_sql()
-        self._show_keys()
-
-    def _step_line(self, number: int, step: Step) -> Line:
-        outcome = self._outcomes.get(number, "")
-        sign, role = {"": ("", ""), "done": ("ok", "good"), "waiting": ("wait", "warning")}.get(
-            outcome, ("FAIL", "bad")
-        )
-        return line(
-            span(f"{number + 1:>3}  "),
-            span(f"{sign:<4} ", role),
-            span(f"{step.action:<8} ", "changed"),
-            span(fit(span(step.object).text, self._columns()[0]) + " "),
-            span(fit(span(step.table or "-").text, self._columns()[1]) + " "),
-            span((step.lock or "none") if self._has_room else "", "note" if not step.lock else ""),
-        )
-
-    def _columns(self) -> tuple[int, int]:
-        """Cells of a step's object and table: what is left beside its number, action and lock."""
-        room = max(24, self.query_one("#steps").size.width - (42 if self._has_room else 22))
-        return room - room * 2 // 5, room * 2 // 5
-
-    @property
-    def _has_room(self) -> bool:
-        return self.query_one("#steps").size.width >= 90
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._show)
-
-    def _show_sql(self) -> None:
-        plan, number = self._plan, self.query_one("#steps", ItemList).selected_key
-        pane = self.query_one("#plan-sql", TextPane)
-        if plan is None or not isinstance(number, int):
-            pane.show([line(span(f"! {warning}", "warning")) for warning in plan.warnings] if plan else [])
-            return
-        step = plan.steps[number]
-        outcome = self._outcomes.get(number, "")
-        failed = outcome not in ("", "done", "waiting")
-        lock = f"{step.lock} on {step.table}" if step.lock else "none"
-        lines = [line(span("why    ", "label"), span(step.reason)), line(span("lock   ", "label"), span(lock))]
-        if failed:
-            lines.append(line(span("failed ", "bad"), span(outcome, "bad")))
-        lines += [
-            line(),
-            *(
-                text_lines(step.sql.strip(), "")
-                if step.sql.strip()
-                else [line(span("(together with the step before)", "note"))]
-            ),
-        ]
-        pane.show([*(line(span(f"! {warning}", "warning")) for warning in plan.warnings), *lines])
-
-    def _show_keys(self) -> None:
-        note, keys_row = self.query_one("#plan-note", Row), self.query_one("#dialog-keys", Row)
-        applied = self._applied
-        close = line(span(" esc", "key"), span(" close"))
-        if applied is not None:
-            failed = len(applied.failed)
-            words = f" applied {applied.applied}, failed {failed}" + (": see the steps" if failed else "")
-            note.show(line(span(words, "bad" if failed else "good")))
-            keys_row.show(close)
-        elif self._problem:
-            note.show(line(span(f" {self._problem}", "bad")))
-            keys_row.show(close)
-        elif self._applying:
-            done = sum(outcome == "done" for outcome in self._outcomes.values())
-            note.show(line(span(f" applying … {done} of {len(self._plan.steps) if self._plan else 0}", "warning")))
-            keys_row.show(line(span(" esc", "key"), span(" close (the build goes on)")))
-        elif self._plan is None or not self._plan.steps:
-            note.show(())
-            keys_row.show(close)
-        else:
-            note.show(line(span(" one table a transaction, short lock timeout, tried again when busy", "note")))
-            keys_row.show(
-                line(span(" y", "key"), span(" apply    "), span("n / esc", "key"), span(" cancel (default)"))
-            )
-
-    def on_line_list_moved(self, event: LineList.Moved) -> None:
-        event.stop()
-        self._show_sql()
-
-    def action_apply(self) -> None:
-        if self._plan is None or not self._plan.steps or self._applying or self._applied is not None:
-            return
-        if self.app.read_only:
-            self.app.say("building is off: the console was started with --read-only", "warning")
-            return
-        self._applying = True
-        self._show_keys()
-        self._apply(self._plan)
-
-    @work(thread=True, exit_on_error=False)
-    def _apply(self, plan: Plan) -> None:
-        app = self.app
-        numbers = {id(step): number for number, step in enumerate(plan.steps)}
-
-        def on_step(step: Step, outcome: str) -> None:
-            app.call_from_thread(self._told, numbers.get(id(step)), outcome)
-
-        try:
-            applied = app.backend.apply(plan, on_step)
-        except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
-            app.call_from_thread(self._finished, None, problem_line(error))
-        else:
-            app.call_from_thread(self._finished, applied, "")
-
-    def _told(self, number: int | None, outcome: str) -> None:
-        if number is not None:
-            self._outcomes[number] = outcome
-        if self.is_attached:
-            self._show()
-
-    def _finished(self, applied: Applied | None, problem: str) -> None:
-        self._applying = False
-        self._applied, self._problem = applied, problem
-        app = self.app
-        if applied is None:
-            app.say(f"the build failed: {problem}", "error")
-        else:
-            app.say(
-                f"build: {applied.applied} applied, {len(applied.failed)} failed",
-                "warning" if applied.failed else "information",
-            )
-        app.intake.reconnect_now()
-        app.load_coverage()
-        if self.is_attached:
-            self._show()
-
-    def action_cancel(self) -> None:
-        self.dismiss(None)
