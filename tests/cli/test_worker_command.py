@@ -1,6 +1,7 @@
 """`worker` and `failed`: from the command line to a callback and back."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HOOKS = """
-import json, os, sys, time
+import json, os, sys, threading
 
 def tell(payload):
     print("got", json.loads(payload)["new_data"]["id"])
@@ -35,12 +36,11 @@ def close_stdout(payload):
 
 def hang(payload):
     print("hanging")
-    time.sleep(600)
+    threading.Event().wait()
 
 def wait(payload):
     print("waiting")
-    while not os.path.exists("go"):
-        time.sleep(0.01)
+    open("go").close()  # a pipe: waits for whoever opens its other end
 """
 
 
@@ -171,11 +171,12 @@ def test_a_signal_lets_the_event_in_hand_finish_and_saves(
     start, call, settings, url, execute, tmp_path, number, code
 ) -> None:
     execute(url, "insert into note values (1), (2)")
+    os.mkfifo(tmp_path / "go")
     process = start("worker", "--from", "oldest", "--settings", settings("wait"))
     assert process.stdout.readline() == "waiting\n"
 
     process.send_signal(number)
-    (tmp_path / "go").touch()
+    (tmp_path / "go").open("w").close()
     answer = process.answer()
 
     assert answer.code == code

@@ -24,7 +24,7 @@ from pg_events.errors import DatabaseUnreachable, PgEventsError, UsageError
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has this trouble")
 
 OWNER = """
-import subprocess, sys, time
+import signal, subprocess, sys
 from pathlib import Path
 import psycopg
 from pg_events.demo.server import FAST, Server
@@ -73,7 +73,7 @@ def anyone_mentions(path: Path) -> bool:
     return any(str(path) in line and not line.startswith("Z") for line in listing.splitlines())
 
 
-def owner(programs: Path, place: Path, *arguments: str, rest: str = "time.sleep(600)") -> subprocess.Popen[str]:
+def owner(programs: Path, place: Path, *arguments: str, rest: str = "signal.pause()") -> subprocess.Popen[str]:
     """A process of a session of its own, like one in a terminal, that owns a server."""
     return subprocess.Popen(
         [sys.executable, "-c", OWNER.format(rest=rest), str(programs), str(place), *arguments],
@@ -187,7 +187,7 @@ def test_an_owner_that_exits_without_closing_leaves_nothing(programs: Path, plac
     assert [pid for pid in pids if alive(int(pid))] == []
 
 
-@pytest.mark.parametrize("rest", ["time.sleep(600)", "import os; os.fork(); time.sleep(60)"], ids=["spawned", "forked"])
+@pytest.mark.parametrize("rest", ["signal.pause()", "import os; os.fork(); signal.pause()"], ids=["spawned", "forked"])
 def test_a_child_of_the_owner_that_lives_on_keeps_nothing_alive(programs: Path, place: Path, rest: str) -> None:
     process = owner(programs, place, "child", rest=rest)
     directory, pids = answer(process)

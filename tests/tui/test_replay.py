@@ -12,7 +12,7 @@ from pg_events_tui.replay import replayed
 pytestmark = pytest.mark.timeout(90)
 
 CALLBACKS = """
-import json, os, subprocess, sys, time
+import json, os, subprocess, sys, threading
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -40,9 +40,9 @@ def die(payload):
 
 def hang(payload):
     print("begun", flush=True)
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     (HERE / "child").write_text(str(child.pid))
-    time.sleep(600)
+    threading.Event().wait()
 
 def shout(payload):
     print("x" * 3_000_000)
