@@ -41,7 +41,7 @@ class Runner:
                 result, error = self._runner.run(_guarded(awaitable))
             except asyncio.CancelledError:
                 raise  # by the callback itself
-            except BaseException:
+            except BaseException:  # whatever a signal handler raises
                 # A signal struck inside the loop and may have left the task half done: cancel it now, not in the
                 # middle of the next event.
                 self._close()
@@ -165,7 +165,7 @@ def _attribute(module: ModuleType, path: list[str], where: str) -> object:
             found = getattr(found, part)
         except AttributeError as error:
             raise UsageError(f"{where}: {reached!r} has no {part!r}{_closest(part, found)}") from error
-        except Exception as error:
+        except Exception as error:  # a stranger's __getattr__ may raise anything
             raise UsageError(f"{where}: reading {part!r} of {reached!r} failed: {describe_error(error)}") from error
         reached = f"{reached}.{part}"
     return found

@@ -86,7 +86,7 @@ class Writer:
             self._make_empty()
             self._pending += header.as_json().encode() + b"\n"
             self.flush()
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no empty file behind
             self._discard()
             if made:
                 self.path.unlink(missing_ok=True)

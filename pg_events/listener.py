@@ -125,7 +125,7 @@ class Listener:
         except psycopg.Error as error:
             connection.close()
             raise translate(error, self.database_url) from error
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no connection behind
             connection.close()
             raise
         self._connection = connection

@@ -275,7 +275,7 @@ class _Stopped(Exception):
 def _attempt(callback: Callback, payload: str) -> Failure | None:
     try:
         callback(payload)
-    except BaseException as error:
+    except BaseException as error:  # a callback's SystemExit is its failure, see is_failure()
         if not is_failure(error):
             raise
         return describe_failure(error)
