@@ -146,8 +146,7 @@ def _confinement_steps(installed: Installed, server: Server, warnings: list[str]
     if installed.is_confined:
         yield None
     elif server.may_confine:
-        reason = "the triggers run with the builder's rights"
-        yield Step("set", "role pgevents_capture", None, sql.text("confine.sql"), "", reason)
+        yield Step("set", "role pgevents_capture", None, sql.text("confine.sql"), "", "not confined")
     else:
         warnings.append(
             f"role {server.role} may not create roles: the triggers run with its own rights, and a role that may create "
