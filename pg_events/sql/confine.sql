@@ -23,7 +23,6 @@ grant insert, select (id, xid, at) on pgevents.statement to pgevents_capture;
 grant usage on sequence pgevents.event_id to pgevents_capture;
 grant usage, update on sequence pgevents.sleeper to pgevents_capture;
 alter function pgevents.row_expression(oid) owner to pgevents_capture;
-alter function pgevents.kept_statement() owner to pgevents_capture;
 alter function pgevents.capture() owner to pgevents_capture;
 alter function pgevents.capture_row() owner to pgevents_capture;
 revoke create on schema pgevents from pgevents_capture; -- it was needed to be given them

@@ -44,7 +44,7 @@ select
               from pg_catalog.pg_proc p
               join pg_catalog.pg_namespace n on n.oid = p.pronamespace
               where n.nspname = 'pgevents'
-                and p.proname in ('row_expression', 'kept_statement', 'capture', 'capture_row')
+                and p.proname in ('row_expression', 'capture', 'capture_row')
                 and p.proowner = r.oid
-          ) = 4
+          ) = 3
     ) as is_confined

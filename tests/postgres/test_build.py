@@ -290,7 +290,7 @@ def test_a_builder_who_may_create_roles_confines_the_capture_without_being_a_sup
         "revoke insert on pgevents.event from pgevents_capture",
         "revoke select (at) on pgevents.statement from pgevents_capture",
         "revoke update on sequence pgevents.sleeper from pgevents_capture",
-        "alter function pgevents.kept_statement() owner to current_user",
+        "alter function pgevents.row_expression(oid) owner to current_user",
     ],
 )
 def test_what_the_confined_capture_lacks_is_drift(

@@ -57,6 +57,7 @@ begin
         _unpaired boolean;
         _query text;
         _statement_id bigint;
+        _marker text;
         _columns text;
         _rows text;
         -- How values are spelt must not depend on who writes them. Six SET clauses on this function would cost more than
@@ -82,7 +83,17 @@ begin
         end if;
 
         if _query_characters > 0 then
-            _statement_id := pgevents.kept_statement();
+            -- One client statement can fire this function thousands of times (a DO block, a cascade): its text is kept
+            -- once. The setting says where; anybody can set it, so it is believed only of a text of this very
+            -- transaction and statement.
+            _marker := current_setting('pgevents.statement', true);
+            if _marker ~ '^\d{1,18}$' then
+                select s.id into _statement_id
+                from pgevents.statement s
+                where s.id = _marker::bigint
+                  and s.xid = pg_current_xact_id()
+                  and s.at = statement_timestamp();
+            end if;
             if _statement_id is null then
                 _query := current_query();
                 if _many or length(_query) > _inline_characters then

@@ -16,6 +16,8 @@ declare
     _table_name text := tg_table_name;
     _query text;
     _statement_id bigint;
+    _marker text;
+    _is_written boolean := false;
     _select text;
     _old json;
     _new json;
@@ -30,18 +32,6 @@ begin
         from pg_class c
         join pg_namespace n on n.oid = c.relnamespace
         where c.oid = _relation;
-    end if;
-
-    if _query_characters > 0 then
-        _statement_id := pgevents.kept_statement();
-        if _statement_id is null then
-            _query := left(current_query(), _query_characters);
-            if length(_query) > _inline_characters then
-                insert into pgevents.statement (query) values (_query) returning id into _statement_id;
-                perform set_config('pgevents.statement', _statement_id::text, true);
-                _query := null;
-            end if;
-        end if;
     end if;
 
     if _unusual then
@@ -70,8 +60,32 @@ begin
             _new := row_to_json(new);
         end if;
     end if;
-    insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
-    values (_statement_id, _kind, _table_schema, _table_name, _query, _old, _new);
+
+    -- One client statement can fire this function thousands of times: its text is kept once. The setting says where;
+    -- anybody can set it, so it is believed only of a text of this very transaction and statement. Looked up by the
+    -- insert itself, and no regular expression: this is done for every row.
+    _marker := current_setting('pgevents.statement', true);
+    if _query_characters > 0 and length(_marker) between 1 and 18 and translate(_marker, '0123456789', '') = '' then
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, old_data, new_data)
+        select s.id, _kind, _table_schema, _table_name, _old, _new
+        from pgevents.statement s
+        where s.id = _marker::bigint
+          and s.xid = pg_current_xact_id()
+          and s.at = statement_timestamp();
+        _is_written := found;
+    end if;
+    if not _is_written then
+        if _query_characters > 0 then
+            _query := left(current_query(), _query_characters);
+            if length(_query) > _inline_characters then
+                insert into pgevents.statement (query) values (_query) returning id into _statement_id;
+                perform set_config('pgevents.statement', _statement_id::text, true);
+                _query := null;
+            end if;
+        end if;
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
+        values (_statement_id, _kind, _table_schema, _table_name, _query, _old, _new);
+    end if;
 
     if _unusual then
         perform set_config('bytea_output', _session[1], true), set_config('IntervalStyle', _session[2], true),
