@@ -31,7 +31,7 @@ from pg_events.text import counted
     metavar="PATTERN",
     help="Leave such tables out; stronger than --include. Repeatable. Instead of PG_EVENTS_EXCLUDE.",
 )
-@click.option("--grant", metavar="ROLE", help="Let ROLE read the log: tui, listen, status.")
+@click.option("--grant", metavar="ROLE", help="Let ROLE read the log: tui, listen, export, status.")
 @click.option("--plan", "show", is_flag=True, help="Show what would be done, and why; change nothing.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the plan as a script for psql; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done (with --plan: would be) as JSON.")

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import click
 
+from pg_events import catalog
 from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.terminal import say
-from pg_events.errors import UsageError
+from pg_events.errors import NotPermitted, UsageError
 from pg_events.listener import check_log
 from pg_events.retention import prune as delete_old
 from pg_events.settings import load
@@ -31,6 +32,9 @@ def prune(settings: str | None, database_url: str | None, keep: str, unread: boo
     age = _age(keep)
     with connected(load(settings, database_url), "prune") as connection:
         check_log(connection)
+        server = catalog.server(connection)
+        if not server.owns_schema:
+            raise NotPermitted(f"role {server.role} may not prune the log; do it as the role that built it")
         row = connection.execute("select clock_timestamp()").fetchone()  # the clock that wrote the times
         assert row is not None
         done = delete_old(connection, row[0] - age, unread=unread)

@@ -166,7 +166,7 @@ def _tables(found: _Status, width: int) -> Any:
             Text(clean(each.identity)),
             Text(" ".join(_SIGNS[each.operation(operation)] for operation in OPERATIONS)),
             Text(each.state, _STYLES.get(each.state, "bold red")),
-            Text(_ago((now - at).total_seconds()) if at else "never", "" if at else "dim"),
+            Text(_ago((now - at).total_seconds()) if at else "none kept", "" if at else "dim"),
             Text(clean(each.reason)),
         )
         grid.add_row(*cells[: len(headers)])

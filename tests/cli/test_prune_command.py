@@ -26,3 +26,13 @@ def test_an_age_that_is_none_is_one_line_and_deletes_nothing(call, url, age) -> 
 
     assert answer.code == 2
     assert "--keep" in answer.line
+
+
+def test_a_mere_reader_is_told_who_may(call, server, url, stranger) -> None:
+    assert call("build", "--grant", stranger, "--database-url", url).code == 0
+    reader = server.url(psycopg.conninfo.conninfo_to_dict(url)["dbname"], stranger)
+
+    answer = call("prune", "--keep", "0s", "--database-url", reader)
+
+    assert answer.code == 4
+    assert "do it as the role that built it" in answer.line
