@@ -104,6 +104,7 @@ def run(demo: Demo, statements: str, application_name: str) -> None:
 
 async def main() -> None:
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    directory.mkdir(parents=True, exist_ok=True)
     # Page views come eight at a time and would fill the list.
     quiet = ("slash", *"-table:page_views", "enter")
     replayed = ("r", "shows Replay this event?", "y", "shows returned")
