@@ -2,8 +2,9 @@
 
 import click
 
+from pg_events import filter as filters
 from pg_events.cli import database_options
-from pg_events.cli.recording import choice, kept, overwrite_option, recording
+from pg_events.cli.recording import kept, overwrite_option, recording
 from pg_events.listener import Listener
 from pg_events.settings import load
 
@@ -29,7 +30,7 @@ def export(
     A header comes first, then one JSON payload a line. What is committed while it runs is not among them. Reads
     only: it needs no more than SELECT on the log and moves no consumer's cursor.
     """
-    wanted = choice(where, since, until)
+    wanted = filters.chosen(where, since, until)
     chosen = load(settings, database_url)
     assert chosen.database_url is not None
     with (

@@ -13,9 +13,10 @@ from typing import Any, cast
 import click
 from rich.text import Text
 
+from pg_events import filter as filters
 from pg_events.cli import database_options
 from pg_events.cli.page import Page
-from pg_events.cli.recording import choice, overwrite_option, recording
+from pg_events.cli.recording import overwrite_option, recording
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
@@ -57,7 +58,7 @@ def listen(
     if output is not None and form == "pretty":
         raise UsageError("--output records JSON; leave --format pretty out")
     chosen = load(settings, database_url)
-    wanted = choice(where, since)
+    wanted = filters.chosen(where, since)
     assert chosen.database_url is not None
     with (
         Listener(chosen.database_url, wake_up=chosen.wake_up) as listener,

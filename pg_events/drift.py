@@ -1,0 +1,55 @@
+"""Whether the tables are still those whose events were captured."""
+
+from collections.abc import Mapping
+
+from pg_events import catalog
+from pg_events.connection import connect
+from pg_events.event import json_object
+from pg_events.source import Item, Source
+
+
+class Drift:
+    """What has changed in the tables since the events were captured."""
+
+    def __init__(self, source: Source, database_url: str | None) -> None:
+        """Without a database nothing is told."""
+        self._source = source
+        self._now: Mapping[str, Mapping[str, str]] | None = None
+        self._told: set[str] = set()
+        if database_url is not None:
+            with connect(database_url, application_name="pg_events replay") as connection:
+                self._now = catalog.columns(connection)
+
+    def of(self, item: Item) -> str | None:
+        """What differs for the event's table, in words; None when nothing does, or it was told before."""
+        if self._now is None or item.table is None or item.table in self._told:
+            return None
+        self._told.add(item.table)
+        now = self._now.get(item.table)
+        if now is None:
+            return f"{item.table}: there is no such table now, or it is not covered"
+        then = self._source.columns.get(item.table) or _columns(item)
+        changes = difference(then, now) if then else []
+        return f"{item.table} has changed since: {', '.join(changes)}" if changes else None
+
+
+def difference(then: Mapping[str, str | None], now: Mapping[str, str]) -> list[str]:
+    """Columns that came, went, or are of another type; a type of None is not known."""
+    return [
+        *(f"- {name}{f' {kind}' if kind else ''}" for name, kind in then.items() if name not in now),
+        *(f"+ {name} {kind}" for name, kind in now.items() if name not in then),
+        *(
+            f"~ {name} {kind} → {now[name]}"
+            for name, kind in then.items()
+            if kind and name in now and kind != now[name]
+        ),
+    ]
+
+
+def _columns(item: Item) -> Mapping[str, str | None]:
+    try:
+        values = json_object(item.payload)
+    except (ValueError, RecursionError):
+        return {}
+    row: Mapping[str, object] = values.get("new_data") or values.get("old_data") or {}
+    return dict.fromkeys(row)
