@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
+import psycopg
+
 from pg_events import catalog
-from pg_events.connection import connect
+from pg_events.connection import connect, translate
+from pg_events.errors import DatabaseUnreachable
 from pg_events.event import json_object
 from pg_events.source import Item, Source
 
@@ -12,17 +15,24 @@ class Drift:
     """What has changed in the tables since the events were captured."""
 
     def __init__(self, source: Source, database_url: str | None) -> None:
-        """Without a database nothing is told."""
+        """Without a database, or one that cannot be asked, nothing is told."""
         self._source = source
-        self._now: Mapping[str, Mapping[str, str]] | None = None
+        self._now: Mapping[str, Mapping[str, str]] = {}
         self._told: set[str] = set()
+        self.unknown: str | None = None
+        """Why the database cannot be asked."""
         if database_url is not None:
-            with connect(database_url, application_name="pg_events replay") as connection:
-                self._now = catalog.columns(connection)
+            try:
+                with connect(database_url, application_name="pg_events replay") as connection:
+                    self._now = catalog.columns(connection)
+            except psycopg.Error as error:
+                self.unknown = str(translate(error, database_url))
+            except DatabaseUnreachable as error:
+                self.unknown = str(error)
 
     def of(self, item: Item) -> str | None:
         """What differs for the event's table, in words; None when nothing does, or it was told before."""
-        if self._now is None or item.table is None or item.table in self._told:
+        if not self._now or item.table is None or item.table in self._told:
             return None
         self._told.add(item.table)
         now = self._now.get(item.table)

@@ -88,25 +88,23 @@ def record(payload: str) -> Record:
 
     Raises `ValueError` for a text that is none, `RecursionError` when it is nested too deep for Python to read.
     """
-    members = dict(_raw_members(payload))
+    found = dict(members(payload))
 
     def text(key: str) -> str | None:
-        return json.loads(members[key]) if key in members else None
+        return json.loads(found[key]) if key in found else None
 
     try:
-        if "method" in members:
+        if "method" in found:
             kind = next(letter for letter, method in METHODS.items() if method == text("method"))
             rest = None
         else:
             kind = SCHEMA
-            rest = (
-                "{" + ", ".join(f"{json.dumps(key)}: {raw}" for key, raw in members.items() if key not in _HEAD) + "}"
-            )
+            rest = "{" + ", ".join(f"{json.dumps(key)}: {raw}" for key, raw in found.items() if key not in _HEAD) + "}"
         return Record(
-            int(members["id"]), int(members["xid"]), text("at") or "", kind,
+            int(found["id"]), int(found["xid"]), text("at") or "", kind,
             text("table_schema" if rest is None else "schema_name"), text("table_name" if rest is None else "object_identity"),
             text("session_user"), text("application_name"), text("query"),
-            members.get("old_data"), members.get("new_data"), rest,
+            found.get("old_data"), found.get("new_data"), rest,
         )  # fmt: skip
     except (KeyError, StopIteration) as error:
         raise ValueError(f"not a payload of pg_events: {error}") from error
@@ -115,8 +113,8 @@ def record(payload: str) -> Record:
 _HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name", "query", "replay"})
 
 
-def _raw_members(payload: str) -> Iterator[tuple[str, str]]:
-    """Key and value of a JSON object, the value as it is written."""
+def members(payload: str) -> Iterator[tuple[str, str]]:
+    """The members of a JSON object: each key, and its value as it is written."""
     decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  # only to find where a value ends
     position = payload.index("{") + 1
     while match := _KEY.match(payload, position):

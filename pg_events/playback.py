@@ -5,6 +5,7 @@ order, at what speed is wanted, until it is stopped. What became of each event i
 The original is never altered: a callback gets a copy with one more key, `"replay"`.
 """
 
+import codecs
 import contextlib
 import io
 import sys
@@ -12,19 +13,21 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
+from os import PathLike
 from typing import Any, Final, NamedTuple, Protocol, TextIO, cast
 
 from pg_events import filter as filters
 from pg_events.callbacks import Callback, Failure, Runner, describe_failure, is_failure, resolve
-from pg_events.errors import UsageError
+from pg_events.child import Child, Target, target
+from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.event import replayed
 from pg_events.filter import Filter
 from pg_events.runs import Asked, Outcome, Recorder, State, Sum
 from pg_events.settings import Settings
 from pg_events.source import Item, Source, named_source
+from pg_events.text import clean
 
 OUTPUT_CHARACTERS: Final = 20_000
 """Kept of what a callback prints during one call."""
@@ -57,7 +60,9 @@ class Caller(Protocol):
     """Calls callbacks by their number."""
 
     @property
-    def names(self) -> Sequence[str]: ...
+    def names(self) -> Sequence[str]:
+        """What the callbacks are called, for people."""
+        ...
 
     def call(self, number: int, payload: str, attempt: int) -> Result:
         """Raises nothing of the callback's."""
@@ -132,6 +137,51 @@ class _Tee(io.TextIOBase):
         return getattr(self._stream, name)
 
 
+class There:
+    """Calls callbacks in a process of their own, with the code as it is now: see `pg_events.child`."""
+
+    def __init__(
+        self, targets: Sequence[Target], output: Callable[[int, str], None] = lambda _number, _text: None
+    ) -> None:
+        """`output` gets what they print as it comes: 1 for standard output, 2 for standard error, and the text.
+
+        Raises `UsageError` when a callback cannot be used.
+        """
+        self._targets = targets
+        self._output = output
+        self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
+        self._kept = _Kept()
+        self._child = self._started()
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self._names
+
+    def call(self, number: int, payload: str, attempt: int) -> Result:
+        if not self._child.is_alive:
+            self._child.end()
+            self._child = self._started()
+        self._kept = _Kept()
+        result = self._child.call(number, payload, attempt)
+        return Result(round(result.milliseconds, 3), result.failure, result.returned or None, str(self._kept))
+
+    def close(self) -> None:
+        self._child.close()
+
+    def _started(self) -> Child:
+        try:
+            child = Child(self._targets, self._hear, spells=True)
+        except OSError as error:
+            raise CallbackUnavailable(f"no process can be started for the callbacks: {error.strerror}") from error
+        self._names = [one.name for one in child.begin()]
+        return child
+
+    def _hear(self, number: int, chunk: bytes) -> None:
+        text = clean(self._decoders[number].decode(chunk), keep_newlines=True)
+        self._kept.add(text)
+        self._output(number, text)
+
+
 def _since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
 
@@ -189,6 +239,18 @@ def here(found: Sequence[tuple[object, str]], debugger: Callable[[BaseException]
     """The callbacks, resolved, in this process. They share an event loop. Raises `UsageError`."""
     runner = Runner()
     return Here([resolve(reference, name, runner) for reference, name in found], debugger)
+
+
+def there(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
+    """The callbacks in a process of their own, which loads the settings first if there are any. Raises `UsageError`."""
+    return There([_target(settings, reference, name) for reference, name in found], output)
+
+
+def _target(settings: Settings, reference: object, name: str) -> Target:
+    if name.startswith("PG_EVENTS_"):
+        return target(settings, name.removeprefix("PG_EVENTS_").lower())
+    of_settings = target(replace(settings, data_update_callback=reference), "data_update_callback")
+    return replace(of_settings, written_in=name)
 
 
 # --- from the one to the other ------------------------------------------------------------------------------------
@@ -399,10 +461,13 @@ class Plan:
     bad_lines: int = 0
 
 
-def plan(source: Source, failed: frozenset[int] = frozenset()) -> Plan:
-    """Go through the source and count; `failed` are ids of events to look out for."""
+def plan(
+    source: Source, failed: frozenset[int] = frozenset(), seen: Callable[[Item], None] = lambda _item: None
+) -> Plan:
+    """Go through the source and count; `failed` are ids of events to look out for, `seen` gets each event."""
     found = Plan()
     for item in source.items():
+        seen(item)
         found.events += 1
         found.counts[item.what, item.is_schema] += 1
         if item.id in failed:
@@ -415,7 +480,7 @@ def plan(source: Source, failed: frozenset[int] = frozenset()) -> Plan:
 
 
 def replay(
-    source: str | Path,
+    source: str | PathLike[str],
     callback: object,
     *,
     where: str = "",

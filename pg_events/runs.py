@@ -6,7 +6,7 @@ callback has returned, at the end the sum. A run that was cut short is good up t
 
 import json
 import os
-import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,8 @@ class Asked:
     callbacks: Mapping[str, str] = field(default_factory=dict[str, str])
     """`data` and `schema` -> the callback's name."""
     shadow: str | None = None
+    settings: str | None = None
+    """The module or the file, for a callback that has to be found again."""
     database: str | None = None
     """`dbname@host:port` of the log."""
     failed_of: str | None = None
@@ -90,12 +92,14 @@ class Recorder:
     @classmethod
     def begin(cls, asked: Asked) -> Self:
         """Raises `PgEventsError` when it cannot be kept."""
-        for _ in range(100):
-            run = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        for _ in range(1000):
+            now = datetime.now()
+            run = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"  # so that names have the order of the runs
             try:
                 path = _folder() / f"{run}.jsonl"
                 recorder = cls(run, path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             except FileExistsError:
+                time.sleep(0.001)
                 continue
             except OSError as error:
                 raise PgEventsError(f"the run cannot be kept in {one_line(str(_root()))}: {error.strerror}") from error
@@ -151,17 +155,18 @@ class Run:
                 yield Outcome(**{name: values[name] for name in Outcome.__dataclass_fields__ if name in values})
 
     def sum(self) -> Sum:
-        """How it ended; of one that was cut short, as far as it came."""
-        last: Mapping[str, Any] = {}
-        delivered = failed = 0
+        """How it ended, taken up again or not; an event counts as what it was the last time it was tried."""
+        delivered, skipped, seconds = 0, 0, 0.0
+        failing: set[int] = set()
+        state: State = "cut short"
         for values in _lines(self.path):
-            last = values
             if "position" in values:
                 delivered += values["ok"]
-                failed += not values["ok"]
-        if "ended_at" in last:
-            return Sum(**{name: last[name] for name in Sum.__dataclass_fields__})
-        return Sum(delivered + failed, delivered, failed, 0, 0.0, "cut short")
+                (failing.discard if values["ok"] else failing.add)(values["position"])
+                state = "cut short"
+            elif "ended_at" in values:
+                skipped, seconds, state = values["skipped"] + skipped, values["seconds"] + seconds, values["state"]
+        return Sum(delivered + len(failing) + skipped, delivered, len(failing), skipped, round(seconds, 3), state)
 
     def last(self) -> Outcome | None:
         """The last event that was tried."""

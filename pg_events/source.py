@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
+from os import PathLike
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -69,12 +70,13 @@ class Source(Protocol):
 class FileSource:
     """The events of a saved log."""
 
-    def __init__(self, path: str | Path, wanted: Filter, positions: frozenset[int] | None = None) -> None:
+    def __init__(self, path: str | PathLike[str], wanted: Filter, positions: frozenset[int] | None = None) -> None:
         """`positions` are lines: only those. Raises `UsageError` when the file cannot be opened."""
         self._path = Path(path)
         self._wanted = None if wanted.condition == And() else wanted
         self._positions = positions
         self._reader = journal.read(self._path)
+        self._reader.close()  # it can be opened: that is all for now
 
     @property
     def name(self) -> str:
@@ -97,7 +99,6 @@ class FileSource:
         return self._reader.header.columns if self._reader.header else {}
 
     def items(self, after: int = 0) -> Generator[Item]:
-        self._reader.close()
         self._reader = journal.read(self._path)
         with self._reader:
             for number, payload, event in self._reader:
@@ -137,7 +138,7 @@ class LogSource:
 
 
 def open_source(
-    source: str | Path, database_url: str | None, wanted: Filter, positions: frozenset[int] | None = None
+    source: str | PathLike[str], database_url: str | None, wanted: Filter, positions: frozenset[int] | None = None
 ) -> FileSource | LogSource:
     """The source of that name: `log`, or a file. Raises `UsageError`."""
     if source != LOG:
@@ -147,7 +148,7 @@ def open_source(
     return LogSource(database_url, wanted, positions)
 
 
-def named_source(source: str | Path, wanted: Filter) -> Source:
+def named_source(source: str | PathLike[str], wanted: Filter) -> Source:
     """A file, or the log of a database by its URL or `key=value` string."""
     if isinstance(source, str) and not Path(source).exists() and ("://" in source or "=" in source):
         describe(source)  # raises when it cannot be read
@@ -196,6 +197,6 @@ class Events:
         return self._source.problems
 
 
-def read(source: str | Path, *, where: str = "", since: str | None = None, until: str | None = None) -> Events:
+def read(source: str | PathLike[str], *, where: str = "", since: str | None = None, until: str | None = None) -> Events:
     """See `pg_events.read`."""
     return Events(named_source(source, filters.chosen(where, since, until)))

@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "tui": "pg_events.cli.tui",
     "listen": "pg_events.cli.listen",
     "export": "pg_events.cli.export",
+    "replay": "pg_events.cli.replay",
+    "runs": "pg_events.cli.runs",
     "status": "pg_events.cli.status",
     "failed": "pg_events.cli.failed",
     "prune": "pg_events.cli.prune",
