@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from pg_events.playback import Report
+    from pg_events.routing import Router
     from pg_events.source import Events
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ __all__ = [
     "DataEvent",
     "PgEventsError",
     "Record",
+    "Router",
     "SchemaEvent",
     "__version__",
     "parse",
@@ -75,3 +77,12 @@ def replay(
         source, callback, where=where, since=since, until=until, speed=speed, max_gap_seconds=max_gap_seconds,
         times=times, on_error=on_error, shadow=shadow, keep=keep,
     )  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """`Router` brings the filter and asyncio along, which most who read events do without."""
+    if name == "Router":
+        from pg_events.routing import Router
+
+        return Router
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

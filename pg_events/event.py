@@ -88,23 +88,25 @@ def record(payload: str) -> Record:
 
     Raises `ValueError` for a text that is none, `RecursionError` when it is nested too deep for Python to read.
     """
-    found = dict(members(payload))
+    members = dict(raw_members(payload))
 
     def text(key: str) -> str | None:
-        return json.loads(found[key]) if key in found else None
+        return json.loads(members[key]) if key in members else None
 
     try:
-        if "method" in found:
+        if "method" in members:
             kind = next(letter for letter, method in METHODS.items() if method == text("method"))
             rest = None
         else:
             kind = SCHEMA
-            rest = "{" + ", ".join(f"{json.dumps(key)}: {raw}" for key, raw in found.items() if key not in _HEAD) + "}"
+            rest = (
+                "{" + ", ".join(f"{json.dumps(key)}: {raw}" for key, raw in members.items() if key not in _HEAD) + "}"
+            )
         return Record(
-            int(found["id"]), int(found["xid"]), text("at") or "", kind,
+            int(members["id"]), int(members["xid"]), text("at") or "", kind,
             text("table_schema" if rest is None else "schema_name"), text("table_name" if rest is None else "object_identity"),
             text("session_user"), text("application_name"), text("query"),
-            found.get("old_data"), found.get("new_data"), rest,
+            members.get("old_data"), members.get("new_data"), rest,
         )  # fmt: skip
     except (KeyError, StopIteration) as error:
         raise ValueError(f"not a payload of pg_events: {error}") from error
@@ -113,8 +115,32 @@ def record(payload: str) -> Record:
 _HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name", "query", "replay"})
 
 
-def members(payload: str) -> Iterator[tuple[str, str]]:
-    """The members of a JSON object: each key, and its value as it is written."""
+def head(payload: str) -> Record:
+    """The record without its rows and its query: of a payload of ours all that `Record` has before them, and no more is
+    read, however large the rows are or deep they are nested. Raises as `record` does.
+    """
+    if match := _DATA_HEAD.match(payload):
+        identifier, xid, at, *texts, method = match.groups()
+        schema, table, user, application = (json.loads(text) if text else None for text in texts)
+        return Record(int(identifier), int(xid), at, _LETTERS[method], schema, table, user, application, *[None] * 4)
+    members: list[str] = []  # a schema event, or a payload that came by other hands
+    for key, raw in raw_members(payload):
+        members.append(f"{json.dumps(key)}: {raw}")
+        if key == "method":
+            break
+    return record(f"{{{', '.join(members)}}}")
+
+
+_LETTERS: Final = {method: letter for letter, method in METHODS.items()}
+_STRING: Final = r'("(?:[^"\\]|\\.)*")'
+_DATA_HEAD: Final = re.compile(
+    rf'\{{"id": (\d+), "xid": (\d+), "at": "([^"]*)", "table_schema": {_STRING}, "table_name": {_STRING}'
+    rf'(?:, "session_user": {_STRING})?(?:, "application_name": {_STRING})?, "method": "({"|".join(_LETTERS)})"'
+)
+
+
+def raw_members(payload: str) -> Iterator[tuple[str, str]]:
+    """Key and value of a JSON object, the value as it is written."""
     decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  # only to find where a value ends
     position = payload.index("{") + 1
     while match := _KEY.match(payload, position):
@@ -169,6 +195,11 @@ class DataEvent:
     """The client's statement, cut at the configured length; None when it is not kept."""
     replay: Mapping[str, Any] | None = None
     """`{"run": …, "attempt": …}` when this is a replay of an earlier event, else None."""
+
+    @property
+    def table(self) -> str:
+        """`schema.table`, as patterns and filters have it: without quotes."""
+        return f"{self.table_schema}.{self.table_name}"
 
     @property
     def row(self) -> Mapping[str, Any]:

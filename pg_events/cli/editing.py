@@ -9,7 +9,7 @@ import click
 
 from pg_events.callbacks import is_ours
 from pg_events.cli.terminal import say
-from pg_events.event import members, parse
+from pg_events.event import parse, raw_members
 
 
 def edited(payload: str) -> str:
@@ -32,14 +32,16 @@ def edited(payload: str) -> str:
 
 def spread(payload: str) -> str:
     """A payload over several lines; each value is spelt as it was."""
-    lines = [f"  {json.dumps(name, ensure_ascii=False)}: {_spread(name, value)}" for name, value in members(payload)]
+    lines = [
+        f"  {json.dumps(name, ensure_ascii=False)}: {_spread(name, value)}" for name, value in raw_members(payload)
+    ]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _spread(name: str, value: str) -> str:
     if name not in ("old_data", "new_data") or not value.startswith("{") or value == "{}":
         return value
-    lines = [f"    {json.dumps(name, ensure_ascii=False)}: {text}" for name, text in members(value)]
+    lines = [f"    {json.dumps(name, ensure_ascii=False)}: {text}" for name, text in raw_members(value)]
     return "{\n" + ",\n".join(lines) + "\n  }"
 
 

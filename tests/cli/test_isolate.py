@@ -24,7 +24,17 @@ async def tell_later(payload):
     await (asyncio.sleep(0) if json.loads(payload)["new_data"]["id"] > 1 else asyncio.Event().wait())
     print("got", json.loads(payload)["new_data"]["id"])
 
-import asyncio
+import asyncio, pg_events
+
+events = pg_events.Router()
+
+@events.on("note", "INSERT", where="new.id>1")
+async def inserted(event, attempt):
+    print(event.method, event.row["id"], attempt)
+
+@events.on(tag="ALTER TABLE")
+def altered(event):
+    print(event.object_identity)
 
 def wait(payload):
     open("pid", "w").write(str(os.getpid()))
@@ -82,6 +92,16 @@ def test_the_setting_does_what_the_option_does(call, settings, url, execute) -> 
 
     assert answer.out.endswith("got 6 at attempt 1\n")
     assert "ended with exit code 7" in answer.err
+
+
+@pytest.mark.parametrize("isolate", [(), ("--isolate",)])
+def test_a_router_serves_both_settings(call, settings, url, execute, isolate) -> None:
+    execute(url, "insert into note values (1), (2)", "delete from note", "alter table note add more text")
+
+    answer = call(*ONCE, settings("events", "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK = 'hooks.events'"), *isolate)
+
+    assert answer.out == "INSERT 2 1\npublic.note\n"
+    assert answer.code == 0
 
 
 @pytest.mark.parametrize("isolate", [(), ("--isolate",)])
