@@ -79,6 +79,11 @@ def edge(field: str, text: str, remedy: str = "") -> Filter:
         raise UsageError(f"--{field}: {error.message}{remedy}") from error
 
 
+def moment_after(text: str, *, now: datetime | None = None) -> datetime:
+    """The end of the second, minute or day that the text names, as `at:` reads it. Raises `ValueError` of one line."""
+    return _span(text, (now or datetime.now(UTC)).astimezone(), latest_passed=True)[1]
+
+
 def chosen(where: str = "", since: str | None = None, until: str | None = None) -> Filter:
     """What the options `--where`, `--since` and `--until` ask for together. Raises `UsageError`."""
     parts = [parse(where).condition]
