@@ -60,7 +60,7 @@ def listen(
     assert chosen.database_url is not None
     start = Cursor(EVERYTHING) if since else None
     with (
-        Listener(chosen.database_url, start, wake_up=chosen.wake_up) as listener,
+        Listener(chosen.database_url, start, wake_up=chosen.wake_up, link_seconds=chosen.link_seconds) as listener,
         _target(listener, form, output, overwrite) as (write, flush),
     ):
         try:
