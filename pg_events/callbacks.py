@@ -77,12 +77,19 @@ class Callback:
     """`my_module:function`."""
     is_async: bool
     """Decided once: calling it gives a coroutine."""
-    function: Callable[[str], object] = field(repr=False)
+    function: Callable[..., object] = field(repr=False)
     runner: Runner = field(default_factory=Runner, repr=False, compare=False)
+    accepts: frozenset[str] = frozenset()
+    """Which of `attempt` and `connection` the function takes besides the payload."""
 
-    def __call__(self, payload: str) -> object:
-        """Call the function, on the runner's loop if it is async, and return its result or raise what it raised."""
-        result = self.function(payload)
+    def __call__(self, payload: str, *, attempt: int = 1, connection: object = None) -> object:
+        """Call the function, on the runner's loop if it is async, and return its result or raise what it raised.
+
+        `attempt` counts the calls with this event from 1; `connection` is that of the transactional mode. The function
+        gets them by keyword, if it accepts them.
+        """
+        given = {"attempt": attempt, "connection": connection}
+        result = self.function(payload, **{name: given[name] for name in self.accepts})
         # A decorator may hide that a function is async: its coroutine must not be dropped unrun.
         if self.is_async or inspect.isawaitable(result):
             return self.runner.run(cast("Awaitable[object]", result))
@@ -110,8 +117,8 @@ def resolve(reference: object, name: str, runner: Runner | None = None) -> Callb
         raise UsageError(f"{name} is not set; name a function that takes the payload, for example 'my_module.function'")
     else:
         raise UsageError(f"{name} must be 'my_module.function' or the function itself, not {type(reference).__name__}")
-    _check(function, f"{name} = {shown!r}")
-    return Callback(shown, _is_async(function), cast("Callable[[str], object]", function), runner or Runner())
+    accepts = _accepted(function, f"{name} = {shown!r}")
+    return Callback(shown, _is_async(function), cast("Callable[..., object]", function), runner or Runner(), accepts)
 
 
 def _import_function(reference: str, name: str) -> tuple[object, str]:
@@ -176,8 +183,13 @@ def _closest(name: str, owner: object) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _check(function: object, where: str) -> None:
-    """Refuse what could never handle a payload, now and not at the first event."""
+_OPTIONAL: Final = ("attempt", "connection")
+"""What a function may take besides the payload: by these names, so that no other second parameter is filled by accident."""
+
+
+def _accepted(function: object, where: str) -> frozenset[str]:
+    """Those of the optional parameters that the function has. Refuses what could never handle a payload, now and not
+    at the first event."""
     if not callable(function):
         raise UsageError(f"{where} is not callable but {type(function).__name__}; name a function")
     plain = _plain(function)
@@ -186,16 +198,30 @@ def _check(function: object, where: str) -> None:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return  # some callables written in C have none
+        return frozenset()  # some callables written in C have none
+    others = [*signature.parameters.values()][1:]  # the first is the payload's place, whatever it is called
+    accepts = {one.name for one in others if one.name in _OPTIONAL and one.kind in _BY_KEYWORD} - _bound(function)
     try:
-        # The payload, and nothing else for now: the number of the attempt will come as a second one, for callbacks
-        # that have room for it, and this is where that is found out.
-        signature.bind("payload")
+        signature.bind("payload", **dict.fromkeys(accepts))
     except TypeError as error:
-        remedy = "write 'def function(payload: str)'"
+        remedy = "write 'def function(payload: str)'; besides the payload there are 'attempt' and 'connection'"
         if next(iter(signature.parameters), "") == "self":
             remedy = "it is a method: name one of an object, or make it a @staticmethod or @classmethod"
-        raise UsageError(f"{where} cannot take the payload as its only argument ({error}); {remedy}") from error
+        raise UsageError(f"{where} cannot be called with the payload ({error}); {remedy}") from error
+    return frozenset(accepts)
+
+
+_BY_KEYWORD: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def _bound(function: object) -> set[str]:
+    """The keywords that `functools.partial` has filled already: those are the user's."""
+    found: set[str] = set()
+    while isinstance(function, functools.partial):
+        partial = cast("functools.partial[Any]", function)
+        found |= partial.keywords.keys()
+        function = partial.func
+    return found
 
 
 def _is_async(function: object) -> bool:
