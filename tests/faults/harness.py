@@ -85,6 +85,8 @@ class Writers:
     def __init__(self, url: str, seed: int, keys: range = KEYS, threads: int = 2, pause_seconds: float = 0.0) -> None:
         self.acknowledged: list[Change] = []
         self.failures: list[tuple[str | None, str]] = []
+        self.longest_seconds = 0.0
+        """What the slowest transaction took."""
         self._url = url
         self._keys = keys
         self._pause_seconds = pause_seconds
@@ -116,9 +118,12 @@ class Writers:
     def _run(self, chance: random.Random) -> None:
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(self._url, connect_timeout=5) as connection:
+                # Nothing is prepared: a prepared statement fails by itself when a column changes its type.
+                with psycopg.connect(self._url, connect_timeout=5, prepare_threshold=None) as connection:
                     while not self._stopping.is_set():
+                        begin = time.monotonic()
                         self._transaction(connection, chance)
+                        self.longest_seconds = max(self.longest_seconds, time.monotonic() - begin)
                         self._stopping.wait(self._pause_seconds * chance.random())
             except psycopg.Error as error:
                 self.failures.append((error.sqlstate, str(error).splitlines()[0]))
