@@ -235,10 +235,15 @@ def chosen(
     return found, routes
 
 
-def here(found: Sequence[tuple[object, str]], debugger: Callable[[BaseException], None] | None = None) -> Here:
-    """The callbacks, resolved, in this process. They share an event loop. Raises `UsageError`."""
+def resolved(found: Sequence[tuple[object, str]]) -> list[Callback]:
+    """The callbacks, imported; they share an event loop. Raises `UsageError`."""
     runner = Runner()
-    return Here([resolve(reference, name, runner) for reference, name in found], debugger)
+    return [resolve(reference, name, runner) for reference, name in found]
+
+
+def here(found: Sequence[tuple[object, str]], debugger: Callable[[BaseException], None] | None = None) -> Here:
+    """The callbacks in this process. Raises `UsageError`."""
+    return Here(resolved(found), debugger)
 
 
 def there(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:

@@ -98,6 +98,12 @@ class FileSource:
     def columns(self) -> Mapping[str, Mapping[str, str]]:
         return self._reader.header.columns if self._reader.header else {}
 
+    def header(self) -> journal.Header:
+        """What the file says of itself; an empty header when it says nothing."""
+        with journal.read(self._path) as reader:
+            next(iter(reader), None)
+            return reader.header or journal.Header("")
+
     def items(self, after: int = 0) -> Generator[Item]:
         self._reader = journal.read(self._path)
         with self._reader:

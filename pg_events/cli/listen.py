@@ -16,7 +16,7 @@ from rich.text import Text
 from pg_events import filter as filters
 from pg_events.cli import database_options
 from pg_events.cli.page import Page
-from pg_events.cli.recording import overwrite_option, recording
+from pg_events.cli.recording import header_of, overwrite_option, recording
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
@@ -85,7 +85,7 @@ def _target(
     if output is None:
         yield _writer(form), lambda: None
     else:
-        with recording(listener, output, overwrite) as writer:
+        with recording(header_of(listener), output, overwrite) as writer:
             yield lambda record: writer.write(record.payload), writer.flush
 
 

@@ -34,12 +34,16 @@ def kept(listener: Listener, wanted: Filter, is_wanted: bool = True) -> Generato
             shown.update(bar, completed=done, description=f"{counted(events, 'event')} found")
 
 
-@contextmanager
-def recording(listener: Listener, file: str, overwrite: bool) -> Generator[Writer]:
-    """A file for the block. Says at its end, or at Ctrl-C, what is in it."""
+def header_of(listener: Listener) -> Header:
+    """Where the events of a database come from."""
     with translated(listener.database_url):
         link = listener.connection
-        header = Header(link.info.dbname, catalog.fingerprints(link), catalog.columns(link))
+        return Header(link.info.dbname, catalog.fingerprints(link), catalog.columns(link))
+
+
+@contextmanager
+def recording(header: Header, file: str, overwrite: bool) -> Generator[Writer]:
+    """A file for the block. Says at its end, or at Ctrl-C, what is in it."""
     writer = Writer(file, header, overwrite=overwrite)
     try:
         with writer:
