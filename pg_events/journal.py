@@ -382,6 +382,12 @@ def _decoded(text: str) -> Any:
         return _PATIENT_JSON.decode(text)
 
 
+def event(payload: str) -> DataEvent | SchemaEvent:
+    """A payload as a typed event, with the reader's patience: numbers of any length. Raises `ValueError` with the reason
+    when it cannot be read, nested too deep for instance."""
+    return _event(_object(payload.encode("utf-8", "replace"))[1])
+
+
 def _event(values: dict[str, Any]) -> DataEvent | SchemaEvent:
     """The typed event. Raises `ValueError` when what is essential is missing or of a wrong type."""
     event = parse(values)

@@ -11,7 +11,7 @@ from pg_events import filter as filters
 from pg_events import journal
 from pg_events.connection import describe
 from pg_events.errors import UsageError
-from pg_events.event import METHODS, SCHEMA, DataEvent, Record, SchemaEvent, parse, record
+from pg_events.event import METHODS, SCHEMA, DataEvent, Record, SchemaEvent, record
 from pg_events.filter import Filter
 from pg_events.filter_condition import And
 from pg_events.listener import Listener
@@ -34,6 +34,8 @@ class Item(NamedTuple):
     """`UPDATE shop.orders`, `ALTER TABLE`."""
     table: str | None
     """`shop.orders`; None for a schema event."""
+    event: DataEvent | SchemaEvent | None = None
+    """Typed, where reading it took that; else `journal.event(payload)` makes it."""
 
 
 class Source(Protocol):
@@ -165,8 +167,8 @@ def named_source(source: str | PathLike[str], wanted: Filter) -> Source:
 def _item(position: int, payload: str, event: DataEvent | SchemaEvent) -> Item:
     if isinstance(event, DataEvent):
         table = f"{event.table_schema}.{event.table_name}"
-        return Item(position, event.id, event.at, payload, False, f"{event.method} {table}", table)
-    return Item(position, event.id, event.at, payload, True, event.command_tag, None)
+        return Item(position, event.id, event.at, payload, False, f"{event.method} {table}", table, event)
+    return Item(position, event.id, event.at, payload, True, event.command_tag, None, event)
 
 
 def item_of(found: Record) -> Item:
@@ -187,20 +189,30 @@ class Events:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._unreadable: list[journal.Problem] = []
 
     def __iter__(self) -> Iterator[DataEvent | SchemaEvent]:
+        self._unreadable.clear()
+        for event, _ in self.with_payloads():
+            yield event
+
+    def with_payloads(self) -> Iterator[tuple[DataEvent | SchemaEvent, str]]:
+        """Each event and its payload, digit for digit."""
         for item in self._source.items():
-            yield parse(item.payload)
+            try:
+                yield item.event or journal.event(item.payload), item.payload
+            except ValueError as error:  # of the log: a value nested deeper than Python reads
+                self._unreadable.append(journal.Problem(item.position, str(error)))
 
     @property
     def bad_lines(self) -> int:
-        """Lines of a file that were passed over, so far."""
-        return self._source.bad_lines
+        """Lines of a file, or events of the log, that were passed over so far."""
+        return self._source.bad_lines + len(self._unreadable)
 
     @property
     def problems(self) -> Sequence[journal.Problem]:
-        """The first of them, each with its number and the reason."""
-        return self._source.problems
+        """The first of them, each with its line, or its id in the log, and the reason."""
+        return [*self._source.problems, *self._unreadable[: journal.MAX_PROBLEMS]]
 
 
 def read(source: str | PathLike[str], *, where: str = "", since: str | None = None, until: str | None = None) -> Events:

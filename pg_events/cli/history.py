@@ -15,12 +15,12 @@ from pg_events.cli.database import connected
 from pg_events.cli.terminal import configure, say
 from pg_events.difference import spelled
 from pg_events.errors import DatabaseUnreachable, UsageError
-from pg_events.event import DataEvent, SchemaEvent, parse
+from pg_events.event import DataEvent, SchemaEvent
 from pg_events.filter import Filter
 from pg_events.filter_condition import Numbers
 from pg_events.history import Shape, Version
 from pg_events.settings import Settings, load
-from pg_events.source import LOG, Source, open_source
+from pg_events.source import LOG, Events, Source, open_source
 from pg_events.text import clean, counted, one_line, shorten
 
 _file = click.option("--log", "file", metavar="FILE", help="A saved log, in place of the database's.")
@@ -56,8 +56,11 @@ def row_history(
     chosen = load(settings, database_url, require_database=file is None)
     table, shape = _shape(chosen, table, file)
     source = _open(chosen, file, Filter(history.of_row(table, shape, key)))
-    found = list(history.versions(_events(source)))
-    _say_bad(source)
+    events = Events(source)
+    found = list(
+        history.versions((event, payload) for event, payload in events.with_payloads() if isinstance(event, DataEvent))
+    )
+    _say_bad(events)
     if not found:
         say(f"no event of {table} {' '.join(key)} is kept")
         return 1
@@ -86,8 +89,9 @@ def transaction(settings: str | None, database_url: str | None, xid: int, file: 
     """
     chosen = load(settings, database_url, require_database=file is None)
     source = _open(chosen, file, Filter(Numbers("xid", ((xid, xid),))))
-    items = [(parse(item.payload), item.payload) for item in source.items()]
-    _say_bad(source)
+    events = Events(source)
+    items = list(events.with_payloads())
+    _say_bad(events)
     if not items:
         say(f"no event of transaction {xid} is kept")
         return 1
@@ -136,13 +140,6 @@ def _open(chosen: Settings, file: str | None, wanted: Filter) -> Source:
     return open_source(file or LOG, chosen.database_url, wanted)
 
 
-def _events(source: Source) -> Iterator[tuple[DataEvent, str]]:
-    for item in source.items():
-        event = parse(item.payload)
-        if isinstance(event, DataEvent):
-            yield event, item.payload
-
-
 def _table(event: DataEvent) -> str:
     return f"{event.table_schema}.{event.table_name}"
 
@@ -153,9 +150,9 @@ def _check_one_table(found: list[Version], table: str) -> None:
         raise UsageError(f"{table} is the name of {len(tables)} tables; write one of: {', '.join(tables)}")
 
 
-def _say_bad(source: Source) -> None:
-    if source.bad_lines:
-        say(f"{counted(source.bad_lines, 'line')} could not be read")
+def _say_bad(events: Events) -> None:
+    for problem in list(events.problems)[:10]:
+        say(f"{problem.line:,} cannot be read: {problem.reason}")
 
 
 # --- answering ----------------------------------------------------------------------------------------------------

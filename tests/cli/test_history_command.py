@@ -181,3 +181,25 @@ def test_a_name_of_two_tables_must_be_told_apart(call, item, execute) -> None:
     assert call("history", "note", "1", "--database-url", item).line.endswith(
         "note is the name of 2 tables; write one of: other.note, public.note"
     )
+
+
+def test_what_python_cannot_read_is_told_and_passed_over(call, item, execute) -> None:
+    import pg_events
+
+    with psycopg.connect(item) as connection:
+        for value in ("[" * 5000 + "]" * 5000, "7" * 5000):
+            connection.execute(
+                "insert into pgevents.event (kind, table_schema, table_name, new_data)"
+                " values ('I', 'public', 'note', %s)",
+                [f'{{"id":7,"text":{value}}}'],
+            )
+        (xid,) = connection.execute("select pg_current_xact_id()::text").fetchone()
+
+    answer = call("transaction", xid, "--database-url", item)
+
+    assert answer.code == 0
+    assert "cannot be read: nested too deep" in answer.err
+    assert answer.out.count("INSERT") == 1
+    events = pg_events.read(item, where="table:note")
+    assert [event.new_data["id"] for event in events] == [7]
+    assert events.bad_lines == 1

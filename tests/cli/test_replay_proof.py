@@ -125,7 +125,9 @@ def recorded(database_url, build, start) -> str:
         connection.execute("alter table shop.products add column hue text")
         connection.execute("update shop.products set hue = 'red' where id <= 3")
         connection.execute("truncate shop.carts")
-        connection.execute("insert into shop.carts (customer_id, items) select id, '[1.50]' from shop.customers limit 3")
+        connection.execute(
+            "insert into shop.carts (customer_id, items) select id, '[1.50]' from shop.customers limit 3"
+        )
         (last,) = connection.execute("select max(id) from pgevents.event").fetchone()
     while last not in (event.id for event in pg_events.read("live.jsonl.gz")):
         assert process.poll() is None
