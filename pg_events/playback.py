@@ -141,14 +141,19 @@ class There:
     """Calls callbacks in a process of their own, with the code as it is now: see `pg_events.child`."""
 
     def __init__(
-        self, targets: Sequence[Target], output: Callable[[int, str], None] = lambda _number, _text: None
+        self,
+        targets: Sequence[Target],
+        output: Callable[[int, str], None] = lambda _number, _text: None,
+        time_limit_seconds: float | None = None,
     ) -> None:
-        """`output` gets what they print as it comes: 1 for standard output, 2 for standard error, and the text.
+        """`output` gets what they print as it comes: 1 for standard output, 2 for standard error, and the text. A call
+        that takes longer than `time_limit_seconds` is ended, and has failed.
 
         Raises `UsageError` when a callback cannot be used.
         """
         self._targets = targets
         self._output = output
+        self._time_limit_seconds = time_limit_seconds
         self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
         self._kept = _Kept()
         self._child = self._started()
@@ -170,7 +175,7 @@ class There:
 
     def _started(self) -> Child:
         try:
-            child = Child(self._targets, self._hear, spells=True)
+            child = Child(self._targets, self._hear, time_limit_seconds=self._time_limit_seconds, spells=True)
         except OSError as error:
             raise CallbackUnavailable(f"no process can be started for the callbacks: {error.strerror}") from error
         self._names = [one.name for one in child.begin()]
@@ -248,7 +253,8 @@ def here(found: Sequence[tuple[object, str]], debugger: Callable[[BaseException]
 
 def there(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
     """The callbacks in a process of their own, which loads the settings first if there are any. Raises `UsageError`."""
-    return There([_target(settings, reference, name) for reference, name in found], output)
+    targets = [_target(settings, reference, name) for reference, name in found]
+    return There(targets, output, settings.time_limit_seconds)
 
 
 def _target(settings: Settings, reference: object, name: str) -> Target:

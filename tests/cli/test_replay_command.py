@@ -1,9 +1,12 @@
 """`replay` and `runs`: captured events once more into callbacks."""
 
+import contextlib
+import gzip
 import json
 import os
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -322,6 +325,89 @@ def test_ctrl_c_finishes_the_event_in_hand_and_the_run_goes_on(start, call, log)
     answer = call("replay", "--resume", "last", "--json")
     assert json.loads(answer.out)["delivered"] == 4
     assert Path("begun").read_text().split() == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_callback_that_hangs(start, call, log) -> None:
+    Path("hanging.py").write_text(
+        "import pg_events, os, time\n"
+        "def data(payload):\n"
+        "    if pg_events.parse(payload).id == 2 and not os.path.exists('go'):\n"
+        "        open('begun', 'w').close()\n"
+        "        time.sleep(600)\n"
+    )
+    process = start("replay", log, "--callback", "hanging.data")
+    while not Path("begun").exists():
+        assert process.poll() is None
+        os.sched_yield()
+
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.3)
+
+    assert process.answer().code == 130
+    assert [outcome.id for outcome in runs.find("last").outcomes()] == [1]
+    Path("go").touch()
+    assert json.loads(call("replay", "--resume", "last", "--json").out)["delivered"] == 5
+
+
+def test_a_call_that_takes_too_long_has_failed(call, log) -> None:
+    Path("hanging.py").write_text("import time\ndef data(payload):\n    time.sleep(600)\n")
+    Path("settings.py").write_text(
+        "PG_EVENTS_DATA_UPDATE_CALLBACK = 'hanging.data'\nPG_EVENTS_TIME_LIMIT_SECONDS = 0.2\n"
+    )
+
+    answer = call("replay", log, "--settings", "settings.py")
+
+    assert answer.code == 1
+    assert "did not return within the time limit of 0.2 s" in answer.err
+
+
+HOSTILE = [
+    (b"\xef\xbb\xbf" + journal.Header("shop").as_json().encode() + b"\r\n", None),
+    (an_event(1).encode() + b"\r\n", 1),
+    (an_event(1).encode() + b"\n", 1),
+    (an_event(2, table_name="[red]\x1b[31m\u202e").encode() + b"\n", 2),
+    (an_event(3, new_data='{"t":"\\u001b[2J","m":"[bold]"}').encode() + b"\n", 3),
+    (b"\xff\xfe\n", "not UTF-8"),
+    (b"\0" * 100 + b"\n", "NUL"),
+    (an_event(4, new_data='{"a":' + "[" * 5000 + "]" * 5000 + "}").encode() + b"\n", "nested too deep"),
+    (b'{"\x1b[31m": \n', "not JSON"),
+    (b'{"pg_events": 99, "\x1b": 1}\n', "not JSON"),
+    (b'{"pg_events": 99}\n', "format version 99"),
+    (an_event(5).encode() + b"\n", "format version 99"),
+    (journal.Header("shop").as_json().encode() + b"\n", None),
+    (an_event(6).encode() + b"\n", 6),
+    (an_event(7).encode()[:40], "cut short"),
+]
+
+
+@pytest.mark.parametrize("name", ["odd.jsonl", "odd.jsonl.gz"])
+def test_a_file_that_strangers_wrote_harms_nothing(call, log, name) -> None:
+    content = b"".join(line for line, _ in HOSTILE)
+    Path(name).write_bytes(gzip.compress(content)[:-4] if name.endswith(".gz") else content)
+    good = [number for _, number in HOSTILE if isinstance(number, int)]
+    bad = [(number, reason) for number, (_, reason) in enumerate(HOSTILE, 1) if isinstance(reason, str)]
+
+    answer = call("replay", name, "--callback", "handlers.schema", "--json")
+
+    told = json.loads(answer.out)
+    assert answer.code == 1
+    assert told["delivered"] == len(good)
+    assert [payload["id"] for payload in calls()] == good
+    assert told["bad_lines"] in (len(bad), len(bad) + 1)  # compressed, its end is missing, too
+    for number, reason in bad[:-1]:
+        assert any(line.startswith(f"line {number} skipped: ") and reason in line for line in answer.err.splitlines())
+    for other in (
+        call("replay", name, "--plan"),
+        call("replay", name, "--callback", "builtins.int", "--on-error", "continue"),
+        call("runs", "show", "last", "--all"),
+        call("history", "[red]*", "1", "--log", name),
+        call("transaction", "7", "--log", name),
+        call("export", f"out-{name}", "--log", name),
+    ):
+        assert "\x1b" not in other.out + other.err
+        assert "Traceback" not in other.err.replace("Traceback (most recent call last):\nValueError", "")
 
 
 def test_a_killed_run_goes_on_behind_its_last_whole_line(call, log) -> None:
