@@ -9,7 +9,23 @@ with relation as (
         c.relname,
         c.relkind,
         c.relispartition,
-        coalesce(pg_catalog.pg_partition_root(c.oid), c.oid) as root
+        coalesce(pg_catalog.pg_partition_root(c.oid), c.oid) as root,
+        -- No setting of the writer's changes how its values are spelt, and none of them has to be computed.
+        not exists (
+            select from pg_catalog.pg_attribute a
+            join pg_catalog.pg_type t on t.oid = a.atttypid
+            join pg_catalog.pg_type e on e.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
+            where a.attrelid = c.oid
+              and a.attnum > 0
+              and not a.attisdropped
+              and (
+                  a.attgenerated = 'v'
+                  or e.typtype <> 'e' and (e.typnamespace <> 'pg_catalog'::regnamespace or e.typname <> all ('{
+                      bool,int2,int4,int8,numeric,char,name,text,varchar,bpchar,uuid,json,jsonb,
+                      date,time,timestamp,timestamptz,inet,cidr,macaddr,macaddr8,bit,varbit
+                  }'::text[]))
+              )
+        ) as is_plain
     from pg_catalog.pg_class c
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f')
@@ -109,7 +125,9 @@ wanted as (
                 case when b.root is null then o.referencing else '' end,
                 case when b.root is null or o.operation = 'truncate' then 'STATEMENT' else 'ROW' end,
                 case when o.operation = 'truncate' then 'capture_truncate'
-                     when b.root is null then 'capture' else 'capture_row' end,
+                     when b.root is not null then 'capture_row'
+                     when c.is_plain then 'capture_' || o.operation
+                     else 'capture' end,
                 case when o.operation <> 'truncate' and exists (
                     select from pg_catalog.pg_attribute a
                     where a.attrelid = c.oid and a.attgenerated = 'v' and not a.attisdropped

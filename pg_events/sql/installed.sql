@@ -44,7 +44,9 @@ select
               from pg_catalog.pg_proc p
               join pg_catalog.pg_namespace n on n.oid = p.pronamespace
               where n.nspname = 'pgevents'
-                and p.proname in ('row_expression', 'capture', 'capture_row')
+                and p.proname in (
+                    'row_expression', 'capture', 'capture_insert', 'capture_update', 'capture_delete', 'capture_row'
+                )
                 and p.proowner = r.oid
-          ) = 3
+          ) = 6
     ) as is_confined

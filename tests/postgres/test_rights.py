@@ -43,6 +43,7 @@ def db(eve_url: str) -> Iterator[psycopg.Connection]:
     "command",
     [
         "create trigger forged after insert on mine execute function pgevents.capture()",
+        "create trigger forged after insert on mine execute function pgevents.capture_insert()",
         "insert into pgevents.event (kind) values ('I')",
         "select * from pgevents.event",
         "select pgevents.cover('mine'::regclass, true)",
