@@ -136,9 +136,20 @@ def test_every_setting_is_documented_and_no_other() -> None:
 @pytest.mark.parametrize(("constant", "meaning", "shown"), table("setting"))
 def test_the_default_is_the_real_one(constant: str, meaning: str, shown: str) -> None:
     default = getattr(Settings(), _CONSTANTS[constant.strip("`")][0])
-    words = {None: "", (): "all tables" if "INCLUDE" in constant else "none"}
+    nothing = {
+        "PG_EVENTS_INCLUDE": "all tables",
+        "PG_EVENTS_INCLUDE_COLUMNS": "all columns",
+        "PG_EVENTS_WHEN": "every change",
+        "PG_EVENTS_SKIP_UNCHANGED": "False",
+    }
+    if default is None:
+        expected = ""
+    elif default in ((), {}):
+        expected = nothing.get(constant.strip("`"), "none")
+    else:
+        expected = str(default)
 
-    assert shown.strip("`") == words.get(default, str(default))
+    assert shown.strip("`") == expected
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
