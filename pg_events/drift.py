@@ -38,7 +38,11 @@ class Drift:
         now = self._now.get(item.table)
         if now is None:
             return f"{item.table}: there is no such table now, or it is not covered"
-        then = self._source.columns.get(item.table) or _columns(item)
+        then = self._source.columns.get(item.table)
+        if then is None:
+            then = _columns(item)
+            # A row need not hold every column: some can be left out of what is captured. What came is not known.
+            now = {name: kind for name, kind in now.items() if name in then}
         changes = difference(then, now) if then else []
         return f"{item.table} has changed since: {', '.join(changes)}" if changes else None
 
