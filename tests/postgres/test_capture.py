@@ -58,6 +58,8 @@ def test_a_transaction_that_began_before_the_block_and_ends_in_it_is_captured(sh
     with psycopg.connect(shop_url) as slow, psycopg.connect(shop_url) as open_, psycopg.connect(shop_url) as other:
         slow.execute("insert into item values (1, 'began before', 1)")
         open_.execute("insert into item values (2, 'ends later', 1)")
+        other.execute("insert into item values (4, 'ended before, with a later number', 1)")
+        other.commit()
         with capture(shop_url) as captured:
             other.execute("insert into item values (3, 'in it', 1)")
             other.commit()
