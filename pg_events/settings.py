@@ -21,6 +21,9 @@ PREFIX: Final = "PG_EVENTS_"
 FULL_QUERY: Final = 2**30
 """Characters kept with `PG_EVENTS_QUERY = "full"`: more than a text of PostgreSQL can have."""
 
+LINK_SECONDS: Final = 30.0
+"""How long the server may owe an answer before its silence counts as a lost link."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -48,6 +51,8 @@ class Settings:
     """`PG_EVENTS_TIME_LIMIT_SECONDS`: how long one call of a callback may take. Ends async ones; others need `isolate`."""
     isolate: bool = False
     """`PG_EVENTS_ISOLATE`: callbacks run in a process of their own, which may hang, crash and be killed."""
+    link_seconds: float = LINK_SECONDS
+    """`PG_EVENTS_LINK_SECONDS`: how long the server may owe a reader an answer before the link is made anew."""
     source: str = ""
     """Where these came from, for messages: a module, a file, an option or an environment variable."""
 
@@ -261,6 +266,12 @@ def _limit(value: object) -> float:
     raise UsageError(f"a number of seconds above 0, not {_shown(value)}; leave it out for no limit")
 
 
+def _patience(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 1:
+        return float(value)
+    raise UsageError(f"a number of seconds, 1 or more, not {_shown(value)}")
+
+
 def _kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
@@ -284,5 +295,6 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_RETRY_SECONDS": ("retry_seconds", _seconds),
     "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
+    "PG_EVENTS_LINK_SECONDS": ("link_seconds", _patience),
 }
 """Constant in the settings -> field of `Settings` and the check of its value."""
