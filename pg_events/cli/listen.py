@@ -1,6 +1,7 @@
 """`listen`: events to the terminal, a pipe or a file."""
 
 import itertools
+import random
 import re
 import signal
 import sys
@@ -20,6 +21,7 @@ from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
 from pg_events.listener import EVERYTHING, Cursor, Listener
+from pg_events.session import SHARED
 from pg_events.settings import load
 from pg_events.text import clean, shorten
 
@@ -65,6 +67,8 @@ def listen(
     ):
         try:
             signal.signal(signal.SIGTERM, _end)
+            if listener.is_shared:
+                say(SHARED)
             if since is None or is_terminal(sys.stderr):  # from now on nothing is missed
                 say("listening; Ctrl-C ends")
             found = filter(is_wanted, _records(listener, flush))
@@ -115,7 +119,7 @@ def _reconnect(listener: Listener) -> None:
         try:
             listener.connect()
         except DatabaseUnreachable:
-            time.sleep(pause)
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not all readers at the same moment
         else:
             say("connected again")
             return
