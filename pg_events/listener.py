@@ -204,7 +204,7 @@ class Listener:
     def recent(self, limit: int) -> list[Record]:
         """The last `limit` events, oldest first. The cursor moves to right after them."""
         rows = self._rows("recent.sql", (limit,))
-        records = self._records([row[1:] for row in reversed(rows) if row[1] is not None])
+        records = self.records([row[1:] for row in reversed(rows) if row[1] is not None])
         self.cursor = Cursor(rows[0][0])
         return records
 
@@ -240,7 +240,7 @@ class Listener:
             self._cursor = self._firm = Cursor(begin, end)
             return self._next_page() or self._look()
         found.sort()
-        records = self._records(found)
+        records = self.records(found)
         self._page_begin, self._page_end = begin, end
         self._cursor = Cursor(end)
         if records:
@@ -258,7 +258,7 @@ class Listener:
             self._window = _Window(begin, end, first_id, position)
         window = self._window
         rows = self._rows("page.sql", (window.begin, window.end, window.position, window.first_id, self.page_events))
-        records = self._records(rows)
+        records = self.records(rows)
         self._page_begin, self._page_end = window.begin, window.end
         if len(rows) < self.page_events:
             self.cursor = Cursor(window.end)
@@ -281,7 +281,7 @@ class Listener:
         connection.silence_seconds = self._link_seconds
         return rows
 
-    def _records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
+    def records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
         """Rows as records: the time without its JSON quotes, the statement's text put in where it is kept apart.
 
         Asks for texts, so the link can be lost here: the cursor moves only when this has returned.
