@@ -1,6 +1,7 @@
 """`listen`: events to the terminal, a pipe or a file."""
 
 import itertools
+import random
 import re
 import signal
 import sys
@@ -22,6 +23,7 @@ from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
 from pg_events.listener import Listener
 from pg_events.retained import Retained
+from pg_events.session import SHARED
 from pg_events.settings import load
 from pg_events.text import clean, shorten
 
@@ -66,6 +68,8 @@ def listen(
     ):
         try:
             signal.signal(signal.SIGTERM, _end)
+            if listener.is_shared:
+                say(SHARED)
             if since is None or is_terminal(sys.stderr):  # from now on nothing is missed
                 say("listening; Ctrl-C ends")
             past = _pages(Retained(listener, wanted), listener) if since else ()
@@ -133,7 +137,7 @@ def _reconnect(listener: Listener) -> None:
         try:
             listener.connect()
         except DatabaseUnreachable:
-            time.sleep(pause)
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not all readers at the same moment
         else:
             say("connected again")
             return
