@@ -23,7 +23,13 @@ def wrong_clock() -> WrongClock:
     library = os.environ.get("PG_EVENTS_TEST_FAKETIME") or next(map(str, known), None)
     if library is None:
         pytest.skip("no libfaketime here: PG_EVENTS_TEST_FAKETIME=$(python tests/install_faketime.py)")
-    return lambda difference: {"LD_PRELOAD": library, "FAKETIME": difference}
+    # Without the last two a process sleeps for ever, or not at all.
+    return lambda difference: {
+        "LD_PRELOAD": library,
+        "FAKETIME": difference,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+    }
 
 
 def test_the_clock_is_wrong(wrong_clock: WrongClock) -> None:
