@@ -21,6 +21,9 @@ PREFIX: Final = "PG_EVENTS_"
 FULL_QUERY: Final = 2**30
 """Characters kept with `PG_EVENTS_QUERY = "full"`: more than a text of PostgreSQL can have."""
 
+LINK_SECONDS: Final = 30.0
+"""How long the server may owe an answer before its silence counts as a lost link."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,6 +47,8 @@ class Settings:
     """`PG_EVENTS_MAX_ATTEMPTS`: calls of a callback before an event counts as failed; at least 1."""
     retry_seconds: float = 1.0
     """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; later ones grow from it."""
+    link_seconds: float = LINK_SECONDS
+    """`PG_EVENTS_LINK_SECONDS`: how long the server may owe a reader an answer before the link is made anew."""
     source: str = ""
     """Where these came from, for messages: a module, a file, an option or an environment variable."""
 
@@ -251,6 +256,12 @@ def _seconds(value: object) -> float:
     raise UsageError(f"a number of seconds, 0 or more, not {_shown(value)}")
 
 
+def _limit(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 1:
+        return float(value)
+    raise UsageError(f"a number of seconds, 1 or more, not {_shown(value)}")
+
+
 def _kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
@@ -272,5 +283,6 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
     "PG_EVENTS_MAX_ATTEMPTS": ("max_attempts", _attempts),
     "PG_EVENTS_RETRY_SECONDS": ("retry_seconds", _seconds),
+    "PG_EVENTS_LINK_SECONDS": ("link_seconds", _limit),
 }
 """Constant in the settings -> field of `Settings` and the check of its value."""

@@ -89,6 +89,7 @@ class Worker:
             application_name=f"pg_events worker {name}",
             asks_to_be_woken=True,
             wake_up=settings.wake_up,
+            link_seconds=settings.link_seconds,
         )
         self._token: int | None = None
         self._position = self._saved = Cursor("")
