@@ -339,6 +339,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._acceptor.shutdown(socket.SHUT_RDWR)  # wakes who accepts
         self._acceptor.close()
         self.mode = "refuse"
         self.reset()
