@@ -5,7 +5,8 @@ gets. `parse()` turns a payload into a `DataEvent` or a `SchemaEvent` for those 
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -64,6 +65,68 @@ class Record(NamedTuple):
         text = f'{{"id": {self.id}, "xid": {self.xid}, "at": "{self.at}"{head}{tail}}}'
         # A value of type json is stored as the user wrote it. A line break can only stand between its tokens.
         return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
+
+
+def replayed(payload: str, run: str, attempt: int) -> str:
+    """The payload with the key that says it is delivered again on demand; every other byte as it was."""
+    return f'{payload[:-1]}, "replay": {json.dumps({"run": run, "attempt": attempt})}}}'
+
+
+def is_of_schema(payload: str) -> bool:
+    """Is the payload that of a schema event? Read from its beginning alone: the rest may be large, or nested deep."""
+    return _DATA.match(payload) is None
+
+
+_DATA: Final = re.compile(r'\{"id": \d+, "xid": \d+, "at": "[^"]*", "table_schema": ')
+
+
+def record(payload: str) -> Record:
+    """The record that a payload of ours was made from, its JSON as it was written.
+
+    Raises `ValueError` for a text that is none, `RecursionError` when it is nested too deep for Python to read.
+    """
+    members = dict(_raw_members(payload))
+
+    def text(key: str) -> str | None:
+        return json.loads(members[key]) if key in members else None
+
+    try:
+        if "method" in members:
+            kind = next(letter for letter, method in METHODS.items() if method == text("method"))
+            rest = None
+        else:
+            kind = SCHEMA
+            rest = (
+                "{" + ", ".join(f"{json.dumps(key)}: {raw}" for key, raw in members.items() if key not in _HEAD) + "}"
+            )
+        return Record(
+            int(members["id"]), int(members["xid"]), text("at") or "", kind,
+            text("table_schema" if rest is None else "schema_name"), text("table_name" if rest is None else "object_identity"),
+            text("session_user"), text("application_name"), text("query"),
+            members.get("old_data"), members.get("new_data"), rest,
+        )  # fmt: skip
+    except (KeyError, StopIteration) as error:
+        raise ValueError(f"not a payload of pg_events: {error}") from error
+
+
+_HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name", "query", "replay"})
+
+
+def _raw_members(payload: str) -> Iterator[tuple[str, str]]:
+    """Key and value of a JSON object, the value as it is written."""
+    decoder = json.JSONDecoder()
+    position = payload.index("{") + 1
+    while match := _KEY.match(payload, position):
+        key, end = decoder.raw_decode(payload, match.end(1))
+        start = _COLON.match(payload, end)
+        if start is None:
+            raise ValueError("not a JSON object")
+        position = decoder.raw_decode(payload, start.end())[1]
+        yield key, payload[start.end() : position]
+
+
+_KEY: Final = re.compile(r'(\s*,?\s*)(?=")')
+_COLON: Final = re.compile(r"\s*:\s*")
 
 
 @lru_cache(maxsize=4096)
