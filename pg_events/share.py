@@ -199,7 +199,7 @@ class Shares:
     def look(self) -> None:
         """See who else is there; take what is free, and part what is too much. Call it between two events."""
         slots = sorted(slot for share in self.held for slot in share.slots)
-        is_known, running, known, any_free, self.any_waiting = self.ask(
+        is_known, running, earlier, known, any_free, self.any_waiting = self.ask(
             "worker_look.sql", (self.consumer, self._worker, slots)
         )[0]
         if not is_known:
@@ -209,11 +209,13 @@ class Shares:
         if known > running:
             self.ask("worker_bury.sql", (self.consumer,))
             any_free = True
-        fair = -(-SLOTS // max(running, 1))
-        if len(slots) > fair:
-            self._part(len(slots) - fair)
-        elif any_free and len(slots) < fair:
-            self._take(fair - len(slots))
+        # Those that came first have the one that is left over.
+        each, left = divmod(SLOTS, max(running, 1))
+        quota = each + (earlier < left)
+        if len(slots) > quota:
+            self._part(len(slots) - quota, max(quota, 1))
+        elif any_free and len(slots) < quota:
+            self._take(quota - len(slots))
 
     def _take(self, missing: int) -> None:
         taken: list[Share] = []
@@ -227,8 +229,8 @@ class Shares:
             self.learn_waiting_rows()
             log.debug("consumer %s: took %d of %d parts", self.consumer, sum(len(s.slots) for s in taken), SLOTS)
 
-    def _part(self, surplus: int) -> None:
-        """Part so many slots, from the largest share, as a share that is free."""
+    def _part(self, surplus: int, each: int) -> None:
+        """Part so many slots from the largest share, as free shares of what another worker will have."""
         share = max(self.held, key=lambda share: len(share.slots))
         slots = sorted(share.slots)[-min(surplus, len(share.slots) - 1) :]
         if not slots:
@@ -240,7 +242,9 @@ class Shares:
                 if share.is_whole:
                     self.keys.forget()
                     self.ask("row_keys_forget.sql", (self.consumer,))
-                self._sure(self.ask("share_part.sql", (share.id, self._worker, slots)), share)
+                for first in range(0, len(slots), each):
+                    part = slots[first : first + each]
+                    self._sure(self.ask("share_part.sql", (share.id, self._worker, part)), share)
         except psycopg.Error as error:
             raise translate(error, self._listener.database_url) from error
         share.slots -= set(slots)

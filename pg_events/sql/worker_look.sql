@@ -2,6 +2,7 @@
 select
     exists (select from pgevents.worker w where w.id = $2) as is_known,
     (select count(*) from pgevents.running_worker r where r.consumer = $1) as running,
+    (select count(*) from pgevents.running_worker r where r.consumer = $1 and r.id < $2) as earlier,
     (select count(*) from pgevents.worker w where w.consumer = $1) as known,
     exists (
         select from pgevents.share s
