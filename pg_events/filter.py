@@ -62,6 +62,11 @@ class Filter:
         return str(self.condition)
 
 
+def moment(text: str, *, now: datetime | None = None) -> datetime:
+    """The moment that `since:` means by the text, aware. Raises `ValueError` of one line."""
+    return _span(text, now or datetime.now().astimezone(), latest_passed=True)[0]
+
+
 def parse(text: str, *, now: datetime | None = None) -> Filter:
     """Read a filter; an empty one matches every event.
 

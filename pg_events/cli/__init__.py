@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "transaction": "pg_events.cli.history",
     "status": "pg_events.cli.status",
     "failed": "pg_events.cli.failed",
+    "consumers": "pg_events.cli.consumers",
     "prune": "pg_events.cli.prune",
     "teardown": "pg_events.cli.build",
     "demo": "pg_events.cli.demo",
