@@ -438,11 +438,11 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_SKIP_UNCHANGED": ("skip_unchanged", _all_or_patterns),
     "PG_EVENTS_QUERY": ("query_characters", _query),
     "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
+    **{f"PG_EVENTS_{end}": entry for end, entry in _POLICY.items()},
+    "PG_EVENTS_LEASE_SECONDS": ("lease_seconds", _lease),
     "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
     "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
-    "PG_EVENTS_LEASE_SECONDS": ("lease_seconds", _lease),
-    **{f"PG_EVENTS_{end}": entry for end, entry in _POLICY.items()},
     **{
         f"PG_EVENTS_{kind.upper()}_{end}": (f"{kind}_policy.{name}", check)
         for kind in ("data_update", "db_schema_update")
