@@ -45,8 +45,19 @@ def wait_for_change(before: State, folders: list[Path]) -> str:
         now = state(folders)
         changed = [name for name in {**now, **before} if now.get(name) != before.get(name)]
         if changed:
+            _settle(now, folders)
             return min(changed)
         time.sleep(_LOOK_SECONDS)
+
+
+def _settle(seen: State, folders: list[Path]) -> None:
+    """Until nothing changes any more: an editor saves in several steps."""
+    while True:
+        time.sleep(_LOOK_SECONDS / 2)
+        now = state(folders)
+        if now == seen:
+            return
+        seen = now
 
 
 def project() -> list[Path]:
