@@ -23,20 +23,20 @@ def rerun(work: Callable[[], int]) -> int:
     """Do it, and again after each save, until Ctrl-C. A mistake is told and waits for the save that mends it."""
     code = 0
     folders = project()
-    while True:
-        before = state(folders)
-        try:
-            code = work()
-        except PgEventsError as error:
-            say(f"pg_events: {error}")
-            code = error.exit_code
-        try:
+    try:
+        while True:
+            before = state(folders)
+            try:
+                code = work()
+            except PgEventsError as error:
+                code = error.exit_code
+                say(f"pg_events: {error}")
             say(f"waiting for a save; {counted(len(before), 'file')} watched, Ctrl-C ends")
             changed = wait_for_change(before, folders)
-        except KeyboardInterrupt:
-            end_line()
-            return code
-        say(f"{one_line(os.path.relpath(changed))} was saved")
+            say(f"{one_line(os.path.relpath(changed))} was saved")
+    except KeyboardInterrupt:
+        end_line()
+        return code
 
 
 def wait_for_change(before: State, folders: list[Path]) -> str:
