@@ -66,6 +66,7 @@ class Wanted:
 def installable(wanted: Wanted) -> dict[str, str]:
     """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
     values = {"query_characters": str(wanted.query_characters), "coverage": sql.text("coverage.sql").strip()}
+    values["capture_carefully"] = fill(sql.text("capture_carefully.sql").strip(), values)
     return {
         name.rpartition("/")[2][3:].removesuffix(".sql"): fill(sql.text(name), values) for name in sql.names("install")
     }

@@ -65,6 +65,10 @@ class Settings:
     """`PG_EVENTS_LINK_SECONDS`: how long the server may owe a reader an answer before the link is made anew."""
     only_database: bool = False
     """Nothing was said but the database: a build keeps what the last one was told."""
+    time_limit_seconds: float | None = None
+    """`PG_EVENTS_TIME_LIMIT_SECONDS`: how long one call of a callback may take. Ends async ones; others need `isolate`."""
+    isolate: bool = False
+    """`PG_EVENTS_ISOLATE`: callbacks run in a process of their own, which may hang, crash and be killed."""
     source: str = ""
     """Where these came from, for messages: a module, a file, an option or an environment variable."""
 
@@ -337,10 +341,16 @@ def _seconds(value: object) -> float:
     raise UsageError(f"a number of seconds, 0 or more, not {_shown(value)}")
 
 
-def _limit(value: object) -> float:
+def _link_seconds(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 1:
         return float(value)
     raise UsageError(f"a number of seconds, 1 or more, not {_shown(value)}")
+
+
+def _limit(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        return float(value)
+    raise UsageError(f"a number of seconds above 0, not {_shown(value)}; leave it out for no limit")
 
 
 def _kind(value: object) -> str:
@@ -369,6 +379,8 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
     "PG_EVENTS_MAX_ATTEMPTS": ("max_attempts", _attempts),
     "PG_EVENTS_RETRY_SECONDS": ("retry_seconds", _seconds),
-    "PG_EVENTS_LINK_SECONDS": ("link_seconds", _limit),
+    "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
+    "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
+    "PG_EVENTS_ISOLATE": ("isolate", _flag),
 }
 """Constant in the settings -> field of `Settings` and the check of its value."""

@@ -25,6 +25,9 @@ grant usage on sequence pgevents.event_id to pgevents_capture;
 grant usage, update on sequence pgevents.sleeper to pgevents_capture;
 alter function pgevents.row_expression(oid) owner to pgevents_capture;
 alter function pgevents.capture() owner to pgevents_capture;
+alter function pgevents.capture_insert() owner to pgevents_capture;
+alter function pgevents.capture_update() owner to pgevents_capture;
+alter function pgevents.capture_delete() owner to pgevents_capture;
 alter function pgevents.capture_row() owner to pgevents_capture;
 alter function pgevents.capture_chosen() owner to pgevents_capture;
 revoke create on schema pgevents from pgevents_capture; -- it was needed to be given them

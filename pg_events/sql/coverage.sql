@@ -13,7 +13,23 @@ with relation as (
         c.relispartition,
         root_class.oid as root,
         root_namespace.nspname as root_schema,
-        root_class.relname as root_name
+        root_class.relname as root_name,
+        -- No setting of the writer's changes how its values are spelt, and none of them has to be computed.
+        not exists (
+            select from pg_catalog.pg_attribute a
+            join pg_catalog.pg_type t on t.oid = a.atttypid
+            join pg_catalog.pg_type e on e.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
+            where a.attrelid = c.oid
+              and a.attnum > 0
+              and not a.attisdropped
+              and (
+                  a.attgenerated = 'v'
+                  or e.typtype <> 'e' and (e.typnamespace <> 'pg_catalog'::regnamespace or e.typname <> all ('{
+                      bool,int2,int4,int8,numeric,char,name,text,varchar,bpchar,uuid,json,jsonb,
+                      date,time,timestamp,timestamptz,inet,cidr,macaddr,macaddr8,bit,varbit
+                  }'::text[]))
+              )
+        ) as is_plain
     from pg_catalog.pg_class c
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     join pg_catalog.pg_class root_class on root_class.oid = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid)
@@ -283,7 +299,9 @@ wanted as (
                 case when o.by_row is null or o.operation = 'truncate' then 'STATEMENT' else 'ROW' end,
                 case when o.operation = 'truncate' then 'capture_truncate'
                      when o.argument is not null then 'capture_chosen'
-                     when o.by_row is null then 'capture' else 'capture_row' end,
+                     when o.by_row is not null then 'capture_row'
+                     when o.is_plain then 'capture_' || o.operation
+                     else 'capture' end,
                 -- As the database spells it: a backslash is a letter.
                 '''' || replace(
                     case

@@ -45,7 +45,10 @@ select
               from pg_catalog.pg_proc p
               join pg_catalog.pg_namespace n on n.oid = p.pronamespace
               where n.nspname = 'pgevents'
-                and p.proname in ('row_expression', 'capture', 'capture_row', 'capture_chosen')
+                and p.proname in (
+                    'row_expression', 'capture', 'capture_insert', 'capture_update', 'capture_delete', 'capture_row',
+                    'capture_chosen'
+                )
                 and p.proowner = r.oid
-          ) = 4
+          ) = 7
     ) as is_confined

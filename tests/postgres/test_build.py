@@ -277,7 +277,7 @@ def test_a_builder_who_may_create_roles_confines_the_capture_without_being_a_sup
             "IUT",
         )
         owners = connection.execute(
-            "select distinct proowner::regrole::text from pg_proc where proname in ('capture', 'capture_row')"
+            "select distinct proowner::regrole::text from pg_proc where proname ~ '^capture(_insert|_update|_delete|_row)?$'"
         ).fetchall()
     assert owners == [("pgevents_capture",)]
     with connect(url, application_name="test") as connection:

@@ -145,7 +145,9 @@ def test_every_constant_has_its_field(folder: Path) -> None:
         "PG_EVENTS_QUERY = 100\n"
         "PG_EVENTS_WAKE_UP = False\n"
         "PG_EVENTS_MAX_ATTEMPTS = 1\n"
-        "PG_EVENTS_RETRY_SECONDS = 0\n",
+        "PG_EVENTS_RETRY_SECONDS = 0\n"
+        "PG_EVENTS_TIME_LIMIT_SECONDS = 5\n"
+        "PG_EVENTS_ISOLATE = True\n",
     )
 
     assert settings.data_update_callback == "my_module.function"
@@ -159,6 +161,7 @@ def test_every_constant_has_its_field(folder: Path) -> None:
     assert settings.skip_unchanged == ("*",)
     assert (settings.query_characters, settings.wake_up) == (100, False)
     assert (settings.max_attempts, settings.retry_seconds) == (1, 0.0)
+    assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
 
 
 @pytest.mark.parametrize(("written", "characters"), [("'full'", FULL_QUERY), ("'off'", 0), ("7", 7)])
@@ -292,6 +295,9 @@ def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
         ("RETRY_SECONDS", "-1", "must be a number of seconds, 0 or more, not -1"),
         ("RETRY_SECONDS", "float('nan')", "not nan"),
         ("RETRY_SECONDS", "'1s'", "not '1s'"),
+        ("TIME_LIMIT_SECONDS", "0", "must be a number of seconds above 0, not 0; leave it out for no limit"),
+        ("TIME_LIMIT_SECONDS", "True", "must be a number of seconds above 0, not True"),
+        ("ISOLATE", "1", "must be True or False, not 1"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_told(folder: Path, constant: str, value: str, says: str) -> None:
