@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,19 @@ PREFIX: Final = "PG_EVENTS_"
 
 FULL_QUERY: Final = 2**30
 """Characters kept with `PG_EVENTS_QUERY = "full"`: more than a text of PostgreSQL can have."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A database that the console can go to."""
+
+    name: str
+    database_url: str = field(repr=False)
+    label: str
+    """What its header says, for instance `PROD`."""
+    colour: str = ""
+    """Of that label: a name or `#cc3344`."""
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,10 @@ class Settings:
     """`PG_EVENTS_MAX_ATTEMPTS`: calls of a callback before an event counts as failed; at least 1."""
     retry_seconds: float = 1.0
     """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; later ones grow from it."""
+    profiles: tuple[Profile, ...] = ()
+    """`PG_EVENTS_PROFILES`: databases that the console can go to."""
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`PG_EVENTS_KEYS`: other keys for the console, by the ids that its table has."""
     source: str = ""
     """Where these came from, for messages: a module, a file, an option or an environment variable."""
 
@@ -251,6 +269,46 @@ def _seconds(value: object) -> float:
     raise UsageError(f"a number of seconds, 0 or more, not {_shown(value)}")
 
 
+def _profiles(value: object) -> tuple[Profile, ...]:
+    wanted = "a dict such as {'prod': {'database_url': '…', 'label': 'PROD', 'colour': 'red', 'read_only': True}}"
+    if not isinstance(value, dict):
+        raise UsageError(f"{wanted}, not {_kind(value)}")
+    found: list[Profile] = []
+    for name, told in cast("dict[object, object]", value).items():
+        profile = {"database_url": told} if isinstance(told, str) else told
+        if not isinstance(name, str) or not isinstance(profile, dict):
+            raise UsageError(wanted)
+        found.append(_profile(name, cast("dict[str, object]", profile)))
+    return tuple(found)
+
+
+def _profile(name: str, told: Mapping[str, object]) -> Profile:
+    shown = clean(name)
+    unknown = [key for key in told if key not in ("database_url", "label", "colour", "read_only")]
+    if unknown:
+        raise UsageError(
+            f"without {clean(str(unknown[0]))} in {shown}: database_url, label, colour, read_only are known"
+        )
+    url, label, colour = told.get("database_url"), told.get("label", name), told.get("colour", "")
+    if not isinstance(url, str) or not url.strip():
+        raise UsageError(f"complete: {shown} has no database_url")
+    if not isinstance(label, str) or not isinstance(colour, str):
+        raise UsageError(f"of strings: label and colour of {shown}")
+    if colour and not re.fullmatch(r"#[0-9a-fA-F]{6}|[a-z_]{3,30}", colour):
+        raise UsageError(f"with a colour such as red or #cc3344 in {shown}, not {_shown(colour)}")
+    return Profile(name, url.strip(), label, colour, _flag(told.get("read_only", False)))
+
+
+def _keys(value: object) -> Mapping[str, str]:
+    wanted = "a dict such as {'list.down': 'n,down'}"
+    if not isinstance(value, dict):
+        raise UsageError(f"{wanted}, not {_kind(value)}")
+    found = cast("dict[object, object]", value)
+    if not all(isinstance(name, str) and isinstance(keys, str) and keys.strip() for name, keys in found.items()):
+        raise UsageError(f"{wanted}, each a string")
+    return cast("dict[str, str]", found)
+
+
 def _kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
@@ -272,5 +330,7 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
     "PG_EVENTS_MAX_ATTEMPTS": ("max_attempts", _attempts),
     "PG_EVENTS_RETRY_SECONDS": ("retry_seconds", _seconds),
+    "PG_EVENTS_PROFILES": ("profiles", _profiles),
+    "PG_EVENTS_KEYS": ("keys", _keys),
 }
 """Constant in the settings -> field of `Settings` and the check of its value."""

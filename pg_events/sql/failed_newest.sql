@@ -1,0 +1,12 @@
+-- The newest $1 failed events, with as much of payload and traceback as a person reads.
+select
+    consumer,
+    event_id,
+    failed_at,
+    attempts,
+    error,
+    pg_catalog.left(payload, 200000) as payload,
+    pg_catalog.left(traceback, 20000) as traceback
+from pgevents.failed
+order by failed_at desc, event_id desc
+limit $1
