@@ -60,8 +60,8 @@ class Settings:
     """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; later ones grow from it."""
     profiles: tuple[Profile, ...] = ()
     """`PG_EVENTS_PROFILES`: databases that the console can go to."""
-    keys: Mapping[str, str] = field(default_factory=dict[str, str])
-    """`PG_EVENTS_KEYS`: other keys for the console, by the ids that its table has."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """`PG_EVENTS_KEYS`: the ids of the console's keys, and the keys that they shall have."""
     source: str = ""
     """Where these came from, for messages: a module, a file, an option or an environment variable."""
 
@@ -299,14 +299,14 @@ def _profile(name: str, told: Mapping[str, object]) -> Profile:
     return Profile(name, url.strip(), label, colour, _flag(told.get("read_only", False)))
 
 
-def _keys(value: object) -> Mapping[str, str]:
+def _keys(value: object) -> tuple[tuple[str, str], ...]:
     wanted = "a dict such as {'list.down': 'n,down'}"
     if not isinstance(value, dict):
         raise UsageError(f"{wanted}, not {_kind(value)}")
     found = cast("dict[object, object]", value)
     if not all(isinstance(name, str) and isinstance(keys, str) and keys.strip() for name, keys in found.items()):
         raise UsageError(f"{wanted}, each a string")
-    return cast("dict[str, str]", found)
+    return tuple(cast("dict[str, str]", found).items())
 
 
 def _kind(value: object) -> str:

@@ -102,7 +102,7 @@ def _console(here: Place, places: Places, settings: Settings, *, message: str, r
         path = state.path_for(str(here.log.absolute())) if remember else None
         return ConsoleApp(
             here.log, NoDatabase(name), lambda kind: replay.target(settings, kind), places=places,
-            keymap=settings.keys, state_path=path, message=message,
+            keymap=dict(settings.keys), state_path=path, message=message,
         )  # fmt: skip
     wanted = here.settings or settings
     backend = Database(wanted)
@@ -115,6 +115,6 @@ def _console(here: Place, places: Places, settings: Settings, *, message: str, r
     feed.close()
     path = state.path_for(backend.name) if remember else None
     return ConsoleApp(
-        feed, backend, lambda kind: replay.target(wanted, kind), places=places, keymap=settings.keys,
+        feed, backend, lambda kind: replay.target(wanted, kind), places=places, keymap=dict(settings.keys),
         state_path=path, start=first, message=message,
     )  # fmt: skip
