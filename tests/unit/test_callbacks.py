@@ -49,9 +49,10 @@ class Later:
     async def __call__(self, payload):
         return payload.upper()
 
-def two(payload, attempt): ...
-def optional(payload, attempt=1): return payload.upper()
-def keyword(payload, *, attempt): ...
+def two(payload, other): ...
+def keyword(payload, *, other): ...
+def optional(payload, other=1): return payload.upper()
+def first(attempt): return attempt.upper()
 def nothing(): ...
 def generator(payload): yield
 async def async_generator(payload): yield
@@ -109,6 +110,7 @@ def complaint(reference: object) -> str:
         ("market.shop:half", "market.shop:half", True),
         ("market.shop:wrapped", "market.shop:wrapped", True),
         ("market.shop:optional", "market.shop:optional", False),
+        ("market.shop:first", "market.shop:first", False),
         ("market.shop:hidden", "market.shop:hidden", False),
     ],
 )
@@ -150,9 +152,9 @@ def test_a_function_becomes_a_callback(runner: Runner) -> None:
         ("market.shop.chnged", "'market.shop' has no 'chnged'; did you mean 'changed'?"),
         ("market.shop:Shop.statics", "'market.shop.Shop' has no 'statics'; did you mean 'static'?"),
         ("market.shop.number", "is not callable but int"),
-        ("market.shop.two", "cannot take the payload as its only argument (missing a required argument: 'attempt')"),
-        ("market.shop.keyword", "cannot take the payload as its only argument"),
-        ("market.shop.nothing", "cannot take the payload as its only argument (too many positional arguments)"),
+        ("market.shop.two", "cannot be called with the payload (missing a required argument: 'other'); write"),
+        ("market.shop.keyword", "besides the payload there are 'attempt' and 'connection'"),
+        ("market.shop.nothing", "cannot be called with the payload (too many positional arguments)"),
         ("market.shop:Shop.method", "it is a method"),
         ("market.shop.generator", "contains 'yield'"),
         ("market.shop.async_generator", "contains 'yield'"),
@@ -177,6 +179,41 @@ def test_a_module_that_fails_to_import_is_told_with_file_and_line(folder: Path, 
 
     for reference in ("broken.changed", "broken:changed"):
         assert f"importing 'broken' failed: {file}{says}" in complaint(reference)
+
+
+def test_attempt_and_connection_are_given_by_name_to_those_that_have_them(runner: Runner) -> None:
+    given: list[object] = []
+
+    def attempted(payload: str, attempt: int) -> None:
+        given.append(attempt)
+
+    def connected(payload: str, *, connection: object, other: int = 5) -> None:
+        given.append((connection, other))
+
+    async def both(payload: str, connection: object = None, attempt: int = 0) -> None:
+        given.append((connection, attempt))
+
+    @functools.wraps(both)
+    def decorated(*arguments: str, **others: object) -> object:
+        return both(*arguments, **others)
+
+    def anything(payload: str, *arguments: object, **others: object) -> None:
+        given.append((arguments, others))
+
+    functions = (attempted, connected, both, decorated, functools.partial(both, attempt=9), anything)
+    callbacks = [resolve(function, NAME, runner) for function in functions]
+    for callback in callbacks:
+        callback("payload", attempt=3, connection="link")
+
+    assert [sorted(callback.accepts) for callback in callbacks] == [
+        ["attempt"],
+        ["connection"],
+        ["attempt", "connection"],
+        ["attempt", "connection"],
+        ["connection"],
+        [],
+    ]
+    assert given == [3, ("link", 5), ("link", 3), ("link", 3), ("link", 9), ((), {})]
 
 
 # --- calling ------------------------------------------------------------------------------------------------------

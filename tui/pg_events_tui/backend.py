@@ -12,7 +12,7 @@ from psycopg import RawCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from pg_events import build, catalog, journal, sql
+from pg_events import build, catalog, choice, journal, sql
 from pg_events.build import Applied
 from pg_events.catalog import Table
 from pg_events.connection import connect, translate
@@ -157,15 +157,21 @@ class Database:
 
     def coverage(self) -> Sequence[Table]:
         with self._connected() as connection:
-            return catalog.tables(connection, self._settings.include, self._settings.exclude)
+            settings = build.settled(connection, self._settings)
+            return catalog.tables(connection, settings.include, settings.exclude, choices=choice.written(settings))
 
     def plan(self, relation: int | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Plan:
         with self._connected() as connection:
-            whole = build.make_plan(connection, chosen(self._settings, include, exclude))
+            settings = self._settings
+            if include or exclude:
+                # Only from here on is something said beside the database: what the last build was told holds beside it.
+                settings = replace(build.settled(connection, settings), only_database=False)
+            whole = build.make_plan(connection, chosen(settings, include, exclude))
         return whole if relation is None else for_table(whole, relation)
 
     def choose(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        self._settings = chosen(self._settings, include, exclude)
+        if not self._settings.only_database:  # else the database itself remembers it
+            self._settings = chosen(self._settings, include, exclude)
 
     def writers(self) -> Mapping[int, int]:
         with self._connected() as connection, RawCursor(connection) as cursor:

@@ -106,7 +106,12 @@ def _console(here: Place, places: Places, settings: Settings, *, message: str, r
         )  # fmt: skip
     wanted = here.settings or settings
     backend = Database(wanted)
-    feed = DatabaseFeed(wanted.database_url or "", application_name=APPLICATION_NAME, wake_up=wanted.wake_up)
+    feed = DatabaseFeed(
+        wanted.database_url or "",
+        application_name=APPLICATION_NAME,
+        wake_up=wanted.wake_up,
+        link_seconds=wanted.link_seconds,
+    )
     first = ""
     try:
         feed.connect()
