@@ -163,11 +163,15 @@ class ConsoleApp(App[int]):
             replay.kill(attempt)
         with suppress(PgEventsError):  # the disk is full: nobody is there any more to be told
             self.recorder.stop()
-        self.save_state()
         if self.intake.stop():
             self.store.close()
 
     # ---- what is remembered
+
+    def exit(self, *given: Any, **named: Any) -> None:
+        """As Textual's; keeps what is to be remembered while the screens are still there."""
+        self.save_state()
+        super().exit(*given, **named)
 
     def save_state(self) -> None:
         """Keep filters, columns, marks and the screen, if they changed."""
