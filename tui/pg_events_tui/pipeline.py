@@ -182,8 +182,8 @@ def _rate_rows(rates: TableRates, now: float, cells: int, sort: str) -> tuple[Li
                 line(
                     span(fit(span(name).text, name_cells), "schema" if name == "ddl" else ""),
                     span(fit_right(f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}", 8), "strong" if rate else "note"),
-                    span("  " + sparkline(series.by_second(now, 15, 4)).rjust(15), "accent"),
-                    span("  " + sparkline(series.by_minute(now, 60)[-60::4]).rjust(15) if wide else "", "accent"),
+                    span("  " + sparkline(series.by_second(now, 15, 4)).rjust(15), "plot"),
+                    span("  " + sparkline(series.by_minute(now, 60)[-60::4]).rjust(15) if wide else "", "plot"),
                     span("  " + fit_right(f"{series.most:,}", 7), "note"),
                     span(fit_right(f"{series.total:,}", 11), "note"),
                 ),
@@ -292,7 +292,7 @@ def _rate_detail(series: Series, now: float, cells: int) -> list[Line]:
         (f"the last {wide} minutes", series.by_minute(now, wide), "/min"),
     ):
         lines.append(line(span(title, "heading"), span(f"  at most {max(values):,}{unit}", "note")))
-        lines += [line(span(row, "accent")) for row in plot(values, 4)]
+        lines += [line(span(row, "plot")) for row in plot(values, 4)]
         lines += [line(span("─" * wide, "note")), line()]
     ago = seconds_words(max(0.0, now - series.last))
     lines.append(line(span("last event ", "label"), span(f"{ago} ago"), span(f" · {series.total:,} in all", "note")))

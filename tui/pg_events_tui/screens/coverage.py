@@ -117,8 +117,8 @@ class CoverageScreen(ConsoleScreen):
         rates = self.app.rates.tables
         shown.sort(key=lambda table: ORDERS[self._sort](table, rates.get(table.identity), now))
         names = max([len(span(table.identity).text) for table in shown] or [10])
-        wide = self.is_wide
-        cells = min(max(names, 10), max(16, found.size.width - 30 - (40 if wide else 22)))
+        cells = min(max(names, 10), max(16, found.size.width - 50))
+        wide = found.size.width >= cells + 75  # room for the hour and the count, beside a reason
         activity = "last    1 min" + (" " * 10 + "1 h" + " " * 12 + "events  " if wide else "    ")
         head = f"  I U D T  state        {activity}reason"
         found.show(
@@ -360,14 +360,14 @@ def table_line(table: Table, cells: int, series: Series | None, now: float, *, w
     word, role = STATES[table.state]
     minute = sparkline(series.by_second(now, 12, 5)) if series else ""
     hour = sparkline(series.by_minute(now, 60)[-60::5]) if series else ""
-    more = [span(f"{hour:>12}  ", "accent"), span(f"{series.total if series else 0:>9,}  ", "note")] if wide else []
+    more = [span(f"{hour:>12}  ", "plot"), span(f"{series.total if series else 0:>9,}  ", "note")] if wide else []
     return line(
         span(fit(span(table.identity).text, cells), "note" if role == "note" else ""),
         span("  "),
         *letters(table),
         span(f" {word:<12} ", role),
         span(f"{ago_words(series, now):<7} ", "note"),
-        span(f"{minute:>12}  ", "accent"),
+        span(f"{minute:>12}  ", "plot"),
         *more,
         span(table.reason.partition("; run:")[0], "note"),
     )
@@ -408,6 +408,6 @@ def table_text(table: Table, series: Series | None, now: float, cells: int) -> l
             line(),
             line(span(f"the last {wide} seconds", "heading"), span(f"  at most {max(values):,}/s", "note")),
         ]
-        lines += [line(span(row, "accent")) for row in plot(values, 3)]
+        lines += [line(span(row, "plot")) for row in plot(values, 3)]
         lines.append(line(span(f"{series.total:,} events since the console started", "note")))
     return lines

@@ -13,7 +13,7 @@ from pg_events_tui.lines import Span
 
 ROLES: Final = (
     "label", "heading", "note", "null", "number", "new", "key", "strong", "good", "warning", "bad", "accent", "quiet",
-    "added", "removed", "changed", "same", "schema", "cursor", "cursor-quiet", "tab", "match", "noted",
+    "added", "removed", "changed", "same", "schema", "cursor", "cursor-quiet", "tab", "match", "noted", "plot",
 )  # fmt: skip
 """Each is styled as `.role--<name>` in console.tcss."""
 
