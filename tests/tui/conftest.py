@@ -172,6 +172,7 @@ class FakeBackend:
 
     def __init__(self) -> None:
         self.told = make_health()
+        self.retried: list[tuple[str, int]] = []
         self.discarded: list[tuple[str, int]] = []
         self.chosen: list[tuple[object, object]] = []
         self.tables = list(TABLES)
@@ -199,6 +200,9 @@ class FakeBackend:
     def discard(self, consumer: str, event_id: int) -> None:
         self.discarded.append((consumer, event_id))
         self.told = replace(self.told, failed=[one for one in self.told.failed if one.event_id != event_id])
+
+    def retry(self, consumer: str, event_id: int) -> None:
+        self.retried.append((consumer, event_id))
 
     def journal_header(self) -> Header:
         return Header("shop")

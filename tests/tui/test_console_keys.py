@@ -323,3 +323,16 @@ def test_every_form_of_copy(console, make, letter):
         assert json.dumps(c.app.clipboard)
 
     console(scenario, history=[make.record(5)])
+
+
+def test_a_failed_event_is_delivered_again_after_a_question(console):
+    async def scenario(c):
+        await c.press("5", "d")
+        await c.tick()
+        await c.press("r", "r")
+        assert c.backend.retried == []
+        await c.press("escape", "r", "y")
+        await c.toast("delivered again")
+        assert c.backend.retried == [("default", 7)]
+
+    console(scenario)

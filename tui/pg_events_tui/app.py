@@ -354,12 +354,20 @@ class ConsoleApp(App[int]):
     @work(thread=True, group="discard", exit_on_error=False)
     def discard(self, consumer: str, event_id: int) -> None:
         """Forget a failed event; says what came of it."""
+        self._change_failed(self.backend.discard, consumer, event_id, "is forgotten")
+
+    @work(thread=True, group="discard", exit_on_error=False)
+    def retry(self, consumer: str, event_id: int) -> None:
+        """Have a failed event delivered again by its consumer's worker."""
+        self._change_failed(self.backend.retry, consumer, event_id, "will be delivered again by its worker")
+
+    def _change_failed(self, change: Callable[[str, int], None], consumer: str, event_id: int, done: str) -> None:
         try:
-            self.backend.discard(consumer, event_id)
+            change(consumer, event_id)
         except Exception as error:  # noqa: BLE001
             self.call_from_thread(self.say, problem_line(error), "error")
         else:
-            self.call_from_thread(self.say, f"event {event_id} of {consumer} is forgotten")
+            self.call_from_thread(self.say, f"event {event_id} of {consumer} {done}")
         self.call_from_thread(self.load_health)
 
     # ---- files

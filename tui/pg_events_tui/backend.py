@@ -46,6 +46,8 @@ class Failed:
     consumer: str
     event_id: int
     failed_at: datetime
+    state: str
+    """`failed`, or `retry` when a worker was asked to deliver it again."""
     attempts: int
     error: str
     payload: str
@@ -128,6 +130,10 @@ class Backend(Protocol):
         """Forget a failed event."""
         ...
 
+    def retry(self, consumer: str, event_id: int) -> None:
+        """Ask the consumer's worker to deliver a failed event again."""
+        ...
+
     def journal_header(self) -> journal.Header:
         """What a file of this database's events begins with."""
         ...
@@ -200,8 +206,14 @@ class Database:
             )  # fmt: skip
 
     def discard(self, consumer: str, event_id: int) -> None:
+        self._change_failed("failed_discard.sql", consumer, event_id)
+
+    def retry(self, consumer: str, event_id: int) -> None:
+        self._change_failed("failed_retry.sql", consumer, event_id)
+
+    def _change_failed(self, statement: str, consumer: str, event_id: int) -> None:
         with self._connected() as connection, RawCursor(connection) as cursor:
-            if not cursor.execute(sql.text("failed_discard.sql"), (consumer, event_id)).fetchall():
+            if not cursor.execute(sql.text(statement), ([consumer], [event_id])).fetchall():
                 raise PgEventsError(f"event {event_id} is not among the failed ones of {consumer} any more")
 
     def journal_header(self) -> journal.Header:
@@ -249,7 +261,7 @@ class NoDatabase:
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise UsageError(self.absent)
 
-    coverage = plan = choose = writers = health = discard = apply = _refuse
+    coverage = plan = choose = writers = health = discard = retry = apply = _refuse
 
     def journal_header(self) -> journal.Header:
         return journal.Header(self._name)

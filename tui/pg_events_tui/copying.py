@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pg_events import difference
 from pg_events.event import METHODS, SCHEMA, Record
 from pg_events.filter_condition import qualified_name
-from pg_events_tui import describe, difference
+from pg_events_tui import describe
 from pg_events_tui.describe import FACES as FACES
 from pg_events_tui.filtering import spelt
 from pg_events_tui.history import row_key

@@ -250,6 +250,16 @@ KEYS: Final[tuple[Key, ...]] = (
     # ---- health
     Key("health.face", "d", "d", "face", "next list", "Go on: Rates, Failed, Consumers, Transactions.", ("health",), 1),
     Key(
+        "health.retry",
+        "r",
+        "r",
+        "retry",
+        "retry",
+        "Have the worker deliver the selected failed event again; asks first.",
+        ("health",),
+        1,
+    ),
+    Key(
         "health.discard",
         "delete,X",
         "X",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
+from pg_events import difference
 from pg_events.text import counted, one_line
-from pg_events_tui import difference
 from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
 from pg_events_tui.lines import (
     HANG,
@@ -200,13 +200,16 @@ def _failed_rows(failed: Sequence[Failed], zone: tzinfo | None) -> tuple[Line, I
                 span(f"{_clock(one.failed_at, zone)}  ", "note"),
                 span(f"#{one.event_id:<9} "),
                 span(fit(span(one.consumer).text, 14) + " "),
-                span(f"{one.attempts}×  ", "note"),
+                span(
+                    "RETRY " if one.state == "retry" else f"{one.attempts}×    ",
+                    "warning" if one.state == "retry" else "note",
+                ),
                 span(one_line(one.error), "bad"),
             ),
         )
         for one in failed
     ]
-    return line(span(f"{'when':<16}{'event':<11}{'consumer':<15}{'':<4}error", "heading")), items
+    return line(span(f"{'when':<16}{'event':<11}{'consumer':<15}{'':<6}error", "heading")), items
 
 
 def _consumer_rows(consumers: Sequence[Consumer]) -> tuple[Line, Items]:

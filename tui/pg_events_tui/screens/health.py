@@ -120,7 +120,7 @@ class HealthScreen(ConsoleScreen):
     def state_words(self) -> tuple[Line, Line]:
         words = {
             "Rates": " events since the console started, by table",
-            "Failed": " events whose callback gave up; X forgets one",
+            "Failed": " events whose callback gave up; r delivers one again, X forgets it",
             "Consumers": " who reads the log, and how far behind",
             "Transactions": " open for over 5 s, or waiting for a lock: a long one delays its own events",
         }[FACES[self.face]]
@@ -136,9 +136,9 @@ class HealthScreen(ConsoleScreen):
         return next((one for one in told.failed if (one.consumer, one.event_id) == key), None)
 
     def why_not(self, action: str) -> str:
-        if action == "discard":
+        if action in ("discard", "retry"):
             if self.app.read_only:
-                return "discarding is off: the console was started with --read-only"
+                return "changing is off: the console was started with --read-only"
             if self.selected_failed is None:
                 return "no failed event is selected; d goes on to Failed"
         if action == "sort" and FACES[self.face] != "Rates":
@@ -202,6 +202,23 @@ class HealthScreen(ConsoleScreen):
     def action_table_events(self) -> None:
         if not self.refused("table_events") and self._table:
             self.app.filter_live(f'table:"{self._table}"')
+
+    def action_retry(self) -> None:
+        one = self.selected_failed
+        if self.refused("retry") or one is None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.app.retry(one.consumer, one.event_id)
+
+        text = [
+            line(span("event     ", "label"), span(f"#{one.event_id} of consumer {one.consumer}", "strong")),
+            line(span("error     ", "label"), span(one_line(one.error), "bad")),
+            line(),
+            line(span("The consumer's worker delivers it once more, as soon as it runs.", "note")),
+        ]
+        self.app.push_screen(Question("Deliver this failed event again?", text, "retry it"), answered)
 
     def action_discard(self) -> None:
         one = self.selected_failed

@@ -7,8 +7,9 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from pg_events import difference
 from pg_events.event import Record
-from pg_events_tui import describe, difference
+from pg_events_tui import describe
 from pg_events_tui.history import RowHistory
 from pg_events_tui.lines import Line, crop, fit, line, size_words, span
 from pg_events_tui.store import Store
