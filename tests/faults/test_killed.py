@@ -66,7 +66,7 @@ def is_saved(url: str) -> bool:
     """Whether all that is committed has been acknowledged."""
     return execute(
         url,
-        "select bool_and(pg_visible_in_snapshot(e.xid, c.snapshot)) from pgevents.event e, pgevents.consumer c",
+        "select bool_and(pg_visible_in_snapshot(e.xid, s.snapshot)) from pgevents.event e, pgevents.share s",
     ) == [(True,)]
 
 
