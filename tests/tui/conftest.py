@@ -147,6 +147,7 @@ def make_health(**values: object) -> DatabaseHealth:
             "default",
             number,
             NOON - timedelta(minutes=number),
+            "failed",
             5,
             "KeyError: 'paid_ref'",
             f'{{"id": {number}}}',
