@@ -43,6 +43,15 @@ class Link(psycopg.Connection[Any]):
     silence_seconds: float | None = None
     """A question that brings not one byte for so long is given up with `ServerSilent`, and the connection closed."""
 
+    @contextlib.contextmanager
+    def patiently(self) -> Generator[None]:
+        """For questions that may take their time: silence has no limit in the block."""
+        limit, self.silence_seconds = self.silence_seconds, None
+        try:
+            yield
+        finally:
+            self.silence_seconds = limit
+
     def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
         """Every question of psycopg's passes through here."""
         if self.silence_seconds is None:

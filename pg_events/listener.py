@@ -148,11 +148,7 @@ class Listener:
         self._asks = asks and self._wake_up
         if self.is_shared:
             if not was_shared:
-                log.warning(
-                    "%s: a pooler in transaction mode stands between: it passes no wake-ups on, so this reader looks "
-                    "twice a second; the address of the server itself is quicker",
-                    describe(self.database_url),
-                )
+                log.warning("%s: %s", describe(self.database_url), session.SHARED)
             return
         session.settle(connection)
         if self._wake_up:

@@ -84,11 +84,13 @@ class Retained:
         return self._rows(question, "set local enable_bitmapscan = off")
 
     def _rows(self, question: SQL | Composed, setting: LiteralString | None = None) -> list[tuple[Any, ...]]:
+        connection = self._listener.connection
         try:
-            with self._listener.connection.transaction() if setting else nullcontext():
+            # What a filter asks for can make the server read the whole log.
+            with connection.patiently(), connection.transaction() if setting else nullcontext():
                 if setting:
-                    self._listener.connection.execute(setting)
-                return self._listener.connection.execute(question).fetchall()
+                    connection.execute(setting)
+                return connection.execute(question).fetchall()
         except (psycopg.DataError, psycopg.errors.StatementTooComplex):
             raise
         except psycopg.Error as error:

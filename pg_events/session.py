@@ -21,6 +21,10 @@ from pg_events.errors import PgEventsError
 CHANNEL: Final = "pgevents"
 ECHO_SECONDS: Final = 2.0
 """How long an echo may take. Taken too early for unheard it costs speed, nothing else."""
+SHARED: Final = (
+    "a pooler in transaction mode stands between; it passes no wake-ups on, so this reader looks twice a second; "
+    "with the address of the server itself it would be quicker"
+)
 
 _SETTINGS: Final = (
     # What an administrator sets for a role, to end sessions that are forgotten and questions that run away.

@@ -1,6 +1,7 @@
 """`listen`: events to the terminal, a pipe or a file."""
 
 import itertools
+import random
 import re
 import signal
 import sys
@@ -13,14 +14,16 @@ from typing import Any, cast
 import click
 from rich.text import Text
 
+from pg_events import filter as filters
 from pg_events.cli import database_options
 from pg_events.cli.page import Page
-from pg_events.cli.recording import choice, overwrite_option, recording
+from pg_events.cli.recording import header_of, overwrite_option, recording
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
 from pg_events.listener import Listener
 from pg_events.retained import Retained
+from pg_events.session import SHARED
 from pg_events.settings import load
 from pg_events.text import clean, shorten
 
@@ -57,7 +60,7 @@ def listen(
     if output is not None and form == "pretty":
         raise UsageError("--output records JSON; leave --format pretty out")
     chosen = load(settings, database_url)
-    wanted = choice(where, since)
+    wanted = filters.chosen(where, since)
     assert chosen.database_url is not None
     with (
         Listener(chosen.database_url, wake_up=chosen.wake_up, link_seconds=chosen.link_seconds) as listener,
@@ -65,6 +68,8 @@ def listen(
     ):
         try:
             signal.signal(signal.SIGTERM, _end)
+            if listener.is_shared:
+                say(SHARED)
             if since is None or is_terminal(sys.stderr):  # from now on nothing is missed
                 say("listening; Ctrl-C ends")
             past = _pages(Retained(listener, wanted), listener) if since else ()
@@ -84,7 +89,7 @@ def _target(
     if output is None:
         yield _writer(form), lambda: None
     else:
-        with recording(listener, output, overwrite) as writer:
+        with recording(header_of(listener), output, overwrite) as writer:
             yield lambda record: writer.write(record.payload), writer.flush
 
 
@@ -132,7 +137,7 @@ def _reconnect(listener: Listener) -> None:
         try:
             listener.connect()
         except DatabaseUnreachable:
-            time.sleep(pause)
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not all readers at the same moment
         else:
             say("connected again")
             return

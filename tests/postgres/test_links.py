@@ -125,6 +125,15 @@ def test_an_answer_that_trickles_is_no_silence(built_database_url: str) -> None:
         assert len(rows) == 6
 
 
+def test_a_question_that_may_take_long_is_not_given_up(built_database_url: str) -> None:
+    with connect(built_database_url, application_name="test", silence_seconds=0.2) as connection:
+        with connection.patiently():
+            connection.execute("select pg_sleep(1)")
+
+        with pytest.raises(psycopg.OperationalError, match="no answer"):
+            connection.execute("select pg_sleep(1)")
+
+
 class Proxy:
     """TCP in front of a server's unix socket. `stall()` swallows what it is sent, from old and new clients."""
 

@@ -1,0 +1,233 @@
+"""Behind PgBouncer: in transaction mode nothing may rest on the session, and nothing may be left in it.
+
+`PG_EVENTS_TEST_PGBOUNCER` names the program; `tests/install_pgbouncer.py` fetches it.
+"""
+
+import logging
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from pg_events.connection import connect
+from pg_events.demo.server import Server
+from pg_events.listener import Listener
+from pg_events.session import is_proxied, is_shared
+from pg_events.settings import Settings
+from pg_events.worker import Worker
+from pg_events_tui.feed import Intake
+from pg_events_tui.store import Store
+
+PATIENCE_SECONDS = 60.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "too long"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    named = os.environ.get("PG_EVENTS_TEST_PGBOUNCER") or shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+    if not Path(named).exists():
+        pytest.skip("no PgBouncer here: PG_EVENTS_TEST_PGBOUNCER=$(python tests/install_pgbouncer.py)")
+    return Path(named)
+
+
+@contextmanager
+def bouncing(program: Path, url: str, mode: str, pool_size: int) -> Iterator[str]:
+    """URL of the same database through a PgBouncer of its own."""
+    parts = conninfo_to_dict(url)
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="pgb", dir="/tmp") as folder:
+        configuration = Path(folder, "pgbouncer.ini")
+        configuration.write_text(
+            "[databases]\n"
+            f"* = host={parts['host']} port={parts['port']} user=postgres\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+            f"pool_mode = {mode}\ndefault_pool_size = {pool_size}\nmax_client_conn = 100\n"
+        )
+        Path(folder).chmod(0o755)
+        options: dict[str, Any] = {}
+        if os.geteuid() == 0:  # which PgBouncer refuses
+            nobody = pwd.getpwnam("nobody")
+            options = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        libraries = os.pathsep.join(map(str, (program.parents[1] / "lib").glob("*-linux-gnu")))
+        with Path(folder, "log").open("w") as log:
+            pooler = subprocess.Popen(
+                [program, "-q", configuration],
+                env={**os.environ, "LD_LIBRARY_PATH": libraries},
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                **options,
+            )
+        try:
+            through = f"postgresql://postgres@127.0.0.1:{port}/{parts['dbname']}"
+            until(lambda: pooler.poll() is not None or answers(port))
+            assert pooler.poll() is None, Path(folder, "log").read_text()
+            yield through
+        finally:
+            pooler.terminate()
+            pooler.wait(PATIENCE_SECONDS)
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def db(server: Server, built_database_url: str) -> Iterator[psycopg.Connection]:
+    assert server.directory
+    with psycopg.connect(built_database_url, autocommit=True) as connection:
+        connection.execute("create table t (id integer)")
+        yield connection
+
+
+@pytest.fixture(params=[1, 3], ids=["one connection", "three connections"])
+def pooled_url(
+    request: pytest.FixtureRequest, program: Path, db: psycopg.Connection, built_database_url: str
+) -> Iterator[str]:
+    """Through a pooler in transaction mode."""
+    with bouncing(program, built_database_url, "transaction", request.param) as url:
+        yield url
+
+
+def write(url: str, first: int, count: int) -> None:
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+        for number in range(first, first + count):
+            connection.execute("insert into t values (%s)", (number,))
+
+
+def ids(payloads: list[str]) -> list[int]:
+    return sorted(int(payload.split('"new_data": {"id":')[1].split("}")[0]) for payload in payloads)
+
+
+def test_a_pooler_in_transaction_mode_is_recognised(pooled_url: str) -> None:
+    with connect(pooled_url, application_name="test") as connection:
+        assert is_proxied(connection)
+        assert is_shared(connection, pooled_url)
+
+
+def test_a_session_of_our_own_is_recognised(program: Path, db: psycopg.Connection, built_database_url: str) -> None:
+    with connect(built_database_url, application_name="test") as connection:
+        assert not is_proxied(connection)
+    with (
+        bouncing(program, built_database_url, "session", 3) as url,
+        connect(url, application_name="test") as connection,
+    ):
+        assert is_proxied(connection)
+        assert not is_shared(connection, url)
+
+
+def test_a_pool_of_one_session_does_not_hold_a_reader_up(
+    program: Path, db: psycopg.Connection, built_database_url: str
+) -> None:
+    """Its second connection, that of the echo, waits for the first."""
+    with bouncing(program, built_database_url, "session", 1) as url, Listener(url) as listener:
+        db.execute("insert into t values (1)")
+
+        assert len(listener.poll()) == 1
+
+
+def test_polling_takes_over_and_says_so_once(
+    pooled_url: str, db: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), Listener(pooled_url, asks_to_be_woken=True) as listener:
+        listener.connect()  # as after a lost link
+        db.execute("insert into t values (1)")
+        assert len(listener.poll()) == 1
+        while listener._idle_looks < 15:
+            listener.wait(0.01)
+        assert listener.poll() == []
+
+    assert [record.message for record in caplog.records if "pooler in transaction mode" in record.message] == [
+        caplog.records[0].message
+    ]
+    assert db.execute("select last_value from pgevents.sleeper").fetchone() == (0,)  # nobody was asked to notify
+
+
+def test_nothing_is_left_in_the_sessions_of_others(pooled_url: str, db: psycopg.Connection) -> None:
+    settings = (
+        "select name, setting from pg_settings where source = 'session'"
+        # Those the pooler carries along.
+        " and name not in ('application_name', 'client_encoding', 'DateStyle', 'TimeZone')"
+    )
+    with Listener(pooled_url) as listener, psycopg.connect(pooled_url, autocommit=True) as other:
+        for _ in range(5):
+            listener.poll()
+            assert other.execute(settings).fetchall() == []
+            assert other.execute("select count(*) from pg_prepared_statements").fetchone() == (0,)
+
+
+def test_a_worker_behind_a_pooler_loses_nothing(pooled_url: str) -> None:
+    delivered: list[str] = []
+    ready = threading.Event()
+    worker = Worker(Settings(pooled_url, data_update_callback=delivered.append), on_ready=ready.set)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    assert ready.wait(PATIENCE_SECONDS)
+    writers = [threading.Thread(target=write, args=(pooled_url, 100 * n, 100)) for n in range(3)]
+
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    until(lambda: len(delivered) >= 300)
+    worker.stop()
+    thread.join(PATIENCE_SECONDS)
+
+    assert ids(delivered) == list(range(300))
+
+
+def test_the_console_behind_a_pooler_shows_all(pooled_url: str, db: psycopg.Connection) -> None:
+    store = Store()
+    intake = Intake(Listener(pooled_url), store)
+    intake.start()
+    until(lambda: intake.link.state == "live")
+    seen = intake.link.received
+
+    write(pooled_url, 0, 50)
+
+    until(lambda: intake.link.received - seen >= 50)
+    assert intake.stop()
+    assert intake.link.received - seen == 50
+    store.close()
+
+
+def test_the_command_listen_behind_a_pooler_prints_all(pooled_url: str, db: psycopg.Connection) -> None:
+    command = [sys.executable, "-m", "pg_events", "listen", "--format", "json", "--where", "op:I", "--since", "oldest"]
+    write(pooled_url, 0, 25)
+    with subprocess.Popen(
+        [*command, "--limit", "50", "--database-url", pooled_url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as listener:
+        assert listener.stderr is not None
+        assert "pooler in transaction mode" in listener.stderr.readline()
+        write(pooled_url, 25, 25)
+        out, _ = listener.communicate(timeout=PATIENCE_SECONDS)
+
+    assert ids(out.splitlines()) == list(range(50))
