@@ -113,16 +113,15 @@ def test_row_33_a_worker_that_slept_through_its_lease_is_refused(url, worker, de
         sleeper.send(signal.SIGSTOP)
 
     # Its connection lives; that its lease has run out is for the server to say, and the server's clock is not waited for.
-    execute(url, "update pgevents.consumer set lease_until = '-infinity'")
+    ((asleep,),) = execute(url, "update pgevents.worker set lease_until = '-infinity' returning id")
     second = worker().ready()
     execute(url, "update account set version = 1 where key = 8")
     deliveries.wait_for(committed(url))
-    token = execute(url, "select token from pgevents.consumer")
     sleeper.send(signal.SIGCONT)
-    sleeper.wait_until_said("another worker has taken over")
+    sleeper.wait_until_said("this worker was taken for dead")
 
     execute(url, "update account set version = version + 1")
     got = deliveries.wait_for(committed(url))
-    assert execute(url, "select token from pgevents.consumer") == token
+    assert execute(url, f"select from pgevents.worker where id = {asleep}") == []
     assert judge([], committed(url), got).is_good
     assert second.process.poll() is None

@@ -192,10 +192,10 @@ def test_a_recording_holds_what_arrived_and_the_header_says_so(console, make, tm
         await c.press("enter")
         await c.toast("recording to")
         await c.push(make.record(31), make.record(32))
-        assert "● REC" in c.lines()[0]
+        await c.until(lambda: "● REC" in c.lines()[0])
         await c.press("W")
         await c.toast("recorded 2 events")
-        assert "REC" not in c.lines()[0]
+        await c.until(lambda: "REC" not in c.lines()[0])
 
     console(scenario, history=some(make))
     assert [one.event.id for one in journal.read(path)] == [31, 32]
