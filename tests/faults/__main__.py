@@ -36,6 +36,9 @@ from tests.faults.harness import (
     make_accounts,
 )
 
+WORKERS = 2
+LEASE_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class Run:
@@ -116,7 +119,7 @@ def kill_rounds(server: Server, rounds: int, seed: int) -> Run:
 
 
 class Soak:
-    """One worker behind a proxy, and what can happen to it. Each fault leaves a worker running."""
+    """Workers of one name behind a proxy, and what can happen to them. Each fault leaves as many running."""
 
     def __init__(self, server: Server, url: str, deliveries: Deliveries, proxy: Proxy, chance: random.Random) -> None:
         self._server = server
@@ -124,7 +127,7 @@ class Soak:
         self._deliveries = deliveries
         self._proxy = proxy
         self._chance = chance
-        self.worker = self._start()
+        self.workers = [self._start() for _ in range(WORKERS)]
         self.faults: dict[str, Callable[[], None]] = {
             "worker killed": self._kill,
             "worker stopped": self._stop,
@@ -139,21 +142,31 @@ class Soak:
 
     def _start(self) -> WorkerProcess:
         # Until it delivers: at its first connection a worker is meant to give up at once.
-        return WorkerProcess(self._proxy.url, self._deliveries, "default", "--verbose").ready()
+        options = {"PG_EVENTS_LEASE_SECONDS": LEASE_SECONDS}
+        return WorkerProcess(self._proxy.url, self._deliveries, "default", "--verbose", **options).ready()
+
+    def _one(self) -> WorkerProcess:
+        return self._chance.choice(self.workers)
+
+    def _replace(self, ended: WorkerProcess) -> None:
+        self.workers[self.workers.index(ended)] = self._start()
 
     def _kill(self) -> None:
-        self.worker.kill()
-        self.worker = self._start()
+        one = self._one()
+        one.kill()
+        self._replace(one)
 
     def _stop(self) -> None:
-        self.worker.process.terminate()
-        self.worker.process.wait(60)
-        self.worker = self._start()
+        one = self._one()
+        one.end()
+        self._replace(one)
 
     def _freeze(self) -> None:
-        self.worker.send(signal.SIGSTOP)
-        time.sleep(self._chance.uniform(0, 1))
-        self.worker.send(signal.SIGCONT)
+        """Shorter than its lease, or longer: then the others have taken its share."""
+        one = self._one()
+        one.send(signal.SIGSTOP)
+        time.sleep(self._chance.uniform(0, 2 * LEASE_SECONDS))
+        one.send(signal.SIGCONT)
 
     def _terminate(self) -> None:
         execute(self._url, f"select pg_terminate_backend(pid) from ({backends()}) b")
@@ -187,16 +200,15 @@ def soak(server: Server, seconds: float, seed: int) -> Run:
             fault = chance.choice(list(test.faults))
             test.faults[fault]()
             count[fault] += 1
-            if test.worker.process.poll() is not None:
-                say(
-                    f"after {fault} the worker ended with {test.worker.process.returncode}:\n{test.worker.log()[-2000:]}"
-                )
+            if ended := [one for one in test.workers if one.process.poll() is not None]:
+                say(f"after {fault} a worker ended with {ended[0].process.returncode}:\n{ended[0].log()[-2000:]}")
                 return Run(f"soak, ended by: {fault}", count.total(), time.monotonic() - begin, Verdict(0, 1, 0, 0, 0))
             if time.monotonic() > said + 30:
                 said = time.monotonic()
                 say(f"{said - begin:.0f} s: {count.total()} faults, {len(writers.acknowledged)} changes acknowledged")
         writers.stop()
-        test.worker.kill()
+        for one in test.workers:
+            one.kill()
         verdict = drained(url, writers, deliveries)
     what = ", ".join(f"{name} {number}×" for name, number in sorted(count.items()))
     return Run(f"soak: {what}", count.total(), time.monotonic() - begin, verdict)

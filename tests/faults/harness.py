@@ -258,10 +258,10 @@ def backends(worker_name: str = "default") -> str:
 def acknowledging_blocked(url: str) -> Iterator[Callable[[], bool]]:
     """Nobody can save a cursor within the block. The value tells whether a worker is waiting to."""
     with psycopg.connect(url) as blocker, psycopg.connect(url, autocommit=True) as looker:
-        blocker.execute("lock table pgevents.consumer in share row exclusive mode")
+        blocker.execute("lock table pgevents.share in share row exclusive mode")
         yield lambda: bool(
             looker.execute(
-                "select from pg_locks where not granted and relation = 'pgevents.consumer'::regclass"
+                "select from pg_locks where not granted and relation = 'pgevents.share'::regclass"
             ).fetchall()
         )
 

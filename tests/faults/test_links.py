@@ -48,10 +48,10 @@ def test_row_8_a_commit_whose_answer_is_lost_is_an_event_all_the_same(url, worke
 def test_row_8_an_acknowledgement_whose_answer_is_lost_repeats_nothing(url, worker, deliveries, proxy: Proxy) -> None:
     one = worker(url=proxy.url).ready()
     deliveries.wait_for(committed(url))
-    saved = "select saved_at from pgevents.consumer"
+    saved = "select saved_at from pgevents.share"
     wait_until(lambda: execute(url, saved) != [(None,)], "the cursor is saved")
     with psycopg.connect(url) as blocker:
-        blocker.execute("lock table pgevents.consumer in share row exclusive mode")
+        blocker.execute("lock table pgevents.share in share row exclusive mode")
         execute(url, "update account set version = 1 where key = 7")
         deliveries.wait_for(committed(url))
         before = execute(url, saved)
