@@ -24,6 +24,7 @@ from pg_events.demo.server import Server, any_binaries
 from pg_events.settings import Settings
 from tests.faults.conftest import DURABLE
 from tests.faults.harness import (
+    Change,
     Deliveries,
     Proxy,
     Verdict,
@@ -94,19 +95,39 @@ def shop(server: Server, name: str) -> Iterator[tuple[str, Deliveries]]:
 
 
 def drained(url: str, writers: Writers, deliveries: Deliveries) -> Verdict:
-    """The verdict when a last worker has had all the time it needs."""
-    last = WorkerProcess(url, deliveries, "default", "--once")
-    code = last.process.wait()
-    if code:
+    """The verdict when a last worker has had all the time it needs: until nothing more has come for a minute."""
+    last = WorkerProcess(url, deliveries)
+    wanted, seen, heard = committed(url), 0, time.monotonic()
+    while wanted - {each.change for each in deliveries.read()} and time.monotonic() < heard + 60:
+        if (count := len(deliveries.read())) > seen:
+            seen, heard = count, time.monotonic()
+        time.sleep(0.5)
+    verdict = judge(writers.acknowledged, wanted, deliveries.read())
+    code = last.end()
+    if code or not verdict.is_good:
         say(last.log())
-    return judge(writers.acknowledged, committed(url), deliveries.read())
+    if verdict.lost:
+        tell_what_is_missing(url, wanted - {each.change for each in deliveries.read()})
+    return verdict
+
+
+def tell_what_is_missing(url: str, missing: set[Change]) -> None:
+    for change in sorted(missing)[:100]:
+        found = (
+            "select id, xid::text, kind::text, at::text from pgevents.event"
+            f" where (new_data ->> 'key')::int = {change.key} and (new_data ->> 'version')::int = {change.sequence}"
+            f" or kind = 'D' and (old_data ->> 'key')::int = {change.key} and (old_data ->> 'version')::int = {change.sequence - 1}"
+        )
+        say(f"{change}: {execute(url, found)}")
+    for row in execute(url, "select to_json(s)::text from pgevents.share s"):
+        say(row[0])
 
 
 def kill_rounds(server: Server, rounds: int, seed: int) -> Run:
     """A worker is killed half a second at most after it began to deliver, again and again."""
     chance = random.Random(seed)
     begin = time.monotonic()
-    with shop(server, "killed") as (url, deliveries), Writers(url, seed, pause_seconds=0.005) as writers:
+    with shop(server, "killed") as (url, deliveries), Writers(url, seed, pause_seconds=0.02) as writers:
         for number in range(rounds):
             victim = WorkerProcess(url, deliveries).ready()
             time.sleep(chance.uniform(0, 0.5))
@@ -191,7 +212,7 @@ def soak(server: Server, seconds: float, seed: int) -> Run:
     with (
         shop(server, "soaked") as (url, deliveries),
         Proxy(url) as proxy,
-        Writers(url, seed, pause_seconds=0.005) as writers,
+        Writers(url, seed, pause_seconds=0.02) as writers,
     ):
         test = Soak(server, url, deliveries, proxy, chance)
         said = begin
