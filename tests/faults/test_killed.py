@@ -3,18 +3,26 @@
 import random
 import signal
 import subprocess
+from datetime import datetime
 
+import psycopg
 import pytest
 
-from pg_events.demo.server import Server
+from pg_events.demo.server import Server, binaries
+from tests.faults.conftest import DURABLE
 from tests.faults.harness import (
+    KEYS,
     Change,
+    Deliveries,
+    Proxy,
+    WorkerProcess,
     Writers,
     acknowledging_blocked,
     backends,
     committed,
     execute,
     judge,
+    make_accounts,
     wait_until,
 )
 
@@ -149,3 +157,39 @@ def test_row_42_workers_of_one_name_share_the_rows_and_keep_the_order_of_each(ur
     assert verdict.is_good, verdict
     assert not writers.failures
     assert [one.end() for one in workers] == [0, 0, 0]
+
+
+def test_row_7_transaction_ids_that_come_again_after_a_crash_hide_no_event(server: Server, build, tmp_path) -> None:
+    programs = binaries(server.major)
+    assert programs is not None
+    # What is rolled back is not flushed: a crash gives its ids to others.
+    with Server(programs, settings=DURABLE | {"wal_writer_delay": "10s", "autovacuum": "off"}) as own:
+        url = own.create_database("shop")
+        build(url)
+        make_accounts(url)
+        deliveries = Deliveries(tmp_path / "deliveries")
+        with Proxy(url) as proxy:
+            one = WorkerProcess(proxy.url, deliveries).ready()
+            try:
+                deliveries.wait_for(committed(url))
+                wait_until(lambda: is_saved(url), "the cursor is saved")
+                with psycopg.connect(url) as connection:
+                    for _ in range(200):
+                        connection.execute("select pg_current_xact_id()")
+                        connection.rollback()
+                looked = last_look(url)
+                wait_until(lambda: last_look(url) > looked, "the worker has seen that they are finished")
+                proxy.mode = "refuse"
+                own.restart("immediate")
+                for key in KEYS:
+                    execute(url, f"update account set version = version + 1 where key = {key}")
+                proxy.mode = "pass"
+                got = deliveries.wait_for(committed(url), one.log)
+            finally:
+                one.kill()
+
+    assert judge([], {each.change for each in got}, got).duplicates == 0
+
+
+def last_look(url: str) -> datetime:
+    return execute(url, f"select max(query_start) from pg_stat_activity where pid in ({backends()})")[0][0]
