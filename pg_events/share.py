@@ -97,6 +97,8 @@ class Share:
     """Event -> its failed attempts so far, for those that are still to be delivered."""
     interruptions: int = 0
     """Workers that died with the events that come next in hand: each may have called a callback with them."""
+    done: set[int] = field(default_factory=set[int])
+    """Events that were dealt with since the cursor was saved."""
     delivered: int = 0
     kept: list[Kept] = field(default_factory=list[Kept])
     saved: Cursor | None = None
@@ -105,6 +107,16 @@ class Share:
     @property
     def is_whole(self) -> bool:
         return len(self.slots) == SLOTS
+
+    def back_to(self, saved: "Share") -> "Share":
+        """The same share, with the cursor as it is saved and what was done since then still known.
+
+        A cursor that was not saved can be wrong after a crash of the server: transactions that left nothing on its disk
+        are finished in the cursor's snapshot, and their ids come again.
+        """
+        self.cursor = self.saved = saved.cursor
+        self.slots = saved.slots
+        return self
 
     @property
     def progress(self) -> tuple[int, int, int]:
@@ -154,8 +166,8 @@ class Shares:
     def join(self, *, reload: bool = False) -> None:
         """Be known as a worker of the consumer, again after the link was lost; make the consumer if there is none.
 
-        Shares that nobody took in the meantime are held on with what was delivered and could not be saved; with
-        `reload` what is saved counts.
+        Shares that nobody took in the meantime are held on, and what was delivered and could not be saved is not
+        delivered again; with `reload` what is saved counts.
         """
         if self.ask("consumer_create.sql", (self.consumer, *self._start[1:])):
             log.info("consumer %s is new: it starts %s", self.consumer, self._start.words)
@@ -165,7 +177,8 @@ class Shares:
         values = (self.consumer, name, self._lease_seconds, is_seen, self._worker)
         self._worker = self.ask("worker_register.sql", values)[0][0]
         known = {} if reload else {share.id: share for share in self.held}
-        self.held = [known.get(share.id, share) for share in map(_share, self.ask("shares_held.sql", (self._worker,)))]
+        saved = [_share(row) for row in self.ask("shares_held.sql", (self._worker,))]
+        self.held = [known[share.id].back_to(share) if share.id in known else share for share in saved]
         self.learn_waiting_rows()
         if not self._renewing.is_alive():
             self._renewing.start()
@@ -303,6 +316,7 @@ class Shares:
             raise translate(error, self._listener.database_url) from error
         share.delivered = 0
         share.kept.clear()
+        share.done.clear()
         share.saved = share.cursor
         share.saved_at = time.monotonic()
 

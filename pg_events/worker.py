@@ -160,8 +160,10 @@ class Worker:
             if self._stopping.is_set():
                 break
             try:
-                if (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
-                    self._hand_over(share, record)
+                if record.id not in share.done:
+                    if (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
+                        self._hand_over(share, record)
+                    share.done.add(record.id)
             except Stopping:
                 break
             share.cursor = self._listener.cursor_after(record)

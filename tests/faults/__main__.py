@@ -24,6 +24,7 @@ from pg_events.demo.server import Server, any_binaries
 from pg_events.settings import Settings
 from tests.faults.conftest import DURABLE
 from tests.faults.harness import (
+    Change,
     Deliveries,
     Proxy,
     Verdict,
@@ -35,6 +36,9 @@ from tests.faults.harness import (
     judge,
     make_accounts,
 )
+
+WORKERS = 2
+LEASE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -91,19 +95,39 @@ def shop(server: Server, name: str) -> Iterator[tuple[str, Deliveries]]:
 
 
 def drained(url: str, writers: Writers, deliveries: Deliveries) -> Verdict:
-    """The verdict when a last worker has had all the time it needs."""
-    last = WorkerProcess(url, deliveries, "default", "--once")
-    code = last.process.wait()
-    if code:
+    """The verdict when a last worker has had all the time it needs: until nothing more has come for a minute."""
+    last = WorkerProcess(url, deliveries)
+    wanted, seen, heard = committed(url), 0, time.monotonic()
+    while wanted - {each.change for each in deliveries.read()} and time.monotonic() < heard + 60:
+        if (count := len(deliveries.read())) > seen:
+            seen, heard = count, time.monotonic()
+        time.sleep(0.5)
+    verdict = judge(writers.acknowledged, wanted, deliveries.read())
+    code = last.end()
+    if code or not verdict.is_good:
         say(last.log())
-    return judge(writers.acknowledged, committed(url), deliveries.read())
+    if verdict.lost:
+        tell_what_is_missing(url, wanted - {each.change for each in deliveries.read()})
+    return verdict
+
+
+def tell_what_is_missing(url: str, missing: set[Change]) -> None:
+    for change in sorted(missing)[:100]:
+        found = (
+            "select id, xid::text, kind::text, at::text from pgevents.event"
+            f" where (new_data ->> 'key')::int = {change.key} and (new_data ->> 'version')::int = {change.sequence}"
+            f" or kind = 'D' and (old_data ->> 'key')::int = {change.key} and (old_data ->> 'version')::int = {change.sequence - 1}"
+        )
+        say(f"{change}: {execute(url, found)}")
+    for row in execute(url, "select to_json(s)::text from pgevents.share s"):
+        say(row[0])
 
 
 def kill_rounds(server: Server, rounds: int, seed: int) -> Run:
     """A worker is killed half a second at most after it began to deliver, again and again."""
     chance = random.Random(seed)
     begin = time.monotonic()
-    with shop(server, "killed") as (url, deliveries), Writers(url, seed, pause_seconds=0.005) as writers:
+    with shop(server, "killed") as (url, deliveries), Writers(url, seed, pause_seconds=0.02) as writers:
         for number in range(rounds):
             victim = WorkerProcess(url, deliveries).ready()
             time.sleep(chance.uniform(0, 0.5))
@@ -116,7 +140,7 @@ def kill_rounds(server: Server, rounds: int, seed: int) -> Run:
 
 
 class Soak:
-    """One worker behind a proxy, and what can happen to it. Each fault leaves a worker running."""
+    """Workers of one name behind a proxy, and what can happen to them. Each fault leaves as many running."""
 
     def __init__(self, server: Server, url: str, deliveries: Deliveries, proxy: Proxy, chance: random.Random) -> None:
         self._server = server
@@ -124,7 +148,7 @@ class Soak:
         self._deliveries = deliveries
         self._proxy = proxy
         self._chance = chance
-        self.worker = self._start()
+        self.workers = [self._start() for _ in range(WORKERS)]
         self.faults: dict[str, Callable[[], None]] = {
             "worker killed": self._kill,
             "worker stopped": self._stop,
@@ -139,21 +163,31 @@ class Soak:
 
     def _start(self) -> WorkerProcess:
         # Until it delivers: at its first connection a worker is meant to give up at once.
-        return WorkerProcess(self._proxy.url, self._deliveries, "default", "--verbose").ready()
+        options = {"PG_EVENTS_LEASE_SECONDS": LEASE_SECONDS}
+        return WorkerProcess(self._proxy.url, self._deliveries, "default", "--verbose", **options).ready()
+
+    def _one(self) -> WorkerProcess:
+        return self._chance.choice(self.workers)
+
+    def _replace(self, ended: WorkerProcess) -> None:
+        self.workers[self.workers.index(ended)] = self._start()
 
     def _kill(self) -> None:
-        self.worker.kill()
-        self.worker = self._start()
+        one = self._one()
+        one.kill()
+        self._replace(one)
 
     def _stop(self) -> None:
-        self.worker.process.terminate()
-        self.worker.process.wait(60)
-        self.worker = self._start()
+        one = self._one()
+        one.end()
+        self._replace(one)
 
     def _freeze(self) -> None:
-        self.worker.send(signal.SIGSTOP)
-        time.sleep(self._chance.uniform(0, 1))
-        self.worker.send(signal.SIGCONT)
+        """Shorter than its lease, or longer: then the others have taken its share."""
+        one = self._one()
+        one.send(signal.SIGSTOP)
+        time.sleep(self._chance.uniform(0, 2 * LEASE_SECONDS))
+        one.send(signal.SIGCONT)
 
     def _terminate(self) -> None:
         execute(self._url, f"select pg_terminate_backend(pid) from ({backends()}) b")
@@ -178,7 +212,7 @@ def soak(server: Server, seconds: float, seed: int) -> Run:
     with (
         shop(server, "soaked") as (url, deliveries),
         Proxy(url) as proxy,
-        Writers(url, seed, pause_seconds=0.005) as writers,
+        Writers(url, seed, pause_seconds=0.02) as writers,
     ):
         test = Soak(server, url, deliveries, proxy, chance)
         said = begin
@@ -187,16 +221,15 @@ def soak(server: Server, seconds: float, seed: int) -> Run:
             fault = chance.choice(list(test.faults))
             test.faults[fault]()
             count[fault] += 1
-            if test.worker.process.poll() is not None:
-                say(
-                    f"after {fault} the worker ended with {test.worker.process.returncode}:\n{test.worker.log()[-2000:]}"
-                )
+            if ended := [one for one in test.workers if one.process.poll() is not None]:
+                say(f"after {fault} a worker ended with {ended[0].process.returncode}:\n{ended[0].log()[-2000:]}")
                 return Run(f"soak, ended by: {fault}", count.total(), time.monotonic() - begin, Verdict(0, 1, 0, 0, 0))
             if time.monotonic() > said + 30:
                 said = time.monotonic()
                 say(f"{said - begin:.0f} s: {count.total()} faults, {len(writers.acknowledged)} changes acknowledged")
         writers.stop()
-        test.worker.kill()
+        for one in test.workers:
+            one.kill()
         verdict = drained(url, writers, deliveries)
     what = ", ".join(f"{name} {number}×" for name, number in sorted(count.items()))
     return Run(f"soak: {what}", count.total(), time.monotonic() - begin, verdict)

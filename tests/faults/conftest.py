@@ -29,7 +29,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def built_template(server: Server, build: Build) -> Iterator[str]:
-    """On this server; that of the other tests is on theirs."""
+    """On the server of these tests: what is made once a session goes with the first server that is asked for."""
     with fresh_database(server) as url:
         assert not build(url).failed
         yield str(conninfo_to_dict(url)["dbname"])
