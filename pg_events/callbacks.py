@@ -7,13 +7,14 @@ import importlib
 import inspect
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, cast
 
-from pg_events.errors import UsageError
+from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.text import clean, describe_error, message, without_passwords
 
 # --- calling ------------------------------------------------------------------------------------------------------
@@ -81,6 +82,10 @@ class Callback:
     runner: Runner = field(default_factory=Runner, repr=False, compare=False)
     accepts: frozenset[str] = frozenset()
     """Which of `attempt` and `connection` the function takes besides the payload."""
+    time_limit_seconds: float | None = None
+    """After that long an async function is cancelled, which is a failure. Any other needs a process to be killed: see
+    `pg_events.child`."""
+    on_close: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     def __call__(self, payload: str, *, attempt: int = 1, connection: object = None) -> object:
         """Call the function, on the runner's loop if it is async, and return its result or raise what it raised.
@@ -92,18 +97,63 @@ class Callback:
         result = self.function(payload, **{name: given[name] for name in self.accepts})
         # A decorator may hide that a function is async: its coroutine must not be dropped unrun.
         if self.is_async or inspect.isawaitable(result):
-            return self.runner.run(cast("Awaitable[object]", result))
+            awaitable = cast("Awaitable[object]", result)
+            return self.runner.run(
+                awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds)
+            )
         return result
 
     def close(self) -> None:
-        """Close the loop of the runner, if one was made; with a shared runner that of all who share it."""
+        """Close the loop of the runner, if one was made, or the child process; of all callbacks who share it."""
         self.runner.close()
+        if self.on_close is not None:
+            self.on_close()
+
+
+async def _limited(awaitable: Awaitable[object], seconds: float) -> object:
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await awaitable
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(overdue(seconds)) from error
+        raise  # the callback's own
+
+
+def overdue(seconds: float) -> str:
+    """What is said of a call that took longer than it may."""
+    return f"it did not return within the time limit of {seconds:g} s"
+
+
+class Dispatcher(ABC):
+    """A callback made of several functions, such as `pg_events.Router`. It says itself what is seen of a function."""
+
+    @property
+    @abstractmethod
+    def accepts(self) -> frozenset[str]:
+        """As `Callback.accepts`."""
+
+    @property
+    @abstractmethod
+    def is_async(self) -> bool:
+        """As `Callback.is_async`."""
+
+    @abstractmethod
+    def check(self, where: str) -> None:
+        """Raise `UsageError`, with `where` in front, when no event could be handled."""
+
+    @abstractmethod
+    def __call__(self, payload: str, **given: object) -> object:
+        """Handle an event, given what it accepts; an awaitable when that is needed."""
 
 
 # --- resolving ----------------------------------------------------------------------------------------------------
 
 
-def resolve(reference: object, name: str, runner: Runner | None = None) -> Callback:
+def resolve(
+    reference: object, name: str, runner: Runner | None = None, time_limit_seconds: float | None = None
+) -> Callback:
     """The callback that `reference` means: `"my_module.function"`, `"my_module:Class.method"` or a function.
 
     `name` is the setting or option it was written in, for messages. Imports the module, from `sys.path` as
@@ -112,13 +162,25 @@ def resolve(reference: object, name: str, runner: Runner | None = None) -> Callb
     if isinstance(reference, str):
         function, shown = _import_function(reference, name)
     elif callable(reference):
-        function, shown = reference, _name_of(reference)
+        function, shown = reference, name_of(reference)
     elif reference is None:
         raise UsageError(f"{name} is not set; name a function that takes the payload, for example 'my_module.function'")
     else:
         raise UsageError(f"{name} must be 'my_module.function' or the function itself, not {type(reference).__name__}")
-    accepts = _accepted(function, f"{name} = {shown!r}")
-    return Callback(shown, _is_async(function), cast("Callable[..., object]", function), runner or Runner(), accepts)
+    where = f"{name} = {shown!r}"
+    if isinstance(function, Dispatcher):
+        function.check(where)
+        accepts, is_async = function.accepts, function.is_async
+    else:
+        accepts, is_async = accepted(function, where), is_async_function(function)
+    return Callback(
+        shown,
+        is_async,
+        cast("Callable[..., object]", function),
+        runner or Runner(),
+        accepts,
+        time_limit_seconds,
+    )
 
 
 def _import_function(reference: str, name: str) -> tuple[object, str]:
@@ -187,7 +249,7 @@ _OPTIONAL: Final = ("attempt", "connection")
 """What a function may take besides the payload: by these names, so that no other second parameter is filled by accident."""
 
 
-def _accepted(function: object, where: str) -> frozenset[str]:
+def accepted(function: object, where: str) -> frozenset[str]:
     """Those of the optional parameters that the function has. Refuses what could never handle a payload, now and not
     at the first event."""
     if not callable(function):
@@ -224,7 +286,8 @@ def _bound(function: object) -> set[str]:
     return found
 
 
-def _is_async(function: object) -> bool:
+def is_async_function(function: object) -> bool:
+    """Whether a call gives a coroutine, below `functools.partial` and `__call__` of an object."""
     return inspect.iscoroutinefunction(_plain(function))
 
 
@@ -237,7 +300,8 @@ def _plain(function: object) -> object:
     return type(function).__call__ if callable(function) else function
 
 
-def _name_of(function: object) -> str:
+def name_of(function: object) -> str:
+    """`my_module:function`."""
     while isinstance(function, functools.partial):
         function = cast("functools.partial[Any]", function).func
     named: Any = function if hasattr(function, "__qualname__") else type(function)
@@ -262,19 +326,30 @@ class Failure:
     """As Python prints it, with the user's own frames only; at most `TRACEBACK_CHARACTERS`, cut in the middle."""
 
 
+class Reported(Exception):
+    """A callback failed elsewhere, in a process of its own, and was put into words there."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.type}: {failure.message}")
+        self.failure = failure
+
+
 def is_failure(error: BaseException) -> bool:
     """Whether what a callback raised means that it failed.
 
-    Everything does but an interrupt by the user (`KeyboardInterrupt`) and `GeneratorExit`. `SystemExit` does too: a
-    callback that calls `sys.exit()` has not handled its event, and must not stop the worker that would try it again.
+    Everything does but an interrupt by the user (`KeyboardInterrupt`), `GeneratorExit`, and that the callback could not
+    be called. `SystemExit` does too: a callback that calls `sys.exit()` has not handled its event, and must not stop the
+    worker that would try it again.
     """
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup((KeyboardInterrupt, GeneratorExit)) is None  # pyright: ignore[reportUnknownMemberType]
-    return not isinstance(error, KeyboardInterrupt | GeneratorExit)
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit | CallbackUnavailable)
 
 
 def describe_failure(error: BaseException) -> Failure:
     """Put an exception into words. Never raises, whatever the exception's own methods do."""
+    if isinstance(error, Reported):
+        return error.failure
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
@@ -283,8 +358,8 @@ def describe_failure(error: BaseException) -> Failure:
         text = f"{name}: <its traceback cannot be shown: {type(broken).__name__}>\n"
     return Failure(
         clean(name),
-        _bounded(message(error), MESSAGE_CHARACTERS),
-        _bounded(text, TRACEBACK_CHARACTERS),
+        bounded(message(error), MESSAGE_CHARACTERS),
+        bounded(text, TRACEBACK_CHARACTERS),
     )
 
 
@@ -292,7 +367,7 @@ def _traceback(error: BaseException) -> str:
     """The traceback with the user's frames only; idea from mitmproxy's `cut_traceback`."""
     described = traceback.TracebackException.from_exception(error, compact=True)
     for each in _with_causes(described):
-        each.stack = traceback.StackSummary.from_list([frame for frame in each.stack if not _is_ours(frame.filename)])
+        each.stack = traceback.StackSummary.from_list([frame for frame in each.stack if not is_ours(frame.filename)])
     return "".join(described.format())
 
 
@@ -313,11 +388,12 @@ _DEMO: Final = f"{_PACKAGE}/demo/"
 """The demo's callbacks stand for a user's."""
 
 
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """Whether a frame of that file is not the user's: of this package, or of asyncio, which carries his coroutines."""
     return filename.startswith(_OURS) and not filename.startswith(_DEMO)
 
 
-def _bounded(text: str, limit: int) -> str:
+def bounded(text: str, limit: int) -> str:
     """Clean text without passwords; of a long one the beginning and the end."""
     # Cut twice: a message of 50 MB is not searched for passwords, and none is cut in half where it stays.
     return _ends(clean(without_passwords(_ends(text, 4 * limit)), keep_newlines=True), limit)

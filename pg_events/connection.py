@@ -3,15 +3,17 @@
 A database URL holds a password, and libpq quotes the URL in its errors. Nothing here repeats what it was given.
 """
 
+import contextlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from time import monotonic
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus, unquote
 
 import psycopg
 from psycopg import pq
-from psycopg.abc import Buffer
+from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import Row
@@ -31,22 +33,71 @@ _TCP: Final[Mapping[str, int]] = {
 """A server that vanished without a word is noticed within a minute, not after the two hours of the kernel's default."""
 
 
+class ServerSilent(psycopg.OperationalError):
+    """The server owed an answer for too long: its process is frozen, or the way to it swallows everything."""
+
+
+class Link(psycopg.Connection[Any]):
+    """A connection on which silence can have a limit. TCP's own limits do not see a process that was stopped."""
+
+    silence_seconds: float | None = None
+    """A question that brings not one byte for so long is given up with `ServerSilent`, and the connection closed."""
+
+    def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
+        """Every question of psycopg's passes through here."""
+        if self.silence_seconds is None:
+            return super().wait(gen, *args, **kwargs)
+        try:
+            return super().wait(_while_heard(gen, self.silence_seconds), *args, **kwargs)
+        except ServerSilent:
+            self.silence_seconds = None
+            # Should the server only have been slow, it need not go on. A frozen one does not hear it, nor is it asked twice.
+            with contextlib.suppress(psycopg.Error):
+                self.cancel_safe(timeout=2.0)
+            self.close()
+            raise
+
+
+def _while_heard(waiting: PQGen[Any], seconds: float) -> Generator[Any, Any, Any]:
+    """The same generator, ended when nothing came in or went out for so long. Psycopg looks ten times a second."""
+    heard = monotonic()
+    try:
+        wanted = next(waiting)
+        while True:
+            ready = yield wanted
+            if ready:
+                heard = monotonic()
+            elif monotonic() - heard > seconds:
+                raise ServerSilent(f"no answer for {seconds:.3g} s")
+            wanted = waiting.send(ready)
+    except StopIteration as done:
+        return done.value
+
+
 def connect(
-    database_url: str, *, application_name: str, autocommit: bool = True, connect_timeout: float = 10
-) -> psycopg.Connection:
+    database_url: str,
+    *,
+    application_name: str,
+    autocommit: bool = True,
+    connect_timeout: float = 10,
+    silence_seconds: float | None = None,
+) -> Link:
     """Connect, with the session as pg_events needs it: UTF-8, UTC, ISO dates; `json` and `jsonb` arrive as text.
 
     `connect_timeout` (seconds, at least 2, for each address tried) and the TCP settings yield to those in the URL.
-    No statement is prepared by itself, so that a transaction pooler does no harm.
+    Of several hosts the one that is no standby is taken, unless the URL's `target_session_attrs` says otherwise.
+    No statement is prepared by itself, so that a transaction pooler does no harm. `silence_seconds` see `Link`.
 
     Raises `UsageError` for a URL that cannot be read, `NotPermitted` when the server refuses the role,
     `DatabaseUnreachable` for everything else, a database that does not exist included.
     """
     parameters = _parameters(database_url)
-    wanted = {**_TCP, "connect_timeout": max(2, math.ceil(connect_timeout))}
+    wanted: dict[str, int | str] = {**_TCP, "connect_timeout": max(2, math.ceil(connect_timeout))}
+    if "," in parameters.get("host", parameters.get("hostaddr", "")):
+        wanted["target_session_attrs"] = "primary"
     missing = {name: value for name, value in wanted.items() if name not in parameters}
     try:
-        connection = psycopg.connect(
+        connection = Link.connect(
             database_url,
             autocommit=True,
             prepare_threshold=None,
@@ -60,6 +111,7 @@ def connect(
     except psycopg.Error as error:
         raise _refused(error, database_url) from error
     else:
+        connection.silence_seconds = silence_seconds
         try:
             _prepare_session(connection)
             connection.autocommit = autocommit

@@ -5,9 +5,10 @@ import random
 import threading
 from collections.abc import Callable
 
-from pg_events.callbacks import Callback, Failure, Runner, describe_failure, is_failure, resolve
+from pg_events.callbacks import Callback, Failure, describe_failure, is_failure
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.event import Record
+from pg_events.isolation import ready
 from pg_events.settings import Policy, Settings
 from pg_events.text import one_line
 
@@ -27,15 +28,8 @@ class Delivery:
 
     def __init__(self, settings: Settings, stopping: threading.Event) -> None:
         """Raises `UsageError` when a callback cannot be used, or there is none."""
-        runner = Runner()
         self._stopping = stopping
-        self._callbacks: dict[bool, Callback] = {}
-        if settings.data_update_callback is not None:
-            self._callbacks[False] = resolve(settings.data_update_callback, "PG_EVENTS_DATA_UPDATE_CALLBACK", runner)
-        if settings.db_schema_update_callback is not None:
-            self._callbacks[True] = resolve(
-                settings.db_schema_update_callback, "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK", runner
-            )
+        self._callbacks = ready(settings)
         if not self._callbacks:
             raise UsageError(
                 f"{settings.source or 'the settings'}: neither PG_EVENTS_DATA_UPDATE_CALLBACK nor "

@@ -15,6 +15,10 @@ class UsageError(PgEventsError):
     exit_code = 2
 
 
+class CallbackUnavailable(UsageError):
+    """The process that callbacks run in cannot be started. No callback's failure: no event is given up for it."""
+
+
 class FilterError(UsageError):
     """A filter that cannot be read."""
 

@@ -67,9 +67,12 @@ class Record(NamedTuple):
         return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
 
 
-def replayed(payload: str, run: str, attempt: int) -> str:
+def replayed(payload: str, run: str, attempt: int, *, is_edited: bool = False) -> str:
     """The payload with the key that says it is delivered again on demand; every other byte as it was."""
-    return f'{payload[:-1]}, "replay": {json.dumps({"run": run, "attempt": attempt})}}}'
+    note: dict[str, object] = {"run": run, "attempt": attempt}
+    if is_edited:
+        note["edited"] = True
+    return f'{payload[: payload.rindex("}")]}, "replay": {json.dumps(note)}}}'
 
 
 def is_of_schema(payload: str) -> bool:
@@ -112,9 +115,33 @@ def record(payload: str) -> Record:
 _HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name", "query", "replay"})
 
 
+def head(payload: str) -> Record:
+    """The record without its rows and its query: of a payload of ours all that `Record` has before them, and no more is
+    read, however large the rows are or deep they are nested. Raises as `record` does.
+    """
+    if match := _DATA_HEAD.match(payload):
+        identifier, xid, at, *texts, method = match.groups()
+        schema, table, user, application = (json.loads(text) if text else None for text in texts)
+        return Record(int(identifier), int(xid), at, _LETTERS[method], schema, table, user, application, *[None] * 4)
+    members: list[str] = []  # a schema event, or a payload that came by other hands
+    for key, raw in _raw_members(payload):
+        members.append(f"{json.dumps(key)}: {raw}")
+        if key == "method":
+            break
+    return record(f"{{{', '.join(members)}}}")
+
+
+_LETTERS: Final = {method: letter for letter, method in METHODS.items()}
+_STRING: Final = r'("(?:[^"\\]|\\.)*")'
+_DATA_HEAD: Final = re.compile(
+    rf'\{{"id": (\d+), "xid": (\d+), "at": "([^"]*)", "table_schema": {_STRING}, "table_name": {_STRING}'
+    rf'(?:, "session_user": {_STRING})?(?:, "application_name": {_STRING})?, "method": "({"|".join(_LETTERS)})"'
+)
+
+
 def _raw_members(payload: str) -> Iterator[tuple[str, str]]:
     """Key and value of a JSON object, the value as it is written."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  # only to find where a value ends
     position = payload.index("{") + 1
     while match := _KEY.match(payload, position):
         key, end = decoder.raw_decode(payload, match.end(1))
@@ -168,6 +195,11 @@ class DataEvent:
     """The client's statement, cut at the configured length; None when it is not kept."""
     replay: Mapping[str, Any] | None = None
     """`{"run": …, "attempt": …}` when this is a replay of an earlier event, else None."""
+
+    @property
+    def table(self) -> str:
+        """`schema.table`, as patterns and filters have it: without quotes."""
+        return f"{self.table_schema}.{self.table_name}"
 
     @property
     def row(self) -> Mapping[str, Any]:

@@ -377,7 +377,7 @@ class Text:
 
     def test(self) -> Test:
         text = self.text.casefold()
-        in_json = json.dumps(text, ensure_ascii=False)[1:-1]
+        in_json = json_text(text)
 
         def test(subject: Subject) -> bool:
             record = subject.record
@@ -392,6 +392,11 @@ class Text:
             )
 
         return test
+
+
+def json_text(text: str) -> str:
+    """The text as it stands inside a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 @dataclass(frozen=True, slots=True)

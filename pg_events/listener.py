@@ -7,13 +7,15 @@ inside the same two snapshots. The method is that of PgQ's batches.
 
 A reader sleeps on NOTIFY, which carries nothing. Writers notify only while the reader says that it sleeps, and it says
 so only after some idle milliseconds: a busy log costs the writers nothing. A writer may look just before the reader
-falls asleep, so the reader looks again by itself at growing intervals, for ever.
+falls asleep, so the reader looks again by itself at growing intervals, for ever. That is also the link's heartbeat: a
+look that brings no answer in time ends the link, whatever the network says of it.
 """
 
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -21,15 +23,15 @@ import psycopg
 from psycopg import RawCursor
 from psycopg.sql import SQL
 
-from pg_events import catalog, sql
+from pg_events import catalog, session, sql
 from pg_events.catalog import Connection
-from pg_events.connection import connect, describe, translate
+from pg_events.connection import Link, ServerSilent, connect, describe, translate
 from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled
 from pg_events.event import Record
+from pg_events.settings import LINK_SECONDS
 
 log = logging.getLogger(__name__)
 
-CHANNEL: Final = "pgevents"
 EVERYTHING: Final = "1:1:"
 """A snapshot before all transactions: a cursor there starts at the oldest event that is kept."""
 
@@ -39,6 +41,8 @@ _IDLE_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Waits once the writers are asked to notify."""
 _ASK_SECONDS: Final = 2.0
 """How long one request to be woken lasts: so long a killed reader can cost the writers a NOTIFY each."""
+_MOST_PATIENCE: Final = 16
+"""So many times its usual patience a reader has in the end with a server that may be slow, and not frozen."""
 
 
 class Cursor(NamedTuple):
@@ -78,19 +82,26 @@ class Listener:
         application_name: str = "pg_events listen",
         asks_to_be_woken: bool = False,
         wake_up: bool = True,
+        link_seconds: float = LINK_SECONDS,
     ) -> None:
         """`cursor` None starts after what is visible at `connect()`.
 
         `asks_to_be_woken` needs the right to set the sequence `pgevents.sleeper`: workers have it, mere readers do not,
         and gain from the wake-ups that workers ask for. `wake_up` False uses no LISTEN at all: polling only.
+        `link_seconds` is how long the server may owe an answer before the link counts as lost.
         """
         self.database_url = database_url
         self.page_events = page_events
         self.application_name = application_name
-        self._asks = asks_to_be_woken and wake_up
-        self._wake_up = wake_up
-        self._connection: Connection | None = None
+        self.is_shared = False
+        """The link is no session of our own: a pooler stands between, in transaction mode. Nobody can wake us there."""
+        self._wanted = (asks_to_be_woken, wake_up)
+        self._asks = self._wake_up = False
+        self._link_seconds = link_seconds
+        self._patience = 1
+        self._connection: Link | None = None
         self._cursor = cursor
+        self._firm = cursor
         self._window: _Window | None = None
         self._page_begin: str = ""
         self._page_end: str = ""
@@ -103,35 +114,59 @@ class Listener:
     def connect(self) -> None:
         """Connect, or connect again after the link was lost: the cursor is kept.
 
-        Raises `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, or `ForeignCursor` when the log was made on
-        another cluster.
+        Raises `DatabaseUnreachable` (also when all there is is a standby), `NotInstalled`, `NotPermitted`, or
+        `ForeignCursor` when the log was made on another cluster.
         """
         self.close()
-        connection = connect(self.database_url, application_name=self.application_name)
+        connection = connect(
+            self.database_url,
+            application_name=self.application_name,
+            silence_seconds=self._link_seconds * self._patience,
+        )
         try:
             check_log(connection)
-            # The indexes are right whatever the statistics say, and however stale they are.
-            connection.execute("set enable_seqscan = off")
-            if self._wake_up:
-                # Not behind a pooler, then. An idle look is planned once: planning costs more than looking, and with
-                # millions of events kept it costs three times that.
-                connection.prepare_threshold = 2
-                connection.execute("set plan_cache_mode = force_generic_plan")
-                connection.execute(SQL("listen ") + SQL(CHANNEL))
-            if self._cursor is None:
-                row = connection.execute("select pg_current_snapshot()::text").fetchone()
-                assert row is not None
-                self._cursor = Cursor(row[0])
+            self._settle(connection)
+            now = connection.execute("select pg_catalog.pg_current_snapshot()::text").fetchone()
+            assert now is not None
+            self.cursor = Cursor(now[0]) if self._firm is None else not_ahead(self._firm, now[0])
         except psycopg.Error as error:
             connection.close()
-            raise translate(error, self.database_url) from error
+            raise self._lost(error) from error
         except BaseException:  # Ctrl-C too must leave no connection behind
             connection.close()
             raise
         self._connection = connection
         self._idle_looks = 0
         self._asked_until = 0.0
-        self._window = None
+
+    def _settle(self, connection: Link) -> None:
+        """Make the session what reading needs, as far as it is one."""
+        was_shared = self.is_shared
+        self.is_shared = session.is_shared(connection, self.database_url)
+        asks, wake_up = self._wanted
+        self._wake_up = wake_up and not self.is_shared
+        self._asks = asks and self._wake_up
+        if self.is_shared:
+            if not was_shared:
+                log.warning(
+                    "%s: a pooler in transaction mode stands between: it passes no wake-ups on, so this reader looks "
+                    "twice a second; the address of the server itself is quicker",
+                    describe(self.database_url),
+                )
+            return
+        session.settle(connection)
+        if self._wake_up:
+            # An idle look is planned once: planning costs more than looking, and with millions of events kept it costs
+            # three times that.
+            connection.prepare_threshold = 2
+            connection.execute("set plan_cache_mode = force_generic_plan")
+            connection.execute(SQL("listen ") + SQL(session.CHANNEL))
+
+    def _lost(self, error: psycopg.Error) -> Exception:
+        """What an error on the link means. After silence the next link is given longer: it may just be slow."""
+        if isinstance(error, ServerSilent):
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+        return translate(error, self.database_url)
 
     def close(self) -> None:
         """Close the link, if there is one. The cursor is kept."""
@@ -140,7 +175,7 @@ class Listener:
             self._connection = None
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> Link:
         """The link, for short statements between polls (a worker saves its cursor on it)."""
         if self._connection is None:
             raise DatabaseUnreachable(f"{describe(self.database_url)}: not connected")
@@ -163,7 +198,7 @@ class Listener:
 
     @cursor.setter
     def cursor(self, cursor: Cursor) -> None:
-        self._cursor = cursor
+        self._cursor = self._firm = cursor
         self._window = None
 
     def cursor_after(self, record: Record) -> Cursor:
@@ -173,7 +208,7 @@ class Listener:
     def recent(self, limit: int) -> list[Record]:
         """The last `limit` events, oldest first. The cursor moves to right after them."""
         rows = self._rows("recent.sql", (limit,))
-        records = self._records([row[1:] for row in reversed(rows) if row[1] is not None])
+        records = self.records([row[1:] for row in reversed(rows) if row[1] is not None])
         self.cursor = Cursor(rows[0][0])
         return records
 
@@ -206,12 +241,16 @@ class Listener:
         end: str = rows[0][0]
         found = [row[1:] for row in rows if row[1] is not None]
         if len(found) > self.page_events:
-            self._cursor = Cursor(begin, end)
+            self._cursor = self._firm = Cursor(begin, end)
             return self._next_page() or self._look()
         found.sort()
-        records = self._records(found)
+        records = self.records(found)
         self._page_begin, self._page_end = begin, end
         self._cursor = Cursor(end)
+        if records:
+            # A link that is lost goes on from here. What an idle look has seen end since, and left no event, may never
+            # have reached the disk: a server that crashes uses those transaction ids again.
+            self._firm = self._cursor
         return records
 
     def _next_page(self) -> list[Record]:
@@ -223,23 +262,30 @@ class Listener:
             self._window = _Window(begin, end, first_id, position)
         window = self._window
         rows = self._rows("page.sql", (window.begin, window.end, window.position, window.first_id, self.page_events))
-        records = self._records(rows)
+        records = self.records(rows)
         self._page_begin, self._page_end = window.begin, window.end
         if len(rows) < self.page_events:
             self.cursor = Cursor(window.end)
         else:
             window.position = rows[-1][0]
-            self._cursor = Cursor(window.begin, window.end, window.position)
+            self._cursor = self._firm = Cursor(window.begin, window.end, window.position)
         return records
 
     def _rows(self, question: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        connection = self.connection
         try:
-            with RawCursor(self.connection) as cursor:
-                return cursor.execute(sql.text(question), parameters).fetchall()
+            with (
+                session.settled_transaction(connection) if self.is_shared else nullcontext(),
+                RawCursor(connection) as cursor,
+            ):
+                rows = cursor.execute(sql.text(question), parameters).fetchall()
         except psycopg.Error as error:
-            raise translate(error, self.database_url) from error
+            raise self._lost(error) from error
+        self._patience = 1
+        connection.silence_seconds = self._link_seconds
+        return rows
 
-    def _records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
+    def records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
         """Rows as records: the time without its JSON quotes, the statement's text put in where it is kept apart.
 
         Asks for texts, so the link can be lost here: the cursor moves only when this has returned.
@@ -283,7 +329,7 @@ class Listener:
             for _ in self.connection.notifies(timeout=seconds, stop_after=1):
                 pass
         except psycopg.Error as error:
-            raise translate(error, self.database_url) from error
+            raise self._lost(error) from error
 
     def _ask(self, seconds: float) -> None:
         """Ask the writers to notify for so many seconds; 0 takes it back."""
@@ -291,9 +337,34 @@ class Listener:
         self._asked_until = time.monotonic() + seconds if seconds else 0.0
 
 
+def not_ahead(cursor: Cursor, now: str) -> Cursor:
+    """The cursor, and where the server knows less than it, the server's snapshot `now` instead.
+
+    A server that crashed, or a standby that was promoted, can have lost the last transactions; their ids come again.
+    """
+
+    def end(snapshot: str) -> int:
+        return int(snapshot.split(":")[1])
+
+    if end(cursor.snapshot) > end(now):
+        return Cursor(now)
+    if cursor.window_end is not None and end(cursor.window_end) > end(now):
+        return Cursor(cursor.snapshot)
+    return cursor
+
+
 def check_log(connection: Connection) -> None:
-    """Raise `NotInstalled` when there is no log, `ForeignCursor` when it was made on another cluster."""
-    if not catalog.server(connection).is_installed:
+    """Raise `NotInstalled` when there is no log, `ForeignCursor` when it was made on another cluster, and
+    `DatabaseUnreachable` on a standby: its snapshots do not name the transactions that still run.
+    """
+    server = catalog.server(connection)
+    if server.is_standby:
+        info = connection.info
+        raise DatabaseUnreachable(
+            f"{info.dbname}@{info.host}:{info.port} is a standby, and events are read from the primary; give its address, or "
+            "all of them: postgresql://one,two/name"
+        )
+    if not server.is_installed:
         raise NotInstalled(f"no pg_events in database {connection.info.dbname}; run: pg_events build")
     row = connection.execute(
         "select s.value, c.system_identifier::text from pgevents.setting s, pg_control_system() c"

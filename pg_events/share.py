@@ -120,8 +120,7 @@ def _age(snapshot: str) -> tuple[int, int]:
 class Shares:
     """The shares that one worker holds. One thread uses it; another of its own runs the lease on."""
 
-    def __init__(self, listener: Listener, consumer: str, start: Start, *, lease_seconds: float, is_seen: bool) -> None:
-        """`is_seen`: the connection tells whether the worker lives, which behind a pooler it does not."""
+    def __init__(self, listener: Listener, consumer: str, start: Start, *, lease_seconds: float) -> None:
         self.consumer = consumer
         self.keys = RowKeys(self.ask, consumer)
         self.held: list[Share] = []
@@ -132,7 +131,6 @@ class Shares:
         self._listener = listener
         self._start = start
         self._lease_seconds = lease_seconds
-        self._is_seen = is_seen
         self._worker: int | None = None
         self._ended = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="pg_events lease", daemon=True)
@@ -162,7 +160,8 @@ class Shares:
         if self.ask("consumer_create.sql", (self.consumer, *self._start[1:])):
             log.info("consumer %s is new: it starts %s", self.consumer, self._start.words)
         name = f"{socket.gethostname()}:{os.getpid()}"
-        values = (self.consumer, name, self._lease_seconds, self._is_seen, self._worker)
+        # Behind a pooler the connection to the server is not the worker's: its end says nothing.
+        values = (self.consumer, name, self._lease_seconds, not self._listener.is_shared, self._worker)
         self._worker = self.ask("worker_register.sql", values)[0][0]
         known = {} if reload else {share.id: share for share in self.held}
         self.held = [known.get(share.id, share) for share in map(_share, self.ask("shares_held.sql", (self._worker,)))]

@@ -77,10 +77,9 @@ class Worker:
             application_name=f"pg_events worker {name}",
             asks_to_be_woken=True,
             wake_up=settings.wake_up,
+            link_seconds=settings.link_seconds,
         )
-        self._shares = Shares(
-            self._listener, name, start, lease_seconds=settings.lease_seconds, is_seen=settings.wake_up
-        )
+        self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
         self._read: tuple[Share, Cursor] | None = None
         self._look_at = 0.0
 
@@ -95,8 +94,8 @@ class Worker:
         `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, `ForeignCursor`. Raises `CallbackGaveUp` when a callback
         failed whose policy is to stop: the cursor is before the event.
         """
-        self._listener.connect()
         try:
+            self._listener.connect()
             self._shares.join()
             self._work(once)
         finally:
@@ -129,6 +128,8 @@ class Worker:
                         continue
                     break
                 if time.monotonic() - share.saved_at > _IDLE_SAVE_SECONDS:
+                    share.cursor = self._listener.cursor
+                    self._read = share, share.cursor
                     self._shares.save(share)
                 self._listener.wait(_LOOK_SECONDS)
             except DatabaseUnreachable as error:
@@ -142,15 +143,20 @@ class Worker:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def _next_page(self, share: Share) -> Sequence[Record]:
-        """The next events after the share's cursor, those of others' rows among them."""
+        """The next events after the share's cursor, those of others' rows among them.
+
+        The share's cursor stays where it is while the listener looks and finds nothing: what an idle look has seen end
+        may never have reached the disk of a server that crashes.
+        """
         listener, empty = self._listener, list[Record]()
         if self._read != (share, share.cursor):
             listener.cursor = share.cursor
         # With several, up to where the next share is, and no further.
-        page = next(listener.window(), empty) if len(self._shares.held) > 1 else listener.poll()
-        if not page:
+        several = len(self._shares.held) > 1
+        page = next(listener.window(), empty) if several else listener.poll()
+        if several and not page:
             share.cursor = listener.cursor
-        self._read = share, listener.cursor
+        self._read = share, listener.cursor if page else share.cursor
         return page
 
     # --- delivering ---------------------------------------------------------------------------------------------

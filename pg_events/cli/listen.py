@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
@@ -19,7 +19,8 @@ from pg_events.cli.recording import choice, overwrite_option, recording
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
-from pg_events.listener import EVERYTHING, Cursor, Listener
+from pg_events.listener import Listener
+from pg_events.retained import Retained
 from pg_events.settings import load
 from pg_events.text import clean, shorten
 
@@ -56,18 +57,18 @@ def listen(
     if output is not None and form == "pretty":
         raise UsageError("--output records JSON; leave --format pretty out")
     chosen = load(settings, database_url)
-    is_wanted = choice(where, since)
+    wanted = choice(where, since)
     assert chosen.database_url is not None
-    start = Cursor(EVERYTHING) if since else None
     with (
-        Listener(chosen.database_url, start, wake_up=chosen.wake_up) as listener,
+        Listener(chosen.database_url, wake_up=chosen.wake_up, link_seconds=chosen.link_seconds) as listener,
         _target(listener, form, output, overwrite) as (write, flush),
     ):
         try:
             signal.signal(signal.SIGTERM, _end)
             if since is None or is_terminal(sys.stderr):  # from now on nothing is missed
                 say("listening; Ctrl-C ends")
-            found = filter(is_wanted, _records(listener, flush))
+            past = _pages(Retained(listener, wanted), listener) if since else ()
+            found = itertools.chain(_flushed(past, flush), filter(wanted.matches, _records(listener, flush)))
             for record in itertools.islice(found, limit):
                 write(record)
         except _Ended:
@@ -94,6 +95,22 @@ class _Ended(BaseException):
 def _end(number: int, _frame: object) -> None:
     signal.signal(number, signal.SIG_IGN)  # a file may have to be closed
     raise _Ended
+
+
+def _pages(log: Retained, listener: Listener) -> Iterator[list[Record]]:
+    """The kept events that are asked for; a lost link is taken up again."""
+    while log.position < log.last_id:
+        try:
+            yield from log.pages()
+        except DatabaseUnreachable as error:
+            say(f"{error}; reconnecting")
+            _reconnect(listener)
+
+
+def _flushed(pages: Iterable[list[Record]], flush: Callable[[], None]) -> Iterator[Record]:
+    for page in pages:
+        yield from page
+        flush()
 
 
 def _records(listener: Listener, flush: Callable[[], None]) -> Iterator[Record]:

@@ -1,30 +1,50 @@
 """What `listen` and `export` have in common: which events are asked for, and the file they go into."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import click
+from rich.progress import TaskProgressColumn
 
 from pg_events import catalog
 from pg_events import filter as filters
 from pg_events.cli.database import translated
+from pg_events.cli.page import progress
 from pg_events.cli.terminal import end_line, say
 from pg_events.errors import FilterError, UsageError
 from pg_events.event import Record
 from pg_events.filter import Filter
+from pg_events.filter_condition import And
 from pg_events.journal import Header, Writer
 from pg_events.listener import Listener
+from pg_events.retained import Retained
 from pg_events.text import counted
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace FILE when it exists.")
 
 
-def choice(where: str, since: str | None, until: str | None = None) -> Callable[[Record], bool]:
-    """Is an event among those that the options ask for?"""
-    wanted = filters.parse(where)
-    begin = filters.parse("") if since in (None, "oldest") else _moment("since", since, "; or oldest")
-    end = filters.parse("") if until is None else _moment("until", until)
-    return lambda record: begin.matches(record) and end.matches(record) and wanted.matches(record)
+def choice(where: str, since: str | None, until: str | None = None) -> Filter:
+    """The events that the options ask for."""
+    parts = [filters.parse(where)]
+    if since not in (None, "oldest"):
+        parts.append(_moment("since", since, "; or oldest"))
+    if until is not None:
+        parts.append(_moment("until", until))
+    return Filter(And(tuple(part.condition for part in parts)))
+
+
+def kept(listener: Listener, wanted: Filter, is_wanted: bool = True) -> Generator[Record]:
+    """The kept events that are asked for, with a progress bar if that is wanted."""
+    with progress(TaskProgressColumn(), is_wanted) as shown, translated(listener.database_url):
+        bar = shown.add_task("0 events")
+        log = Retained(listener, wanted)
+        shown.update(bar, total=log.last_id - log.first_id + 1)
+        events = 0
+        for page in log.pages():
+            yield from page
+            events += len(page)
+            done = log.position - log.first_id + 1
+            shown.update(bar, completed=done, description=f"{counted(events, 'event')} found")
 
 
 def _moment(field: str, text: str, remedy: str = "") -> Filter:

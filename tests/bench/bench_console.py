@@ -24,6 +24,13 @@ from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
 from pg_events_tui.store import Store
 
+FILTERS = (
+    ("column", "op:D"),
+    ("table", "table:orders op:U,D"),
+    ("text", '"a note of"'),
+    ("rare_text", '"nothing like this"'),
+    ("value", "new.status:paid table:stock op:U"),
+)
 TABLES = ("orders", "order_items", "stock", "carts", "customers")
 
 
@@ -164,12 +171,13 @@ async def measure(history: int, rate: int, seconds: float) -> dict[str, float]:
         }
         feed.rate = 0
         feed.begun = None
-        for name, text in (("column", "op:D"), ("text", '"a note of"')):
-            began = time.perf_counter()
+        for name, text in FILTERS:
+            began, cpu = time.perf_counter(), time.thread_time()
             app.screen.filter_by(text)  # type: ignore[attr-defined]
             while app.live.searching is not None:
                 await asyncio.sleep(0.01)
             result[f"filter_{name}_seconds"] = time.perf_counter() - began
+            result[f"filter_{name}_cpu_seconds"] = time.thread_time() - cpu
             result[f"filter_{name}_found"] = float(len(app.live))
     result["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     result["disk_mb"] = store.size_bytes / 1e6
@@ -186,7 +194,7 @@ def main() -> None:
     given = parser.parse_args()
     result = asyncio.run(measure(given.history, given.rate, given.seconds))
     for name, value in result.items():
-        print(f"{name:<24} {value:>14,.1f}")
+        print(f"{name:<28} {value:>14,.2f}")
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ def test_on_a_terminal_there_is_progress(in_terminal, url) -> None:
     terminal = in_terminal("export", "log.jsonl", "--database-url", url)
 
     assert terminal.end() == 0
-    assert "3 events read" in terminal.raw
+    assert "3 events found" in terminal.raw
     assert terminal.screen[-2:] == ["3 events written to log.jsonl", ""]
 
 

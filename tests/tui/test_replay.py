@@ -112,7 +112,7 @@ def test_a_failing_callback_shows_its_traceback_with_the_users_frames_only(conso
         assert "ERR KeyError" in c.text()
         assert "in helper" in attempt.traceback
         assert "in fail" in attempt.traceback
-        assert "replay_child" not in attempt.traceback
+        assert "child_program" not in attempt.traceback
 
         await c.press("r", "y")
         await c.until(lambda: len(c.app.attempts) == 2)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from pg_events.connection import connect, describe, mask, translate
+from pg_events.connection import Link, connect, describe, mask, translate
 from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
 
 URL = "postgresql://shop:hunter2@db.example:5433/market"
@@ -278,7 +278,7 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, error: psycopg.Error) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(psycopg, "connect", refuse)
+    monkeypatch.setattr(Link, "connect", refuse)
 
 
 def test_the_url_has_the_last_word_on_time_and_keepalives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +288,7 @@ def test_the_url_has_the_last_word_on_time_and_keepalives(monkeypatch: pytest.Mo
         given.update(parameters)
         raise psycopg.OperationalError("no")
 
-    monkeypatch.setattr(psycopg, "connect", remember)
+    monkeypatch.setattr(Link, "connect", remember)
 
     with pytest.raises(DatabaseUnreachable):
         connect(f"{URL}?connect_timeout=3&keepalives_idle=5", application_name="pg_events test")
@@ -303,3 +303,28 @@ def test_psycopg_logs_no_password(closed_port: int, caplog: pytest.LogCaptureFix
         connect(f"postgresql://shop:hunter2@127.0.0.1:{closed_port}/market", application_name="test")
 
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("postgresql://db/market", None),
+        ("postgresql://one,two/market", "primary"),
+        ("postgresql://one,two/market?target_session_attrs=any", None),
+    ],
+)
+def test_of_several_hosts_the_primary_is_asked_for(
+    url: str, wanted: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+
+    def remember(_: str, **parameters: object) -> None:
+        given.update(parameters)
+        raise psycopg.OperationalError("no")
+
+    monkeypatch.setattr(Link, "connect", remember)
+
+    with pytest.raises(DatabaseUnreachable):
+        connect(url, application_name="test")
+
+    assert given.get("target_session_attrs") == wanted

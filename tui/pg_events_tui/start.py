@@ -13,7 +13,12 @@ from pg_events_tui.backend import APPLICATION_NAME, Database
 def start(settings: Settings, *, read_only: bool = False) -> int:
     """See `pg_events_tui.run`."""
     backend = Database(settings)
-    listener = Listener(settings.database_url or "", application_name=APPLICATION_NAME, wake_up=settings.wake_up)
+    listener = Listener(
+        settings.database_url or "",
+        application_name=APPLICATION_NAME,
+        wake_up=settings.wake_up,
+        link_seconds=settings.link_seconds,
+    )
     first = "live"
     try:
         listener.connect()

@@ -5,7 +5,6 @@ million of them cost tens of megabytes. An event's *row* is its number since the
 and is never used again, so whoever holds a row (the selection, a mark) cannot be moved by what is appended or trimmed.
 """
 
-import json
 import os
 import tempfile
 from array import array
@@ -13,14 +12,27 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from threading import Lock
-from typing import IO, Final
+from typing import IO, Final, Generic, TypeVar, cast
 
-from pg_events.event import Record
+from pg_events.event import SCHEMA, Record
 
 DEFAULT_EVENTS: Final = 1_000_000
 DEFAULT_BYTES: Final = 4 * 1024**3
 SEGMENTS: Final = 20
 """The bound is kept by dropping a whole segment, so up to a twentieth less than the bound may be there."""
+
+NOTE: Final = "N"
+"""Kind of a row that is no event but a word about the way to the database: a gap, a reconnect. Its `query` says it."""
+
+AT_BYTES: Final = 40
+"""At the start of each line stands the event's time, padded to this; behind it the texts a search looks into."""
+_NOTHING: Final = b"\x01"
+"""Stands for None. No JSON and no statement is this one control character."""
+_IN_LINE: Final = 0
+"""A name's number when there are too many names to be numbered: it then stands at the end of the line."""
+_MAX_NAMES: Final = 65_536
+
+T = TypeVar("T")
 
 
 class Store:
@@ -40,8 +52,10 @@ class Store:
         self._max_bytes = max_bytes
         self._directory = directory
         self._lock = Lock()
-        self._tables: list[str] = []
-        self._table_numbers: dict[tuple[str | None, str | None], int] = {}
+        self.tables = Names[tuple[str | None, str | None, bool]]()
+        """Schema, name, and whether it is of a schema event (then the name is an identity)."""
+        self.users = Names[str | None]()
+        self.applications = Names[str | None]()
         self._segments = [_Segment(0, directory)]
         self._starts = [0]
         self._end = 0
@@ -81,22 +95,31 @@ class Store:
             segment = self._open_segment()
         room = self._segment_events - len(segment.ids)
         lines: list[bytes] = []
+        numbers: list[tuple[int, int, int]] = []
         size = 0
         for record in records[start : start + room]:
-            line = json.dumps(record).encode("ascii") + b"\n"
+            names = self._numbers(record)
+            line = _encoded(record, spell_names=_IN_LINE in names)
+            numbers.append(names)
             lines.append(line)
             size += len(line)
             if segment.size + size >= self._segment_bytes:
                 break
         segment.write(b"".join(lines))
         page = records[start : start + len(lines)]
-        numbers = [self._table_number(record) for record in page]
         with self._lock:
-            for record, line, number in zip(page, lines, numbers, strict=True):
-                segment.add(record, len(line), number)
+            for record, line, names in zip(page, lines, numbers, strict=True):
+                segment.add(record, len(line), names)
             self._end += len(page)
             self._all_bytes += size
         return len(page)
+
+    def _numbers(self, record: Record) -> tuple[int, int, int]:
+        return (
+            self.tables.number((record.table_schema, record.table_name, record.kind == SCHEMA)),
+            self.users.number(record.session_user),
+            self.applications.number(record.application_name),
+        )
 
     def _open_segment(self) -> "_Segment":
         segment = _Segment(self._end, self._directory)
@@ -104,16 +127,6 @@ class Store:
             self._segments.append(segment)
             self._starts.append(self._end)
         return segment
-
-    def _table_number(self, record: Record) -> int:
-        key = (record.table_schema, record.table_name)
-        number = self._table_numbers.get(key)
-        if number is None:
-            number = min(len(self._tables), 65_535)  # An array of 16 bit numbers: the last one is "many others".
-            if number == len(self._tables):
-                self._tables.append(table_title(record.table_schema, record.table_name))
-            self._table_numbers[key] = number
-        return number
 
     def _trim(self) -> None:
         """Drop the oldest segments until the bounds hold; never the one being written."""
@@ -130,16 +143,17 @@ class Store:
         """The event at `row`. Raises `IndexError` when it is not kept (any more)."""
         with self._lock:
             segment, position = self._find(row)
-            line = segment.read(position, position + 1)
-        return Record(*json.loads(line))
+            block = Block(self, segment, position, position + 1, self._lock)
+        return block.record(0)
 
     def records(self, start: int, stop: int) -> Iterator[tuple[int, Record]]:
         """The kept ones of the rows from `start` to before `stop`, with their rows."""
-        for first, segment_start, lines in self._pages(start, stop):
-            for offset, line in enumerate(lines):
-                yield segment_start + first + offset, Record(*json.loads(line))
+        for block in self.blocks(start, stop, 256):
+            for number in range(block.size):
+                yield block.row + number, block.record(number)
 
-    def _pages(self, start: int, stop: int) -> Iterator[tuple[int, int, list[bytes]]]:
+    def blocks(self, start: int, stop: int, size: int) -> "Iterator[Block]":
+        """The kept ones of the rows from `start` to before `stop`, in blocks of at most `size`, ascending."""
         row = start
         while True:
             with self._lock:
@@ -147,9 +161,9 @@ class Store:
                 if row >= min(stop, self._end):
                     return
                 segment, position = self._find(row)
-                last = min(len(segment.ids), position + 256, stop - segment.start)
-                text = segment.read(position, last)
-            yield position, segment.start, text.split(b"\n")[:-1]
+                last = min(len(segment.ids), position + size, stop - segment.start)
+                block = Block(self, segment, position, last, self._lock)
+            yield block
             row = segment.start + last
 
     def _find(self, row: int) -> tuple["_Segment", int]:
@@ -184,7 +198,12 @@ class Store:
         """`schema.table`, without reading the event."""
         with self._lock:
             segment, position = self._find(row)
-            return self._tables[segment.tables[position]]
+            number = segment.tables[position]
+        if number == _IN_LINE:
+            record = self.record(row)
+            return table_title(record.table_schema, record.table_name)
+        schema, name, _ = self.tables[number]
+        return table_title(schema, name)
 
     def line_bytes(self, row: int) -> int:
         """How large the event is, so that a giant one need not be read to be listed."""
@@ -204,6 +223,36 @@ class Store:
                     position = segment.kinds.find(wanted, position + 1)
         return rows
 
+    def table_counts(self, start: int, stop: int) -> dict[str, int]:
+        """How many of the rows from `start` to before `stop` each table has; DDL counts as `ddl`."""
+        counts: dict[int, int] = {}
+        for block in self.blocks(start, stop, 4_096):
+            for number in block.tables:
+                counts[number] = counts.get(number, 0) + 1
+        found: dict[str, int] = {}
+        for number, count in counts.items():
+            schema, name, is_ddl = self.tables[number] if number else (None, "(others)", False)
+            title = "ddl" if is_ddl else table_title(schema, name)
+            found[title] = found.get(title, 0) + count
+        return found
+
+    def row_of_id(self, wanted: int) -> int | None:
+        """The row of the event with this id; the newest segment's, should it have come twice."""
+        with self._lock:
+            for segment in reversed(self._segments):
+                for position in _places(segment.ids, wanted):
+                    if segment.kinds[position] != ord(NOTE):
+                        return segment.start + position
+        return None
+
+    def row_at(self, moment: float) -> int | None:
+        """The first row that happened at that moment (seconds since 1970) or later, else the newest; None if empty."""
+        with self._lock:
+            for segment in self._segments:
+                if segment.times and max(segment.times) >= moment:
+                    return segment.start + next(n for n, at in enumerate(segment.times) if at >= moment)
+            return self._end - 1 if self._end > self._starts[0] else None
+
     def close(self) -> None:
         """Give the disk space back. The store cannot be used afterwards."""
         with self._lock:
@@ -218,6 +267,39 @@ def table_title(schema: str | None, name: str | None) -> str:
     return name if schema is None or name.startswith((f"{schema}.", f'"{schema}".')) else f"{schema}.{name}"
 
 
+def _places(column: "array[int]", wanted: int) -> Iterator[int]:
+    start = 0
+    while True:
+        try:
+            start = column.index(wanted, start)
+        except ValueError:
+            return
+        yield start
+        start += 1
+
+
+class Names(Generic[T]):
+    """Names that events share, each with a number from 1; a name beyond the last number has none."""
+
+    def __init__(self) -> None:
+        self._names: list[T | None] = [None]
+        self._numbers: dict[T, int] = {}
+
+    def number(self, name: T) -> int:
+        """0 when there is no number left."""
+        found = self._numbers.get(name)
+        if found is None:
+            if len(self._names) >= _MAX_NAMES:
+                return _IN_LINE
+            found = len(self._names)
+            self._names.append(name)
+            self._numbers[name] = found
+        return found
+
+    def __getitem__(self, number: int) -> T:
+        return cast("T", self._names[number])
+
+
 class _Segment:
     """Some events in a file that has no name, so that it is gone with the process even when that is killed."""
 
@@ -229,6 +311,8 @@ class _Segment:
         self.xids = array("q")
         self.kinds = bytearray()
         self.tables = array("H")
+        self.users = array("H")
+        self.applications = array("H")
         self.times = array("d")
         # On POSIX this is unlinked (or never linked) at once and has mode 0600.
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="pg_events-", dir=directory, buffering=0)  # noqa: SIM115
@@ -242,12 +326,15 @@ class _Segment:
             self._written += count
             view = view[count:]
 
-    def add(self, record: Record, line_bytes: int, table: int) -> None:
+    def add(self, record: Record, line_bytes: int, names: tuple[int, int, int]) -> None:
         self.offsets.append(self.size)
         self.ids.append(record.id)
         self.xids.append(record.xid)
         self.kinds.append(ord(record.kind))
+        table, user, application = names
         self.tables.append(table)
+        self.users.append(user)
+        self.applications.append(application)
         self.times.append(_seconds(record.at))
         self.size += line_bytes
 
@@ -259,8 +346,115 @@ class _Segment:
         start = self.offsets[position]
         return os.pread(self._file.fileno(), self.end_of(stop - 1) - start, start)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._file.closed
+
     def close(self) -> None:
         self._file.close()
+
+
+class Block:
+    """Some rows on end: their columns, and their texts once somebody asks for them."""
+
+    __slots__ = (
+        "_lock", "_position", "_segment", "_store", "_text",
+        "applications", "base", "edges", "ids", "kinds", "row", "size", "tables", "times", "users", "xids",
+    )  # fmt: skip
+
+    def __init__(self, store: Store, segment: _Segment, position: int, last: int, lock: Lock) -> None:
+        """Called under the lock."""
+        self.row = segment.start + position
+        """The store's row of the block's first."""
+        self.size = last - position
+        self.kinds = bytes(segment.kinds[position:last])
+        self.ids = segment.ids[position:last]
+        self.xids = segment.xids[position:last]
+        self.tables = segment.tables[position:last]
+        self.users = segment.users[position:last]
+        self.applications = segment.applications[position:last]
+        self.times = segment.times[position:last]
+        self.base = segment.offsets[position]
+        self.edges = segment.offsets[position : last + 1]
+        """Where each row's line begins, and where the last one ends; `text` begins at `base`."""
+        if len(self.edges) == self.size:
+            self.edges.append(segment.end_of(last - 1))
+        self._store = store
+        self._segment = segment
+        self._position = position
+        self._lock = lock
+        self._text: bytes | None = None
+        if self.size == 1:
+            self._read()
+
+    def _read(self) -> bytes:
+        """Under the lock."""
+        segment, position = self._segment, self._position
+        self._text = b"" if segment.is_closed else segment.read(position, position + self.size)
+        return self._text
+
+    @property
+    def text(self) -> bytes:
+        """The lines of all its rows, one behind the other; empty when they were dropped in the meantime."""
+        if self._text is not None:
+            return self._text
+        with self._lock:
+            return self._read()
+
+    def line(self, number: int) -> bytes:
+        """What is stored of the block's row with this number, from 0; empty when it is not kept any more."""
+        return self.text[self.edges[number] - self.base : self.edges[number + 1] - self.base]
+
+    def record(self, number: int) -> Record:
+        """The block's row with this number, from 0. Raises `IndexError` when it is not kept any more."""
+        line = self.line(number)
+        if not line:
+            raise IndexError("the row is not kept any more")
+        query, old, new, ddl, *names = line[AT_BYTES:].split(b"\0")
+        table, user, application = self.tables[number], self.users[number], self.applications[number]
+        schema, name, spelt_user, spelt_application = map(_decoded, names or (_NOTHING,) * 4)
+        if table:
+            schema, name, _ = self._store.tables[table]
+        return Record(
+            self.ids[number],
+            self.xids[number],
+            line[:AT_BYTES].rstrip().decode(),
+            chr(self.kinds[number]),
+            schema,
+            name,
+            self._store.users[user] if user else spelt_user,
+            self._store.applications[application] if application else spelt_application,
+            _decoded(query),
+            _decoded(old),
+            _decoded(new),
+            _decoded(ddl),
+        )
+
+
+def _encoded(record: Record, *, spell_names: bool) -> bytes:
+    """A line: the time, the texts a search looks into, and the names if they have no numbers."""
+    at = record.at.encode("ascii", "replace")
+    if len(at) > AT_BYTES:  # not from a database
+        at = _shortened(record.at).encode("ascii", "replace")[:AT_BYTES]
+    texts = [record.query, record.old_data, record.new_data, record.ddl]
+    if spell_names:
+        texts += [record.table_schema, record.table_name, record.session_user, record.application_name]
+    # A NUL cannot come from the database; from a file it could.
+    return at.ljust(AT_BYTES) + b"\0".join(
+        _NOTHING if text is None else text.encode("utf-8", "surrogatepass").replace(b"\0", b"\xef\xbf\xbd")
+        for text in texts
+    )
+
+
+def _decoded(text: bytes) -> str | None:
+    return None if text == _NOTHING else text.decode("utf-8", "surrogatepass")
+
+
+def _shortened(at: str) -> str:
+    try:
+        return datetime.fromisoformat(at).isoformat()
+    except ValueError:
+        return at
 
 
 def _seconds(at: str) -> float:

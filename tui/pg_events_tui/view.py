@@ -6,18 +6,16 @@ cannot move it: only the user does, or following, which always selects the newes
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
 from enum import Enum
 from time import perf_counter
 from typing import Final, Protocol
 
+from pg_events_tui.scan import Passing
 from pg_events_tui.store import Store
 
-Passing = Callable[[int, int], Sequence[int]]
-"""Which of the store's rows from the first to before the second pass a filter, ascending."""
-
 CHUNK: Final = 256
-"""Rows looked at before the clock is."""
+"""Rows looked at before the clock is, to begin with; a filter that is fast looks at more."""
+MAX_CHUNK: Final = 16_384
 
 
 class Mode(Enum):
@@ -235,6 +233,7 @@ class _Found:
         self._older = array("q")  # Descending: the search goes from the newest to the oldest.
         self._newer = array("q")  # Ascending.
         self._searched = self._begin = stop
+        self._chunk = CHUNK
         self.stop = stop
 
     def __len__(self) -> int:
@@ -275,12 +274,23 @@ class _Found:
                 return
 
     def search(self, seconds: float) -> bool:
-        deadline = perf_counter() + seconds
+        now = perf_counter()
+        deadline = now + seconds
         first = self._store.first
         while self._searched > first:
-            start = max(first, self._searched - CHUNK)
+            began = now
+            start = max(first, self._searched - self._chunk)
             self._older.extend(reversed(self._passing(start, self._searched)))
             self._searched = start
-            if perf_counter() > deadline:
+            now = perf_counter()
+            self._chunk = next_chunk(self._chunk, now - began, seconds)
+            if now > deadline:
                 break
         return self._searched > first
+
+
+def next_chunk(chunk: int, took: float, seconds: float) -> int:
+    """How many rows to look at next, so that one look takes about half of `seconds`."""
+    if took > seconds:
+        return max(CHUNK, chunk // 4)
+    return min(MAX_CHUNK, chunk * 2) if took * 4 < seconds else chunk

@@ -8,15 +8,17 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from pg_events.errors import FilterError
-from pg_events.event import SCHEMA, Record
+from pg_events.event import Record
 from pg_events.filter import Filter, parse
+from pg_events.filter_condition import And
 from pg_events.text import counted
-from pg_events_tui import describe, keys
+from pg_events_tui import describe, keys, scan
 from pg_events_tui.lines import Line, crop, line, size_words, span
 from pg_events_tui.replay import NoTarget
+from pg_events_tui.scan import Passing
 from pg_events_tui.screens.base import EXTRA_WIDE, ConsoleScreen
 from pg_events_tui.summary import GIANT_BYTES, LETTERS, summary
-from pg_events_tui.view import Mode, Passing, View
+from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.event_list import EventList
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import LineList
@@ -109,14 +111,7 @@ class EventsScreen(ConsoleScreen):
 
     def passing(self, wanted: Filter | None) -> Passing | None:
         """How the view finds what passes."""
-        if wanted is None:
-            return None
-        store = self.view.store
-
-        def passing(start: int, stop: int) -> list[int]:
-            return [row for row, record in store.records(start, stop) if wanted.matches(record)]
-
-        return passing
+        return None if wanted is None else scan.passing(self.view.store, wanted)
 
     def action_filter(self) -> None:
         self._filter_before = (self.filter_text, self.filter_on)
@@ -402,15 +397,9 @@ class SchemaScreen(EventsScreen):
         return "DDL, newest first"
 
     def passing(self, wanted: Filter | None) -> Passing:
-        store = self.view.store
-
-        def passing(start: int, stop: int) -> list[int]:
-            rows = store.rows_of_kind(SCHEMA, start, stop)
-            if wanted is None:
-                return rows
-            return [row for row in rows for _, record in store.records(row, row + 1) if wanted.matches(record)]
-
-        return passing
+        ddl = parse("is:ddl")
+        both = ddl if wanted is None else Filter(And((ddl.condition, wanted.condition)))
+        return scan.passing(self.view.store, both)
 
     def _show_filter(self) -> None:
         super()._show_filter()

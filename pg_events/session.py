@@ -1,0 +1,91 @@
+"""What a session of the database can rely on: that it is one at all, and that nothing in it ends it.
+
+A pooler in transaction mode hands each transaction to whichever server connection is free. LISTEN goes unheard there,
+and a SET stays behind for the next client. It looks like a server, so it is recognised by an echo: a token that a
+second connection notifies is heard by a session, and by nobody behind such a pooler.
+"""
+
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final
+
+import psycopg
+from psycopg import sql as composed
+
+from pg_events.catalog import Connection
+from pg_events.connection import connect
+from pg_events.errors import PgEventsError
+
+CHANNEL: Final = "pgevents"
+ECHO_SECONDS: Final = 2.0
+"""How long an echo may take. Taken too early for unheard it costs speed, nothing else."""
+
+_SETTINGS: Final = (
+    # What an administrator sets for a role, to end sessions that are forgotten and questions that run away.
+    ("idle_session_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("transaction_timeout", "0"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    # A cursor is saved by one statement, which must see what is there now.
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+    # The indexes are right whatever the statistics say, and however stale they are.
+    ("enable_seqscan", "off"),
+)
+
+
+def is_proxied(connection: Connection) -> bool:
+    """Something stands between us and the server: it answers under another process number than the one it gave us."""
+    row = connection.execute("select pg_catalog.pg_backend_pid()").fetchone()
+    assert row is not None
+    return row[0] != connection.info.backend_pid
+
+
+def is_shared(connection: Connection, database_url: str) -> bool:
+    """Is each transaction somebody else's session? True behind a pooler in transaction or statement mode.
+
+    Asks for an echo when something stands between, and listens on the channel of the wake-ups from then on.
+    """
+    return is_proxied(connection) and not _hears(connection, database_url)
+
+
+def _hears(connection: Connection, database_url: str) -> bool:
+    """Does the connection hear what another one to the same URL says?"""
+    token = secrets.token_hex(16)
+    connection.execute(composed.SQL("listen ") + composed.Identifier(CHANNEL))
+    try:
+        with connect(database_url, application_name="pg_events echo", silence_seconds=ECHO_SECONDS) as other:
+            other.execute("select pg_catalog.pg_notify(%s, %s)", (CHANNEL, token))
+    except (PgEventsError, psycopg.Error):
+        return False  # a pooler of one connection in session mode, or no second connection is allowed
+    deadline = monotonic() + ECHO_SECONDS
+    while (left := deadline - monotonic()) > 0:
+        if token in [heard.payload for heard in connection.notifies(timeout=left, stop_after=1)]:
+            return True
+    return False
+
+
+def settle(connection: Connection) -> None:
+    """Make a session of our own fit for a long life: no timeout ends it. Not for one that is shared."""
+    _set(connection, is_local=False)
+
+
+@contextmanager
+def settled_transaction(connection: Connection) -> Generator[None]:
+    """A transaction with the same settings, that leaves none of them behind: for a session that is shared."""
+    with connection.transaction():
+        _set(connection, is_local=True)
+        yield
+
+
+def _set(connection: Connection, is_local: bool) -> None:
+    connection.execute(
+        "select pg_catalog.set_config(s.name, s.value, %s)"
+        " from unnest(%s::text[], %s::text[]) s (name, value)"
+        # `transaction_timeout` came with PostgreSQL 17.
+        " where pg_catalog.current_setting(s.name, true) is not null",
+        (is_local, *map(list, zip(*_SETTINGS, strict=True))),
+    )

@@ -1,0 +1,23 @@
+-- The next events that are kept and may be asked for: ids above {after} up to {last}, visible in the snapshot.
+-- The condition on xid is a function, so that the order comes from the index on id.
+select
+    e.id,
+    e.xid::text::bigint,
+    to_json(e.at)::text,
+    e.kind::text,
+    e.table_schema,
+    e.table_name,
+    e.session_user_name,
+    e.application_name,
+    e.query,
+    e.old_data,
+    e.new_data,
+    e.ddl,
+    e.statement_id
+from pgevents.event e
+where e.id > {after}
+  and e.id <= {last}
+  and pg_catalog.pg_visible_in_snapshot(e.xid, {snapshot}::pg_snapshot)
+  and {wanted}
+order by e.id
+limit {events}

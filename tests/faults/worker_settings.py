@@ -1,0 +1,46 @@
+"""Settings of the workers under fault. Their callback writes down what it was given before it does anything else.
+
+`FAULTS_DELIVERIES` names the file: a line `id attempt key sequence` an event, on the disk when the callback returns.
+The row says in its column `note` what the callback shall do then, such as `raise MemoryError` or `hang`.
+`FAULTS_SETTINGS` are further settings, as JSON.
+"""
+
+import builtins
+import ctypes
+import json
+import os
+import threading
+from pathlib import Path
+
+PG_EVENTS_RETRY_SECONDS = 0.01
+
+_deliveries = os.open(os.environ["FAULTS_DELIVERIES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def callback(payload: str, attempt: int = 0) -> None:
+    event = json.loads(payload)
+    row = event.get("new_data") or event["old_data"]
+    # A row's version counts its changes. Its DELETE has none of its own: the number after the last one is kept for it.
+    sequence = row["version"] + (event["method"] == "DELETE")
+    os.write(_deliveries, f"{event['id']} {attempt} {row['key']} {sequence}\n".encode())
+    os.fsync(_deliveries)
+    if event["method"] != "DELETE" and row["note"]:
+        act(row["note"])
+
+
+def act(note: str) -> None:
+    what, _, rest = note.partition(" ")
+    if what == "raise":
+        raise getattr(builtins, rest)
+    if what == "hang":
+        threading.Event().wait()
+    elif what == "exit":
+        os._exit(1)
+    elif what == "segfault":
+        ctypes.string_at(0)
+    elif what == "wait":
+        Path(rest).open().close()  # a pipe: waits for whoever opens its other end
+
+
+PG_EVENTS_DATA_UPDATE_CALLBACK = callback
+globals().update(json.loads(os.environ["FAULTS_SETTINGS"]))
