@@ -239,7 +239,7 @@ class Worker:
     def _deliver_kept(self) -> bool:
         """Deliver again what somebody asked for, and what waited for an event that no longer stops it."""
         found = False
-        for share in self._shares.held:
+        for share in [*self._shares.held]:
             while not self._stopping.is_set() and (waiting := self._shares.waiting(share)):
                 found = True
                 for kept in waiting:
@@ -247,6 +247,8 @@ class Worker:
                         break
                     with suppress(Stopping):
                         self._deliver_again(share, kept)
+            if share.delivered:
+                self._shares.save(share)
         if found:
             self._shares.learn_waiting_rows()
         return found
