@@ -10,18 +10,21 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, LiteralString, cast
 
 import psycopg
+from psycopg import RawCursor
 
-from pg_events import catalog, sql
-from pg_events.catalog import Connection, Installed, Server
+from pg_events import catalog, choice, sql
+from pg_events.catalog import Connection, Installed, Server, Table
+from pg_events.choice import Named
 from pg_events.connection import connect, translate
 from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError, UsageError
-from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, plan, quoted
+from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, fill, plan, quoted
 from pg_events.settings import Settings
+from pg_events.text import one_line
 
 LOCK_TIMEOUT_SECONDS: Final = 0.2
 """The longest a build makes a writer wait."""
@@ -45,7 +48,7 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
     """What a build would do now. Reads only, and takes no lock on any table.
 
     Raises `NotPermitted` when the role could not even begin, `PgEventsError` on a standby, `ForeignCursor` when what
-    is installed came here from another cluster.
+    is installed came here from another cluster, `UsageError` for a condition of the settings that is none.
     """
     server = catalog.server(connection)
     _check_rights(server)
@@ -55,8 +58,36 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
             f"what is installed in {server.database} was made on another cluster (a dump that was restored?): the "
             "transaction ids of its log mean nothing here; run pg_events teardown, then pg_events build"
         )
-    tables = catalog.tables(connection, settings.include, settings.exclude)
-    return plan(server, installed, tables, wanted(settings, server))
+    settings = _settled(settings, installed)
+    tables = catalog.tables(connection, settings.include, settings.exclude, choices=choice.written(settings))
+    _check_conditions(connection, tables, settings)
+    made = plan(server, installed, tables, wanted(settings, server))
+    return replace(made, warnings=(*made.warnings, *_unmatched(connection, settings, tables)))
+
+
+def settled(connection: Connection, settings: Settings) -> Settings:
+    """The settings a build works with: where only a database was said, what the last build was told stays as it is.
+
+    Tables must not lose what was chosen for them because somebody builds without the settings at hand. Raises
+    `NotPermitted`.
+    """
+    if settings.only_database and catalog.server(connection).is_installed:
+        return _settled(settings, catalog.installed(connection))
+    return settings
+
+
+def _settled(settings: Settings, installed: Installed) -> Settings:
+    kept = installed.settings
+    if not settings.only_database or not kept:
+        return settings
+    kept_patterns = {name: tuple(json.loads(kept[name])) for name in ("include", "exclude")}
+    return replace(
+        choice.with_choices(settings, kept.get("choices", "{}")),
+        only_database=False,
+        query_characters=int(kept["query_characters"]),
+        wake_up=kept["wake_up"] == "on",
+        **kept_patterns,
+    )
 
 
 def wanted(settings: Settings, server: Server) -> Wanted:
@@ -65,11 +96,65 @@ def wanted(settings: Settings, server: Server) -> Wanted:
         {
             "include": json.dumps(list(settings.include)),
             "exclude": json.dumps(list(settings.exclude)),
+            "choices": choice.written(settings),
             "query_characters": str(settings.query_characters),
             "wake_up": "on" if settings.wake_up else "off",
             "system_identifier": server.system_identifier,
         },
         settings.query_characters,
+    )
+
+
+def _check_conditions(connection: Connection, tables: Iterable[Table], settings: Settings) -> None:
+    for table in tables:
+        for condition in table.choice.when if table.oid == table.root else ():
+            try:
+                _check_condition(connection, table, condition)
+            except psycopg.Error as error:
+                raise UsageError(
+                    f"{settings.source or 'settings'}: PG_EVENTS_WHEN: {one_line(condition)!r} is no condition for "
+                    f"{one_line(table.identity)}: {one_line(error.diag.message_primary or str(error))}"
+                ) from error
+
+
+def _check_condition(connection: Connection, table: Table, condition: str) -> None:
+    """Let the database read it as it will when a row is written, with the rights of the role that captures then."""
+    values = {"table": f"{quoted(table.schema)}.{quoted(table.name)}", "condition": condition}
+    with connection.transaction(force_rollback=True):
+        connection.execute(
+            "select set_config('search_path', 'pg_catalog, pg_temp', true),"
+            " set_config('plan_cache_mode', 'force_generic_plan', true)"
+        )
+        # Binary results need the protocol that takes one statement: a second one behind a semicolon is an error.
+        connection.execute(cast("LiteralString", fill(sql.text("condition.sql"), values)), binary=True)
+        try:
+            with connection.transaction():
+                _become_confined(connection)
+                connection.execute("explain execute pgevents_condition (null)")
+        finally:
+            connection.execute("deallocate pgevents_condition")
+
+
+def _become_confined(connection: Connection) -> None:
+    """For the rest of the transaction, if it can be: else what is asked is asked with the builder's rights."""
+    try:
+        with connection.transaction():
+            connection.execute("set local role pgevents_capture")
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue):
+        pass
+
+
+def _unmatched(connection: Connection, settings: Settings, tables: Sequence[Table]) -> Iterator[str]:
+    if not choice.choices(settings):
+        return iter(())
+    covered = [
+        table for table in tables if table.oid == table.root and any(trigger.wanted for trigger in table.triggers)
+    ]
+    columns = dict(
+        RawCursor(connection).execute(sql.text("columns_of_tables.sql"), ([t.oid for t in covered],)).fetchall()
+    )
+    return choice.unmatched(
+        settings, [Named(table.schema, table.name, columns.get(table.oid, ()), table.choice) for table in covered]
     )
 
 
@@ -120,13 +205,7 @@ def grant_steps(connection: Connection, role: str) -> list[Step]:
     """What a role needs to read (tui, listen, export, status). Raises `UsageError` when there is no such role."""
     if connection.execute("select from pg_roles where rolname = %s", [role]).fetchone() is None:
         raise UsageError(f"there is no role {role!r} to grant to; create it first")
-    # An event trigger is not told what a GRANT is on: this one has to say that it is ours.
-    text = (
-        "set pgevents.building = on;\n"
-        f"grant usage on schema pgevents to {quoted(role)};\n"
-        f"grant select on all tables in schema pgevents to {quoted(role)};\n"
-        "reset pgevents.building;\n"
-    )
+    text = fill(sql.text("grant.sql"), {"role": quoted(role)})
     return [Step("grant", f"reading to {role}", None, text, "", "--grant")]
 
 

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +126,28 @@ def overdue(seconds: float) -> str:
     return f"it did not return within the time limit of {seconds:g} s"
 
 
+class Dispatcher(ABC):
+    """A callback made of several functions, such as `pg_events.Router`. It says itself what is seen of a function."""
+
+    @property
+    @abstractmethod
+    def accepts(self) -> frozenset[str]:
+        """As `Callback.accepts`."""
+
+    @property
+    @abstractmethod
+    def is_async(self) -> bool:
+        """As `Callback.is_async`."""
+
+    @abstractmethod
+    def check(self, where: str) -> None:
+        """Raise `UsageError`, with `where` in front, when no event could be handled."""
+
+    @abstractmethod
+    def __call__(self, payload: str, **given: object) -> object:
+        """Handle an event, given what it accepts; an awaitable when that is needed."""
+
+
 # --- resolving ----------------------------------------------------------------------------------------------------
 
 
@@ -139,15 +162,20 @@ def resolve(
     if isinstance(reference, str):
         function, shown = _import_function(reference, name)
     elif callable(reference):
-        function, shown = reference, _name_of(reference)
+        function, shown = reference, name_of(reference)
     elif reference is None:
         raise UsageError(f"{name} is not set; name a function that takes the payload, for example 'my_module.function'")
     else:
         raise UsageError(f"{name} must be 'my_module.function' or the function itself, not {type(reference).__name__}")
-    accepts = _accepted(function, f"{name} = {shown!r}")
+    where = f"{name} = {shown!r}"
+    if isinstance(function, Dispatcher):
+        function.check(where)
+        accepts, is_async = function.accepts, function.is_async
+    else:
+        accepts, is_async = accepted(function, where), is_async_function(function)
     return Callback(
         shown,
-        _is_async(function),
+        is_async,
         cast("Callable[..., object]", function),
         runner or Runner(),
         accepts,
@@ -221,7 +249,7 @@ _OPTIONAL: Final = ("attempt", "connection")
 """What a function may take besides the payload: by these names, so that no other second parameter is filled by accident."""
 
 
-def _accepted(function: object, where: str) -> frozenset[str]:
+def accepted(function: object, where: str) -> frozenset[str]:
     """Those of the optional parameters that the function has. Refuses what could never handle a payload, now and not
     at the first event."""
     if not callable(function):
@@ -258,7 +286,8 @@ def _bound(function: object) -> set[str]:
     return found
 
 
-def _is_async(function: object) -> bool:
+def is_async_function(function: object) -> bool:
+    """Whether a call gives a coroutine, below `functools.partial` and `__call__` of an object."""
     return inspect.iscoroutinefunction(_plain(function))
 
 
@@ -271,7 +300,8 @@ def _plain(function: object) -> object:
     return type(function).__call__ if callable(function) else function
 
 
-def _name_of(function: object) -> str:
+def name_of(function: object) -> str:
+    """`my_module:function`."""
     while isinstance(function, functools.partial):
         function = cast("functools.partial[Any]", function).func
     named: Any = function if hasattr(function, "__qualname__") else type(function)

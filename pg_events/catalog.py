@@ -13,7 +13,8 @@ import psycopg
 from psycopg import RawCursor
 from psycopg.rows import class_row, namedtuple_row
 
-from pg_events import sql
+from pg_events import choice, sql
+from pg_events.choice import EVERYTHING, Choice
 from pg_events.errors import NotInstalled, NotPermitted
 
 Connection = psycopg.Connection[Any]
@@ -105,6 +106,8 @@ class Table:
     triggers: tuple[Trigger, ...] = ()
     root: int = 0
     """OID of the partitioned table above all; of any other table its own."""
+    choice: Choice = EVERYTHING
+    """What is captured of it."""
 
     @property
     def identity(self) -> str:
@@ -168,22 +171,28 @@ def _spelt_in_full(connection: Connection) -> Generator[None]:
     with connection.transaction():
         connection.execute(
             "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
-            " pg_catalog.set_config('quote_all_identifiers', 'off', true)"
+            " pg_catalog.set_config('quote_all_identifiers', 'off', true),"
+            " pg_catalog.set_config('standard_conforming_strings', 'on', true)"
         )
         yield
 
 
 def tables(
-    connection: Connection, include: Sequence[str] = (), exclude: Sequence[str] = (), relation: int | None = None
+    connection: Connection,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    relation: int | None = None,
+    choices: str = "{}",
 ) -> list[Table]:
     """Every table that is or could be covered, by schema and name; takes no lock on any of them.
 
-    `include` and `exclude` are globs on `schema.table`; `relation` (an OID) asks for one table.
+    `include` and `exclude` are globs on `schema.table`; `relation` (an OID) asks for one table;
+    `choices` is what `choice.written()` made of the settings.
     Views and the like come along with the reason why they are not covered. Needs no right beyond CONNECT.
     """
     with _spelt_in_full(connection), RawCursor(connection, row_factory=namedtuple_row) as cursor:
         rows: list[Any] = cursor.execute(
-            sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation])
+            sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation], choices)
         ).fetchall()
     return [_table(list(group)) for _, group in groupby(rows, key=attrgetter("oid"))]
 
@@ -200,11 +209,22 @@ def _table(rows: list[Any]) -> Table:
     triggers = tuple(
         Trigger(row.operation, row.trigger_name, row.wanted, row.installed, bool(row.disabled)) for row in rows
     )
+    chosen = choice.parse(first.options)
     state, reason = _state(first.relation_kind, first.not_wanted, triggers)
     if state == "covered" and first.by_row is not None:
         reason = f"row by row: {first.by_row}"
+    if state == "covered":
+        reason = " · ".join(filter(None, (chosen.words, reason)))
     return Table(
-        first.oid, first.table_schema, first.table_name, first.relation_kind, state, reason, triggers, first.root
+        first.oid,
+        first.table_schema,
+        first.table_name,
+        first.relation_kind,
+        state,
+        reason,
+        triggers,
+        first.root,
+        chosen,
     )
 
 

@@ -5,7 +5,8 @@ gets. `parse()` turns a payload into a `DataEvent` or a `SchemaEvent` for those 
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -66,6 +67,95 @@ class Record(NamedTuple):
         return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
 
 
+def replayed(payload: str, run: str, attempt: int, *, is_edited: bool = False) -> str:
+    """The payload with the key that says it is delivered again on demand; every other byte as it was."""
+    note: dict[str, object] = {"run": run, "attempt": attempt}
+    if is_edited:
+        note["edited"] = True
+    return f'{payload[: payload.rindex("}")]}, "replay": {json.dumps(note)}}}'
+
+
+def is_of_schema(payload: str) -> bool:
+    """Is the payload that of a schema event? Read from its beginning alone: the rest may be large, or nested deep."""
+    return _DATA.match(payload) is None
+
+
+_DATA: Final = re.compile(r'\{"id": \d+, "xid": \d+, "at": "[^"]*", "table_schema": ')
+
+
+def record(payload: str) -> Record:
+    """The record that a payload of ours was made from, its JSON as it was written.
+
+    Raises `ValueError` for a text that is none, `RecursionError` when it is nested too deep for Python to read.
+    """
+    members = dict(_raw_members(payload))
+
+    def text(key: str) -> str | None:
+        return json.loads(members[key]) if key in members else None
+
+    try:
+        if "method" in members:
+            kind = next(letter for letter, method in METHODS.items() if method == text("method"))
+            rest = None
+        else:
+            kind = SCHEMA
+            rest = (
+                "{" + ", ".join(f"{json.dumps(key)}: {raw}" for key, raw in members.items() if key not in _HEAD) + "}"
+            )
+        return Record(
+            int(members["id"]), int(members["xid"]), text("at") or "", kind,
+            text("table_schema" if rest is None else "schema_name"), text("table_name" if rest is None else "object_identity"),
+            text("session_user"), text("application_name"), text("query"),
+            members.get("old_data"), members.get("new_data"), rest,
+        )  # fmt: skip
+    except (KeyError, StopIteration) as error:
+        raise ValueError(f"not a payload of pg_events: {error}") from error
+
+
+_HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name", "query", "replay"})
+
+
+def head(payload: str) -> Record:
+    """The record without its rows and its query: of a payload of ours all that `Record` has before them, and no more is
+    read, however large the rows are or deep they are nested. Raises as `record` does.
+    """
+    if match := _DATA_HEAD.match(payload):
+        identifier, xid, at, *texts, method = match.groups()
+        schema, table, user, application = (json.loads(text) if text else None for text in texts)
+        return Record(int(identifier), int(xid), at, _LETTERS[method], schema, table, user, application, *[None] * 4)
+    members: list[str] = []  # a schema event, or a payload that came by other hands
+    for key, raw in _raw_members(payload):
+        members.append(f"{json.dumps(key)}: {raw}")
+        if key == "method":
+            break
+    return record(f"{{{', '.join(members)}}}")
+
+
+_LETTERS: Final = {method: letter for letter, method in METHODS.items()}
+_STRING: Final = r'("(?:[^"\\]|\\.)*")'
+_DATA_HEAD: Final = re.compile(
+    rf'\{{"id": (\d+), "xid": (\d+), "at": "([^"]*)", "table_schema": {_STRING}, "table_name": {_STRING}'
+    rf'(?:, "session_user": {_STRING})?(?:, "application_name": {_STRING})?, "method": "({"|".join(_LETTERS)})"'
+)
+
+
+def _raw_members(payload: str) -> Iterator[tuple[str, str]]:
+    """Key and value of a JSON object, the value as it is written."""
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  # only to find where a value ends
+    position = payload.index("{") + 1
+    while match := _KEY.match(payload, position):
+        key, end = decoder.raw_decode(payload, match.end(1))
+        start = _COLON.match(payload, end)
+        if start is None:
+            raise ValueError("not a JSON object")
+        position = decoder.raw_decode(payload, start.end())[1]
+        yield key, payload[start.end() : position]
+
+
+_KEY: Final = re.compile(r'(\s*,?\s*)(?=")')
+_COLON: Final = re.compile(r"\s*:\s*")
+
+
 @lru_cache(maxsize=4096)
 def _envelope(session_user: str | None, application_name: str | None, *table: str | None) -> str:
     """The middle of a payload, the same for thousands of events."""
@@ -105,6 +195,11 @@ class DataEvent:
     """The client's statement, cut at the configured length; None when it is not kept."""
     replay: Mapping[str, Any] | None = None
     """`{"run": …, "attempt": …}` when this is a replay of an earlier event, else None."""
+
+    @property
+    def table(self) -> str:
+        """`schema.table`, as patterns and filters have it: without quotes."""
+        return f"{self.table_schema}.{self.table_name}"
 
     @property
     def row(self) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""A child process at hand for callbacks, for as long as a worker runs: `PG_EVENTS_ISOLATE`, `worker --isolate`.
+"""The callbacks of the settings, ready to be called: in this process, or with `PG_EVENTS_ISOLATE` in one of their own.
 
-It is started once, calls one callback after the other, and gives way to a new one when a callback has broken it.
+That process is started once, calls one callback after the other, and gives way to a new one when it is broken.
 """
 
 import codecs
@@ -12,9 +12,10 @@ import time
 from collections.abc import Sequence
 from typing import Final, TextIO
 
-from pg_events.callbacks import Callback, Reported
-from pg_events.child import Child, Loaded, Target
+from pg_events.callbacks import Callback, Reported, Runner, resolve
+from pg_events.child import Child, Loaded, Target, target
 from pg_events.errors import CallbackUnavailable, UsageError
+from pg_events.settings import Settings
 from pg_events.text import clean, counted
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,32 @@ OUTPUT_BYTES: Final = 65_536
 """Of what is printed during one call so much is passed on; the rest is counted and dropped."""
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 """Between attempts to start a process: a callback that started thousands has just been killed with them."""
+
+
+_FIELDS: Final = {False: "data_update_callback", True: "db_schema_update_callback"}
+
+
+def ready(settings: Settings) -> dict[bool, Callback]:
+    """Whether it is a schema event -> the callback, of those that are set.
+
+    Both share an event loop, and so the clients they hold. Raises `UsageError` when one cannot be used.
+    """
+    set_ = {is_schema: name for is_schema, name in _FIELDS.items() if getattr(settings, name) is not None}
+    if settings.isolate:
+        targets = [target(settings, name) for name in set_.values()]
+        return dict(zip(set_, isolated(targets, settings.time_limit_seconds), strict=True)) if targets else {}
+    runner, limit = Runner(), settings.time_limit_seconds
+    callbacks = {
+        is_schema: resolve(getattr(settings, name), f"PG_EVENTS_{name.upper()}", runner, limit)
+        for is_schema, name in set_.items()
+    }
+    for callback in callbacks.values():
+        if limit is not None and not callback.is_async:
+            raise UsageError(
+                f"PG_EVENTS_TIME_LIMIT_SECONDS = {limit:g}: {callback.name} is no async function, so only a process of its "
+                "own can be stopped; set PG_EVENTS_ISOLATE = True, or start the worker with --isolate"
+            )
+    return callbacks
 
 
 def isolated(targets: Sequence[Target], time_limit_seconds: float | None = None) -> list[Callback]:

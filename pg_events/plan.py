@@ -66,12 +66,13 @@ class Wanted:
 def installable(wanted: Wanted) -> dict[str, str]:
     """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
     values = {"query_characters": str(wanted.query_characters), "coverage": sql.text("coverage.sql").strip()}
+    values["capture_carefully"] = fill(sql.text("capture_carefully.sql").strip(), values)
     return {
-        name.rpartition("/")[2][3:].removesuffix(".sql"): _fill(sql.text(name), values) for name in sql.names("install")
+        name.rpartition("/")[2][3:].removesuffix(".sql"): fill(sql.text(name), values) for name in sql.names("install")
     }
 
 
-def _fill(text: str, values: Mapping[str, str]) -> str:
+def fill(text: str, values: Mapping[str, str]) -> str:
     """Put values into `{name}` of a packaged file; other braces are SQL's own."""
     return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
 
@@ -138,7 +139,7 @@ def _function_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | Non
             action, reason = "replace", "this release or these settings have another version"
         else:
             action, reason = "replace", "changed by hand since the last build"
-        record = _fill(sql.text("record_function.sql"), {"name": name, "source": source})
+        record = fill(sql.text("record_function.sql"), {"name": name, "source": source})
         yield Step(action, f"function pgevents.{name}()", None, f"{text.strip()}\n\n{record}", "", reason)
 
 
@@ -159,7 +160,7 @@ def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None
         if installed.settings.get(name) == value:
             yield None
             continue
-        text = _fill(sql.text("record_setting.sql"), {"name": name, "value": value.replace("'", "''")})
+        text = fill(sql.text("record_setting.sql"), {"name": name, "value": value.replace("'", "''")})
         yield Step("set", f"setting {name}", None, text, "", f"now {value}")
 
 

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ FULL_QUERY: Final = 2**30
 LINK_SECONDS: Final = 30.0
 """How long the server may owe an answer before its silence counts as a lost link."""
 
+TREATMENTS: Final = ("drop", "mask", "hash")
+"""What `PG_EVENTS_REDACT` can do to a column."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -39,6 +43,16 @@ class Settings:
     """`PG_EVENTS_INCLUDE`: globs such as `public.*`; a table must match one to be covered. Empty: every table."""
     exclude: tuple[str, ...] = ()
     """`PG_EVENTS_EXCLUDE`: globs of tables left out; stronger than `include`."""
+    include_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """`PG_EVENTS_INCLUDE_COLUMNS`: pattern of tables -> patterns of columns; of such tables no other column is kept."""
+    exclude_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """`PG_EVENTS_EXCLUDE_COLUMNS`: pattern of tables -> patterns of columns that are left out."""
+    redact: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """`PG_EVENTS_REDACT`: pattern of tables -> pattern of columns -> `drop`, `mask` or `hash`."""
+    when: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`PG_EVENTS_WHEN`: pattern of tables -> SQL condition over `old` and `new`; a change for which it is false is left out."""
+    skip_unchanged: tuple[str, ...] = ()
+    """`PG_EVENTS_SKIP_UNCHANGED`: patterns of tables whose updates that change nothing are left out; True is `*`."""
     query_characters: int = 8192
     """`PG_EVENTS_QUERY`: how much of the client's statement an event keeps. `"full"`, `"off"` (0) or a number."""
     wake_up: bool = True
@@ -49,6 +63,12 @@ class Settings:
     """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; later ones grow from it."""
     link_seconds: float = LINK_SECONDS
     """`PG_EVENTS_LINK_SECONDS`: how long the server may owe a reader an answer before the link is made anew."""
+    only_database: bool = False
+    """Nothing was said but the database: a build keeps what the last one was told."""
+    time_limit_seconds: float | None = None
+    """`PG_EVENTS_TIME_LIMIT_SECONDS`: how long one call of a callback may take. Ends async ones; others need `isolate`."""
+    isolate: bool = False
+    """`PG_EVENTS_ISOLATE`: callbacks run in a process of their own, which may hang, crash and be killed."""
     source: str = ""
     """Where these came from, for messages: a module, a file, an option or an environment variable."""
 
@@ -75,7 +95,7 @@ def load(
     url = database_url or values.get("database_url") or environ.get("PG_EVENTS_DATABASE_URL") or None
     if url is None and require_database:
         raise UsageError(_no_database(module, source))
-    return Settings(**values | {"database_url": url, "source": source})  # pyright: ignore[reportArgumentType] - checked by _read
+    return Settings(**values | {"database_url": url, "only_database": module is None, "source": source})  # pyright: ignore[reportArgumentType] - checked by _read
 
 
 def _no_database(module: ModuleType | None, source: str) -> str:
@@ -228,6 +248,71 @@ def _patterns(value: object) -> tuple[str, ...]:
     return tuple(cast("list[str]", patterns))
 
 
+def _mapping(value: object) -> dict[str, object] | None:
+    """What is written as a dict whose keys are names; None for anything else."""
+    if not isinstance(value, Mapping):
+        return None
+    found = cast("Mapping[object, object]", value)
+    return cast("dict[str, object]", dict(found)) if all(_is_text(key) for key in found) else None
+
+
+def _by_table(value: object, example: str) -> dict[str, object]:
+    found = _mapping(value)
+    if found is None:
+        raise UsageError(f"a dict such as {example}, not {_kind(value)}")
+    return found
+
+
+def _is_text(value: object) -> bool:
+    """A string that PostgreSQL can have, and not an empty one."""
+    return isinstance(value, str) and bool(value.strip()) and not re.search("[\0\ud800-\udfff]", value)
+
+
+def _columns(value: object) -> Mapping[str, tuple[str, ...]]:
+    example = "{'public.users': ['password_hash']}"
+    found: dict[str, tuple[str, ...]] = {}
+    for table, columns in _by_table(value, example).items():
+        listed = cast("list[object] | tuple[object, ...]", columns) if isinstance(columns, list | tuple) else ()
+        if not listed or not all(_is_text(column) for column in listed):
+            raise UsageError(f"a dict such as {example}; {_shown(table)} has no list of columns")
+        found[table] = tuple(cast("list[str]", listed))
+    return found
+
+
+def _treatments(value: object) -> Mapping[str, Mapping[str, str]]:
+    example = "{'public.users': {'email': 'hash'}}"
+    found: dict[str, Mapping[str, str]] = {}
+    for table, columns in _by_table(value, example).items():
+        treated = _mapping(columns)
+        if not treated:
+            raise UsageError(f"a dict such as {example}; {_shown(table)} has no dict of columns")
+        for column, treatment in treated.items():
+            if treatment not in TREATMENTS:
+                raise UsageError(
+                    f"a dict such as {example}; {_shown(column)} of {_shown(table)} can be 'drop', 'mask' or 'hash', "
+                    f"not {_shown(treatment)}"
+                )
+        found[table] = cast("Mapping[str, str]", treated)
+    return found
+
+
+def _conditions(value: object) -> Mapping[str, str]:
+    example = "{'public.orders': 'new.total > 100'}"
+    found = _by_table(value, example)
+    for table, condition in found.items():
+        if not _is_text(condition):
+            raise UsageError(f"a dict such as {example}; {_shown(table)} has no condition in SQL")
+    return cast("Mapping[str, str]", found)
+
+
+def _all_or_patterns(value: object) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("*",) if value else ()
+    if isinstance(value, list | tuple):
+        return _patterns(cast("object", value))
+    raise UsageError(f"True, False or a list of patterns such as ['public.*'], not {_shown(value)}")
+
+
 def _query(value: object) -> int:
     if value == "full":
         return FULL_QUERY
@@ -256,10 +341,16 @@ def _seconds(value: object) -> float:
     raise UsageError(f"a number of seconds, 0 or more, not {_shown(value)}")
 
 
-def _limit(value: object) -> float:
+def _link_seconds(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 1:
         return float(value)
     raise UsageError(f"a number of seconds, 1 or more, not {_shown(value)}")
+
+
+def _limit(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        return float(value)
+    raise UsageError(f"a number of seconds above 0, not {_shown(value)}; leave it out for no limit")
 
 
 def _kind(value: object) -> str:
@@ -279,10 +370,17 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK": ("db_schema_update_callback", _callback),
     "PG_EVENTS_INCLUDE": ("include", _patterns),
     "PG_EVENTS_EXCLUDE": ("exclude", _patterns),
+    "PG_EVENTS_INCLUDE_COLUMNS": ("include_columns", _columns),
+    "PG_EVENTS_EXCLUDE_COLUMNS": ("exclude_columns", _columns),
+    "PG_EVENTS_REDACT": ("redact", _treatments),
+    "PG_EVENTS_WHEN": ("when", _conditions),
+    "PG_EVENTS_SKIP_UNCHANGED": ("skip_unchanged", _all_or_patterns),
     "PG_EVENTS_QUERY": ("query_characters", _query),
     "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
     "PG_EVENTS_MAX_ATTEMPTS": ("max_attempts", _attempts),
     "PG_EVENTS_RETRY_SECONDS": ("retry_seconds", _seconds),
-    "PG_EVENTS_LINK_SECONDS": ("link_seconds", _limit),
+    "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
+    "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
+    "PG_EVENTS_ISOLATE": ("isolate", _flag),
 }
 """Constant in the settings -> field of `Settings` and the check of its value."""

@@ -19,10 +19,11 @@ import psycopg
 from psycopg import RawCursor
 
 from pg_events import sql
-from pg_events.callbacks import Callback, Failure, Runner, describe_failure, is_failure, resolve
+from pg_events.callbacks import Callback, Failure, describe_failure, is_failure
 from pg_events.connection import translate
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
 from pg_events.event import SCHEMA, Record
+from pg_events.isolation import ready
 from pg_events.listener import EVERYTHING, Cursor, Listener
 from pg_events.settings import Settings
 from pg_events.text import one_line
@@ -106,8 +107,8 @@ class Worker:
         A link that is lost later is taken up again for ever, with growing pauses; at the first connection it raises:
         `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, `ForeignCursor`.
         """
-        self._listener.connect()
         try:
+            self._listener.connect()
             self._take_cursor()
             while not self._stopping.is_set():
                 try:
@@ -163,7 +164,7 @@ class Worker:
         """Call until it returns or the attempts are used up; the last failure, or None."""
         payload = record.payload
         attempt = 1
-        while (failure := _attempt(callback, payload)) is not None and attempt < self._settings.max_attempts:
+        while (failure := _attempt(callback, payload, attempt)) is not None and attempt < self._settings.max_attempts:
             self.report.retried += 1
             pause = self._settings.retry_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
             log.debug("%s failed on event %d (%s), again in %.1f s", callback.name, record.id, failure.type, pause)
@@ -273,9 +274,9 @@ class _Stopped(Exception):
     """`stop()` came between two attempts: the event is delivered again by the next worker."""
 
 
-def _attempt(callback: Callback, payload: str) -> Failure | None:
+def _attempt(callback: Callback, payload: str, number: int) -> Failure | None:
     try:
-        callback(payload)
+        callback(payload, attempt=number)
     except BaseException as error:  # a callback's SystemExit is its failure, see is_failure()
         if not is_failure(error):
             raise
@@ -284,13 +285,7 @@ def _attempt(callback: Callback, payload: str) -> Failure | None:
 
 
 def _callbacks(settings: Settings) -> Mapping[bool, Callback]:
-    """Whether it is a schema event -> the callback. Both share an event loop, and so the clients they hold."""
-    runner = Runner()
-    found: dict[bool, Callback] = {}
-    if settings.data_update_callback is not None:
-        found[False] = resolve(settings.data_update_callback, "PG_EVENTS_DATA_UPDATE_CALLBACK", runner)
-    if settings.db_schema_update_callback is not None:
-        found[True] = resolve(settings.db_schema_update_callback, "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK", runner)
+    found = ready(settings)
     if not found:
         raise UsageError(
             f"{settings.source or 'the settings'}: neither PG_EVENTS_DATA_UPDATE_CALLBACK nor "

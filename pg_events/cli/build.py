@@ -55,9 +55,10 @@ def build(
     build to build put them into the settings.
     """
     chosen = load(settings, database_url)
-    if include or exclude:
-        chosen = replace(chosen, include=include or chosen.include, exclude=exclude or chosen.exclude)
     with connected(chosen, "build") as connection:
+        if include or exclude:
+            chosen = core.settled(connection, chosen)
+            chosen = replace(chosen, include=include or chosen.include, exclude=exclude or chosen.exclude)
         plan = core.make_plan(connection, chosen)
         if grant is not None:
             plan = Plan((*plan.steps, *core.grant_steps(connection, grant)), plan.unchanged, plan.warnings)

@@ -18,7 +18,7 @@ from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
-from pg_events.settings import load
+from pg_events.settings import FULL_QUERY, Settings, load
 from pg_events.text import clean, counted
 
 _SIGNS = {"yes": "✓", "no": "-", "disabled": "o", "outdated": "~", "-": "·"}
@@ -36,6 +36,8 @@ class _Status:
     schema_events_permitted: bool
     """DDL could be recorded: somebody who builds here may create event triggers, or did."""
     tables: Sequence[Table]
+    query_characters: int
+    """How much of the client's SQL text an event keeps."""
     last_event_at: Mapping[tuple[str, str], datetime]
     """(schema, table) -> when its last event was."""
     consumers: Sequence[Mapping[str, Any]]
@@ -86,6 +88,7 @@ def _ask(connection: Connection) -> _Status:
     server = catalog.server(connection)
     installed = catalog.installed(connection)
     patterns = [json.loads(installed.settings.get(name, "[]")) for name in ("include", "exclude")]
+    choices = installed.settings.get("choices", "{}")
     with RawCursor(connection, row_factory=dict_row) as cursor:
         last = cursor.execute(sql.text("last_events.sql")).fetchall()
         consumers = cursor.execute(sql.text("consumers.sql")).fetchall()
@@ -95,7 +98,8 @@ def _ask(connection: Connection) -> _Status:
         server.version,
         all(installed.event_triggers.get(name) in ("O", "A") for name in catalog.EVENT_TRIGGERS),
         server.event_triggers_permitted or bool(installed.event_triggers),
-        catalog.tables(connection, *patterns),
+        catalog.tables(connection, *patterns, choices=choices),
+        int(installed.settings.get("query_characters", Settings.query_characters)),
         {(row["table_schema"], row["table_name"]): row["at"] for row in last},
         consumers,
         log,
@@ -106,7 +110,7 @@ def _as_json(found: _Status) -> dict[str, Any]:
     return {
         "server_version": found.server_version,
         "schema_events": found.schema_events,
-        "tables": [_table_as_json(table, found.last_event_at) for table in found.tables],
+        "tables": [_table_as_json(table, found) for table in found.tables],
         "consumers": [
             {key: row[key] for key in ("name", "behind_events", "behind_seconds", "failed")} for row in found.consumers
         ],
@@ -114,8 +118,9 @@ def _as_json(found: _Status) -> dict[str, Any]:
     }
 
 
-def _table_as_json(table: Table, last_event_at: Mapping[tuple[str, str], datetime]) -> dict[str, Any]:
-    at = last_event_at.get((table.schema, table.name))
+def _table_as_json(table: Table, found: _Status) -> dict[str, Any]:
+    at = found.last_event_at.get((table.schema, table.name))
+    query = found.query_characters if table.choice.keeps_query else 0
     return {
         "schema": table.schema,
         "name": table.name,
@@ -124,6 +129,7 @@ def _table_as_json(table: Table, last_event_at: Mapping[tuple[str, str], datetim
         "last_event_at": at and at.isoformat(),
         "kind": table.kind,
         "reason": table.reason,
+        "options": table.choice.as_json() | {"query": {0: "off", FULL_QUERY: "full"}.get(query, query)},
     }
 
 
@@ -195,9 +201,19 @@ def _summary(found: _Status) -> str:
         *(f"{states[state]:,} {state}" for state in _NOT_WANTED if states[state]),
         "DDL recorded" if found.schema_events else "DDL NOT recorded",
         f"{counted(found.log['events'], 'event')}, {_size(found.log['bytes'])}",
+        *_query_text(found.query_characters),
         f"PostgreSQL {found.server_version}",
     ]
     return " · ".join(parts)
+
+
+def _query_text(characters: int) -> list[str]:
+    """How much of the SQL text is kept, unless that is what is usual."""
+    if characters == Settings.query_characters:
+        return []
+    return [
+        {0: "no SQL text", FULL_QUERY: "SQL text in full"}.get(characters, f"SQL text up to {characters:,} characters")
+    ]
 
 
 def _size(size: int) -> str:

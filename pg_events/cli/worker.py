@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from types import FrameType
 
 import click
@@ -30,8 +31,13 @@ from pg_events.worker import Worker
     show_default=True,
     help="Where a new consumer starts; a known one goes on where it stopped.",
 )
+@click.option(
+    "--isolate", is_flag=True, help="Run the functions in a process of their own, which may hang, crash and be killed."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every retry and reconnect.")
-def worker(settings: str | None, database_url: str | None, name: str, once: bool, start: str, verbose: bool) -> int:
+def worker(
+    settings: str | None, database_url: str | None, name: str, once: bool, start: str, isolate: bool, verbose: bool
+) -> int:
     """Call your functions with every change, in order, at least once.
 
     The cursor is saved in the database, behind the events that were delivered. A callback that raises is
@@ -44,6 +50,7 @@ def worker(settings: str | None, database_url: str | None, name: str, once: bool
     if not name.strip():
         raise UsageError("--name is empty")
     chosen = load(settings, database_url)
+    chosen = replace(chosen, isolate=chosen.isolate or isolate)
     set_up_log(verbose)
     log = logging.getLogger("pg_events.worker")
     one = Worker(

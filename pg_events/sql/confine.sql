@@ -20,10 +20,15 @@ $do$;
 grant usage, create on schema pgevents to pgevents_capture;
 grant insert on pgevents.event to pgevents_capture;
 grant insert, select (id, xid, at) on pgevents.statement to pgevents_capture;
+grant select on pgevents.secret to pgevents_capture;
 grant usage on sequence pgevents.event_id to pgevents_capture;
 grant usage, update on sequence pgevents.sleeper to pgevents_capture;
 alter function pgevents.row_expression(oid) owner to pgevents_capture;
 alter function pgevents.capture() owner to pgevents_capture;
+alter function pgevents.capture_insert() owner to pgevents_capture;
+alter function pgevents.capture_update() owner to pgevents_capture;
+alter function pgevents.capture_delete() owner to pgevents_capture;
 alter function pgevents.capture_row() owner to pgevents_capture;
+alter function pgevents.capture_chosen() owner to pgevents_capture;
 revoke create on schema pgevents from pgevents_capture; -- it was needed to be given them
 reset pgevents.building;

@@ -1,6 +1,8 @@
 -- Every table that is, or could be, covered; one row for each of its four triggers: wanted and installed.
 -- $1 text[]: patterns of tables to include, empty for all. $2 text[]: patterns to exclude.
 -- $3 oid[]: only these tables, null for all.
+-- $4 jsonb: what is captured of a table where that is not everything: kind -> pattern of tables -> texts. The kinds are
+-- only, drop, mask and hash (patterns of columns), when (conditions) and skip_unchanged (no matter what).
 -- A pattern is a glob (* and ?) on schema.table; without a dot, on the table's name in any schema.
 with relation as (
     select
@@ -9,9 +11,29 @@ with relation as (
         c.relname,
         c.relkind,
         c.relispartition,
-        coalesce(pg_catalog.pg_partition_root(c.oid), c.oid) as root
+        root_class.oid as root,
+        root_namespace.nspname as root_schema,
+        root_class.relname as root_name,
+        -- No setting of the writer's changes how its values are spelt, and none of them has to be computed.
+        not exists (
+            select from pg_catalog.pg_attribute a
+            join pg_catalog.pg_type t on t.oid = a.atttypid
+            join pg_catalog.pg_type e on e.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end
+            where a.attrelid = c.oid
+              and a.attnum > 0
+              and not a.attisdropped
+              and (
+                  a.attgenerated = 'v'
+                  or e.typtype <> 'e' and (e.typnamespace <> 'pg_catalog'::regnamespace or e.typname <> all ('{
+                      bool,int2,int4,int8,numeric,char,name,text,varchar,bpchar,uuid,json,jsonb,
+                      date,time,timestamp,timestamptz,inet,cidr,macaddr,macaddr8,bit,varbit
+                  }'::text[]))
+              )
+        ) as is_plain
     from pg_catalog.pg_class c
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    join pg_catalog.pg_class root_class on root_class.oid = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid)
+    join pg_catalog.pg_namespace root_namespace on root_namespace.oid = root_class.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f')
       and c.relpersistence <> 't'
       and n.nspname <> 'pgevents'
@@ -19,17 +41,31 @@ with relation as (
       and n.nspname not like 'pg\_%'
       and ($3::oid[] is null or c.oid = any ($3::oid[]))
 ),
-pattern as (
+glob as (
     select
-        kind,
+        glob,
         position('.' in glob) > 0 as qualified,
         -- LIKE's own wildcards are letters in a glob; the glob's become LIKE's.
         replace(replace(replace(replace(replace(glob, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%'), '?', '_') as pattern
+    from (
+        select unnest($1::text[])
+        union
+        select unnest($2::text[])
+        union
+        select unnest(array[t.key, x.value])
+        from jsonb_each($4::jsonb) k
+        cross join lateral jsonb_each(k.value) t
+        cross join lateral jsonb_array_elements_text(t.value) x
+    ) g (glob)
+),
+pattern as (
+    select p.kind, g.qualified, g.pattern
     from (
         select 'include' as kind, unnest($1::text[]) as glob
         union all
         select 'exclude', unnest($2::text[])
     ) p
+    join glob g using (glob)
 ),
 chosen as (
     select
@@ -45,22 +81,145 @@ chosen as (
                 select from pattern p
                 where p.kind = 'include'
                   and p.qualified
-                  and root_namespace.nspname || '.' || root_class.relname like p.pattern
+                  and r.root_schema || '.' || r.root_name like p.pattern
             ) then 'belongs to an extension'
             when exists (
                 select from pattern p
                 where p.kind = 'exclude'
-                  and case when p.qualified then root_namespace.nspname || '.' else '' end || root_class.relname like p.pattern
+                  and case when p.qualified then r.root_schema || '.' else '' end || r.root_name like p.pattern
             ) then 'excluded by the settings'
             when exists (select from pattern p where p.kind = 'include') and not exists (
                 select from pattern p
                 where p.kind = 'include'
-                  and case when p.qualified then root_namespace.nspname || '.' else '' end || root_class.relname like p.pattern
+                  and case when p.qualified then r.root_schema || '.' else '' end || r.root_name like p.pattern
             ) then 'not among the tables to include'
         end as not_wanted
     from relation r
-    join pg_catalog.pg_class root_class on root_class.oid = r.root
-    join pg_catalog.pg_namespace root_namespace on root_namespace.oid = root_class.relnamespace
+),
+choice as (
+    select k.key as kind, g.qualified, g.pattern, x.value as text
+    from jsonb_each($4::jsonb) k
+    cross join lateral jsonb_each(k.value) t
+    join glob g on g.glob = t.key
+    cross join lateral jsonb_array_elements_text(t.value) x
+),
+-- What the triggers that are there were told. A table or a column that was renamed since is known by its earlier name
+-- too: it must not leak because the settings do not know the new one yet.
+told as materialized (
+    select
+        t.tgrelid as relation,
+        convert_from(rtrim(t.tgargs, decode('00', 'hex')), getdatabaseencoding()::name)::jsonb as options
+    from pg_catalog.pg_trigger t
+    join pg_catalog.pg_proc f on f.oid = t.tgfoid
+    join pg_catalog.pg_namespace n on n.oid = f.pronamespace
+    where exists (select from choice)
+      and n.nspname = 'pgevents'
+      and f.proname in ('capture_chosen', 'capture_truncate')
+      and t.tgnargs = 1
+),
+table_name as (
+    select c.oid, c.root_schema::text as schema, c.root_name::text as name, true as is_now
+    from chosen c
+    where c.not_wanted is null
+      and exists (select from choice)
+    union
+    select c.oid, n.value ->> 0, n.value ->> 1, false
+    from chosen c
+    join told d on d.relation in (c.oid, c.root)
+    cross join lateral jsonb_array_elements(d.options -> 'tables') n
+    where c.not_wanted is null
+),
+-- What is chosen for a table, with the names that say so: its name now, or else earlier ones.
+applies as (
+    select
+        n.oid,
+        c.kind,
+        c.text,
+        coalesce(
+            jsonb_agg(distinct jsonb_build_array(n.schema, n.name)) filter (where n.is_now),
+            jsonb_agg(distinct jsonb_build_array(n.schema, n.name))
+        ) as tables
+    from table_name n
+    join choice c on case when c.qualified then n.schema || '.' else '' end || n.name like c.pattern
+    group by n.oid, c.kind, c.text
+),
+column_name as (
+    select a.attrelid, a.attnum, a.attname, a.attname::text as name, true as is_now
+    from pg_catalog.pg_attribute a
+    where a.attrelid in (select p.oid from applies p where p.kind in ('only', 'drop', 'mask', 'hash'))
+      and a.attnum > 0
+      and not a.attisdropped
+    union
+    -- What a partitioned table's triggers were told of a column holds for the column of that name in its partitions.
+    select a.attrelid, a.attnum, a.attname, n.value, false
+    from relation r
+    join told d on d.relation in (r.oid, r.root)
+    join pg_catalog.pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+    join pg_catalog.pg_attribute t on t.attrelid = d.relation and t.attname = a.attname
+    cross join lateral jsonb_each(d.options) k
+    cross join lateral jsonb_array_elements_text(
+        case when k.key in ('only', 'drop', 'mask', 'hash') then k.value -> t.attnum::text end
+    ) n
+),
+-- Columns that are treated, each with its name now, and earlier ones if only they say so.
+treated as (
+    select
+        n.attrelid,
+        n.attnum,
+        p.kind,
+        jsonb_build_array(n.attname)
+            || case when bool_or(n.is_now) then '[]' else jsonb_agg(distinct to_jsonb(n.name)) end as names
+    from column_name n
+    join applies p on p.oid = n.attrelid and p.kind in ('only', 'drop', 'mask', 'hash')
+    join glob g on g.glob = p.text
+    where n.name like g.pattern
+    group by n.attrelid, n.attnum, n.attname, p.kind
+),
+strictest as (
+    select distinct on (attrelid, attnum, kind = 'only') attrelid, attnum, kind, names
+    from (
+        select attrelid, attnum, kind, names, 1 as origin from treated
+        union all
+        -- What is computed from a column tells of it.
+        select a.attrelid, a.attnum, t.kind, jsonb_build_array(a.attname), 2
+        from treated t
+        join pg_catalog.pg_depend d
+            on d.refclassid = 'pg_catalog.pg_class'::regclass
+            and d.refobjid = t.attrelid
+            and d.refobjsubid = t.attnum
+            and d.classid = 'pg_catalog.pg_attrdef'::regclass
+        join pg_catalog.pg_attrdef e on e.oid = d.objid
+        join pg_catalog.pg_attribute a on a.attrelid = e.adrelid and a.attnum = e.adnum and a.attgenerated <> ''
+        where t.kind <> 'only'
+    ) t
+    order by attrelid, attnum, kind = 'only', kind = 'hash', kind = 'mask', origin
+),
+treatment as (
+    select attrelid, kind, jsonb_object_agg(attnum, names) as columns from strictest group by attrelid, kind
+),
+-- What the triggers of a table are told.
+options as (
+    select
+        p.oid,
+        jsonb_strip_nulls(jsonb_build_object(
+            'tables', (
+                select jsonb_agg(distinct n.value)
+                from applies a
+                cross join lateral jsonb_array_elements(a.tables) n
+                where a.oid = p.oid
+            ),
+            'only', coalesce(
+                (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'only'),
+                case when bool_or(p.kind = 'only') then '{}'::jsonb end
+            ),
+            'drop', (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'drop'),
+            'mask', (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'mask'),
+            'hash', (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'hash'),
+            'when', jsonb_agg(distinct to_jsonb(p.text)) filter (where p.kind = 'when'),
+            'skip_unchanged', case when bool_or(p.kind = 'skip_unchanged') then true end
+        )) as options
+    from applies p
+    group by p.oid
 ),
 -- Tables that are captured row by row, each with its whole partition tree, by triggers whose names sort first.
 by_row as (
@@ -92,33 +251,29 @@ by_row as (
     ) r
     order by root, reason
 ),
-wanted as (
+operation as (
     select
         c.*,
         o.operation,
-        '00_pgevents_' || o.operation as trigger_name,
+        o.referencing,
+        b.reason as by_row,
+        s.options,
+        -- What of the options bears on this operation.
         case
-            when c.not_wanted is not null then null
-            when o.operation <> 'truncate' and b.root is not null and c.relkind = 'p' then null
-            else pg_catalog.format(
-                'CREATE TRIGGER "00_pgevents_%s" AFTER %s ON %I.%I %sFOR EACH %s EXECUTE FUNCTION pgevents.%s(%s)',
-                o.operation,
-                upper(o.operation),
-                c.nspname,
-                c.relname,
-                case when b.root is null then o.referencing else '' end,
-                case when b.root is null or o.operation = 'truncate' then 'STATEMENT' else 'ROW' end,
-                case when o.operation = 'truncate' then 'capture_truncate'
-                     when b.root is null then 'capture' else 'capture_row' end,
-                case when o.operation <> 'truncate' and exists (
-                    select from pg_catalog.pg_attribute a
-                    where a.attrelid = c.oid and a.attgenerated = 'v' and not a.attisdropped
-                ) then quote_literal('computed') else '' end
-            )
-        end as wanted,
-        b.reason as by_row
+            when o.operation = 'truncate' and s.options ?| array['only', 'drop', 'mask', 'hash']
+                then s.options - array['when', 'skip_unchanged']
+            when o.operation = 'update' and s.options ?| array['only', 'drop', 'mask', 'hash', 'when', 'skip_unchanged']
+                then s.options
+            when o.operation in ('insert', 'delete') and s.options ?| array['only', 'drop', 'mask', 'hash', 'when']
+                then s.options - 'skip_unchanged'
+        end as argument,
+        o.operation <> 'truncate' and exists (
+            select from pg_catalog.pg_attribute a
+            where a.attrelid = c.oid and a.attgenerated = 'v' and not a.attisdropped
+        ) as computed
     from chosen c
     left join by_row b on b.root = c.root
+    left join options s on s.oid = c.oid
     cross join (
         values
             (1, 'insert', 'REFERENCING NEW TABLE AS new_rows '),
@@ -126,6 +281,39 @@ wanted as (
             (3, 'delete', 'REFERENCING OLD TABLE AS old_rows '),
             (4, 'truncate', '')
     ) o (number, operation, referencing)
+),
+wanted as (
+    select
+        o.*,
+        '00_pgevents_' || o.operation as trigger_name,
+        case
+            when o.not_wanted is not null then null
+            when o.operation <> 'truncate' and o.by_row is not null and o.relkind = 'p' then null
+            else pg_catalog.format(
+                'CREATE TRIGGER "00_pgevents_%s" AFTER %s ON %I.%I %sFOR EACH %s EXECUTE FUNCTION pgevents.%s(%s)',
+                o.operation,
+                upper(o.operation),
+                o.nspname,
+                o.relname,
+                case when o.by_row is null then o.referencing else '' end,
+                case when o.by_row is null or o.operation = 'truncate' then 'STATEMENT' else 'ROW' end,
+                case when o.operation = 'truncate' then 'capture_truncate'
+                     when o.argument is not null then 'capture_chosen'
+                     when o.by_row is not null then 'capture_row'
+                     when o.is_plain then 'capture_' || o.operation
+                     else 'capture' end,
+                -- As the database spells it: a backslash is a letter.
+                '''' || replace(
+                    case
+                        when o.argument is not null
+                            then (o.argument || case when o.computed then '{"computed": true}' else '{}' end::jsonb)::text
+                        when o.computed then 'computed'
+                    end,
+                    '''', ''''''
+                ) || ''''
+            )
+        end as wanted
+    from operation o
 )
 select
     w.oid,
@@ -142,6 +330,7 @@ select
     w.root,
     w.by_row,
     w.not_wanted,
+    w.options::text as options,
     w.operation,
     w.trigger_name,
     w.wanted,

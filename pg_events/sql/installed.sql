@@ -36,6 +36,7 @@ select
           and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'id', 'select')
           and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'xid', 'select')
           and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'at', 'select')
+          and pg_catalog.has_table_privilege(r.oid, pg_catalog.to_regclass('pgevents.secret')::oid, 'select')
           and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.event_id', 'usage')
           and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.sleeper', 'usage')
           and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.sleeper', 'update')
@@ -44,7 +45,10 @@ select
               from pg_catalog.pg_proc p
               join pg_catalog.pg_namespace n on n.oid = p.pronamespace
               where n.nspname = 'pgevents'
-                and p.proname in ('row_expression', 'capture', 'capture_row')
+                and p.proname in (
+                    'row_expression', 'capture', 'capture_insert', 'capture_update', 'capture_delete', 'capture_row',
+                    'capture_chosen'
+                )
                 and p.proowner = r.oid
-          ) = 3
+          ) = 7
     ) as is_confined

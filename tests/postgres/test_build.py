@@ -277,7 +277,7 @@ def test_a_builder_who_may_create_roles_confines_the_capture_without_being_a_sup
             "IUT",
         )
         owners = connection.execute(
-            "select distinct proowner::regrole::text from pg_proc where proname in ('capture', 'capture_row')"
+            "select distinct proowner::regrole::text from pg_proc where proname ~ '^capture(_insert|_update|_delete|_row)?$'"
         ).fetchall()
     assert owners == [("pgevents_capture",)]
     with connect(url, application_name="test") as connection:
@@ -291,6 +291,8 @@ def test_a_builder_who_may_create_roles_confines_the_capture_without_being_a_sup
         "revoke select (at) on pgevents.statement from pgevents_capture",
         "revoke update on sequence pgevents.sleeper from pgevents_capture",
         "alter function pgevents.row_expression(oid) owner to current_user",
+        "revoke select on pgevents.secret from pgevents_capture",
+        "alter function pgevents.capture_chosen() owner to current_user",
     ],
 )
 def test_what_the_confined_capture_lacks_is_drift(

@@ -215,6 +215,7 @@ def test_columns_may_have_any_name(shop: psycopg.Connection, built_database_url:
         "query",
         "kind",
         "_query",
+        "_text",
         "_many",
         "new",
         "old",

@@ -43,7 +43,10 @@ def db(eve_url: str) -> Iterator[psycopg.Connection]:
     "command",
     [
         "create trigger forged after insert on mine execute function pgevents.capture()",
+        "create trigger forged after insert on mine execute function pgevents.capture_insert()",
+        "create trigger forged after insert on mine execute function pgevents.capture_chosen('{}')",
         "insert into pgevents.event (kind) values ('I')",
+        "select * from pgevents.secret",
         "select * from pgevents.event",
         "select pgevents.cover('mine'::regclass, true)",
         "select pgevents.row_expression('mine'::regclass)",

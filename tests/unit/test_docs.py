@@ -14,6 +14,7 @@ import pytest
 
 import pg_events
 from pg_events import filter as filters
+from pg_events.callbacks import resolve
 from pg_events.cli import cli
 from pg_events.settings import _CONSTANTS, Settings
 
@@ -136,9 +137,20 @@ def test_every_setting_is_documented_and_no_other() -> None:
 @pytest.mark.parametrize(("constant", "meaning", "shown"), table("setting"))
 def test_the_default_is_the_real_one(constant: str, meaning: str, shown: str) -> None:
     default = getattr(Settings(), _CONSTANTS[constant.strip("`")][0])
-    words = {None: "", (): "all tables" if "INCLUDE" in constant else "none"}
+    nothing = {
+        "PG_EVENTS_INCLUDE": "all tables",
+        "PG_EVENTS_INCLUDE_COLUMNS": "all columns",
+        "PG_EVENTS_WHEN": "every change",
+        "PG_EVENTS_SKIP_UNCHANGED": "False",
+    }
+    if default is None:
+        expected = ""
+    elif default in ((), {}):
+        expected = nothing.get(constant.strip("`"), "none")
+    else:
+        expected = str(default)
 
-    assert shown.strip("`") == words.get(default, str(default))
+    assert shown.strip("`") == expected
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -187,6 +199,20 @@ def test_the_callbacks_work_on_the_payloads_beside_them(capsys: pytest.CaptureFi
     asyncio.run(handlers["schema_changed"](schema))
 
     assert capsys.readouterr().out == "orders.status: new → paid by app\nDDL: ALTER TABLE\n"
+
+
+def test_the_router_works_on_the_payloads_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    module: dict[str, Any] = {"__name__": "reactions"}
+    exec(next(code for code in blocks("python") if "pg_events.Router()" in code), module)
+    callback = resolve(module["events"], "PG_EVENTS_DATA_UPDATE_CALLBACK")
+    data, schema = payloads()
+
+    callback(data.replace("1.50", "1500"))
+    callback(schema)
+    callback.close()
+
+    archived = f"archived: {len(data)} characters\n"
+    assert capsys.readouterr().out == f"large order: 1\n{archived}ALTER TABLE public.orders at attempt 1\n"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

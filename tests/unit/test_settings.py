@@ -112,7 +112,7 @@ def test_the_option_for_the_database_wins_over_the_settings(folder: Path) -> Non
     ],
 )
 def test_a_database_alone_is_enough(option: str | None, environ: dict[str, str], source: str) -> None:
-    assert load(None, option, environ) == Settings(database_url=URL, source=source)
+    assert load(None, option, environ) == Settings(database_url=URL, source=source, only_database=True)
 
 
 def test_no_database_is_needed_for_a_saved_log() -> None:
@@ -137,18 +137,31 @@ def test_every_constant_has_its_field(folder: Path) -> None:
         "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK = changed\n"
         "PG_EVENTS_INCLUDE = ['public.*', 'shop.*']\n"
         "PG_EVENTS_EXCLUDE = ('public.secret',)\n"
+        "PG_EVENTS_INCLUDE_COLUMNS = {'public.users': ['id', 'e*']}\n"
+        "PG_EVENTS_EXCLUDE_COLUMNS = {'*': ('password',)}\n"
+        "PG_EVENTS_REDACT = {'public.users': {'email': 'hash', 'card': 'mask', 'pin': 'drop'}}\n"
+        "PG_EVENTS_WHEN = {'public.orders': 'new.total > 100'}\n"
+        "PG_EVENTS_SKIP_UNCHANGED = True\n"
         "PG_EVENTS_QUERY = 100\n"
         "PG_EVENTS_WAKE_UP = False\n"
         "PG_EVENTS_MAX_ATTEMPTS = 1\n"
-        "PG_EVENTS_RETRY_SECONDS = 0\n",
+        "PG_EVENTS_RETRY_SECONDS = 0\n"
+        "PG_EVENTS_TIME_LIMIT_SECONDS = 5\n"
+        "PG_EVENTS_ISOLATE = True\n",
     )
 
     assert settings.data_update_callback == "my_module.function"
     assert callable(settings.db_schema_update_callback)
     assert settings.include == ("public.*", "shop.*")
     assert settings.exclude == ("public.secret",)
+    assert settings.include_columns == {"public.users": ("id", "e*")}
+    assert settings.exclude_columns == {"*": ("password",)}
+    assert settings.redact == {"public.users": {"email": "hash", "card": "mask", "pin": "drop"}}
+    assert settings.when == {"public.orders": "new.total > 100"}
+    assert settings.skip_unchanged == ("*",)
     assert (settings.query_characters, settings.wake_up) == (100, False)
     assert (settings.max_attempts, settings.retry_seconds) == (1, 0.0)
+    assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
 
 
 @pytest.mark.parametrize(("written", "characters"), [("'full'", FULL_QUERY), ("'off'", 0), ("7", 7)])
@@ -262,6 +275,18 @@ def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
         ("DATA_UPDATE_CALLBACK", "3", "must be 'my_module.function' or the function itself, not int"),
         ("INCLUDE", "'public.*'", "must be a list of patterns such as ['public.*'], not str"),
         ("EXCLUDE", "[1]", "must be a list of patterns"),
+        ("INCLUDE_COLUMNS", "['id']", "must be a dict such as {'public.users': ['password_hash']}, not list"),
+        ("INCLUDE_COLUMNS", "{'t': 'id'}", "'t' has no list of columns"),
+        ("EXCLUDE_COLUMNS", "{'t': ['a\\0b']}", "'t' has no list of columns"),
+        ("REDACT", "{'public.users.email': 'hash'}", "'public.users.email' has no dict of columns"),
+        ("REDACT", "{'t': {'a': 'hsh'}}", "'a' of 't' can be 'drop', 'mask' or 'hash', not 'hsh'"),
+        ("REDACT", "{'t': {'a': ['hash']}}", "not list"),
+        ("REDACT", "{1: {'a': 'hash'}}", "must be a dict such as {'public.users': {'email': 'hash'}}"),
+        ("WHEN", "{'t': ''}", "'t' has no condition in SQL"),
+        ("WHEN", "'new.a > 1'", "must be a dict such as {'public.orders': 'new.total > 100'}, not str"),
+        ("WHEN", "{'t': '\\ud800'}", "'t' has no condition in SQL"),
+        ("SKIP_UNCHANGED", "'yes'", "must be True, False or a list of patterns such as ['public.*'], not 'yes'"),
+        ("SKIP_UNCHANGED", "[1]", "must be a list of patterns"),
         ("QUERY", "0", "must be 'full', 'off' or a number of characters above 0, not 0"),
         ("QUERY", "True", "not True"),
         ("QUERY", "'all'", "not 'all'"),
@@ -270,6 +295,9 @@ def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
         ("RETRY_SECONDS", "-1", "must be a number of seconds, 0 or more, not -1"),
         ("RETRY_SECONDS", "float('nan')", "not nan"),
         ("RETRY_SECONDS", "'1s'", "not '1s'"),
+        ("TIME_LIMIT_SECONDS", "0", "must be a number of seconds above 0, not 0; leave it out for no limit"),
+        ("TIME_LIMIT_SECONDS", "True", "must be a number of seconds above 0, not True"),
+        ("ISOLATE", "1", "must be True or False, not 1"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_told(folder: Path, constant: str, value: str, says: str) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from psycopg.conninfo import conninfo_to_dict
 
-from pg_events import build, catalog
+from pg_events import build, catalog, choice
 from pg_events.build import Applied
 from pg_events.catalog import Table
 from pg_events.connection import connect
@@ -56,7 +56,8 @@ class Database:
 
     def coverage(self) -> Sequence[Table]:
         with closing(connect(self._url, application_name=APPLICATION_NAME)) as connection:
-            return catalog.tables(connection, self._settings.include, self._settings.exclude)
+            settings = build.settled(connection, self._settings)
+            return catalog.tables(connection, settings.include, settings.exclude, choices=choice.written(settings))
 
     def plan(self, relation: int | None) -> Plan:
         with closing(connect(self._url, application_name=APPLICATION_NAME)) as connection:

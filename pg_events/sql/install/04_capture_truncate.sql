@@ -1,6 +1,7 @@
 -- Writes a TRUNCATE to the log. A partitioned table's fires this once for itself and once for each of its partitions:
 -- the table's own comes first and is written, those of its partitions are passed over. A partition truncated by
--- itself is written under its own name: its root still has the other rows.
+-- itself is written under its own name: its root still has the other rows. An argument says that columns are chosen,
+-- see coverage.sql: then the client's text is not kept, it can be about more than this.
 create or replace function pgevents.capture_truncate()
 returns trigger
 language plpgsql
@@ -40,7 +41,7 @@ begin
     where p.relid <> tg_relid;
 
     insert into pgevents.event (kind, table_schema, table_name, query)
-    values ('T', tg_table_schema, tg_table_name, nullif(left(current_query(), _query_characters), ''))
+    values ('T', tg_table_schema, tg_table_name, case when tg_nargs = 0 then nullif(left(current_query(), _query_characters), '') end)
     returning id into _id;
     if _below is not null then
         perform set_config('pgevents.truncated', _id || _expected || _below, true);

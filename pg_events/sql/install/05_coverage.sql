@@ -1,5 +1,5 @@
 -- The question of coverage.sql, for use inside the database: when a table is made, its triggers are made with it.
-create or replace function pgevents.coverage(include text[], exclude text[], relations oid[])
+create or replace function pgevents.coverage(include text[], exclude text[], relations oid[], choices jsonb)
 returns table (
     oid oid,
     table_schema text,
@@ -8,6 +8,7 @@ returns table (
     root oid,
     by_row text,
     not_wanted text,
+    options text,
     operation text,
     trigger_name text,
     wanted text,

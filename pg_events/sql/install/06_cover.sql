@@ -6,6 +6,7 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
+set standard_conforming_strings = on
 -- The command that called this has locked its own table. Of others it must not wait for long.
 set lock_timeout = '200ms'
 as $function$
@@ -28,7 +29,8 @@ begin
         from pgevents.coverage(
             (select array(select json_array_elements_text(s.value::json)) from pgevents.setting s where s.name = 'include'),
             (select array(select json_array_elements_text(s.value::json)) from pgevents.setting s where s.name = 'exclude'),
-            _relations
+            _relations,
+            coalesce((select s.value::jsonb from pgevents.setting s where s.name = 'choices'), '{}')
         ) c
         where c.wanted is distinct from c.installed
     loop

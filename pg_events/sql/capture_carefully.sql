@@ -1,0 +1,155 @@
+-- What each of the capture functions does when the quick way is not open: a long text, several rows updated, values
+-- that the writer's settings would spell otherwise, a partition, somebody who sleeps. Copied into each of them by the
+-- build: a function called from them would not see the transition tables.
+declare
+    -- Longest text of a statement that is kept, in characters; 0 keeps none.
+    _query_characters constant integer := {query_characters};
+    -- A statement's text goes into the row itself when it is short and belongs to one row.
+    _inline_characters constant integer := 1000;
+    _kind constant "char" := left(tg_op, 1);
+    _relation constant oid := coalesce(pg_partition_root(tg_relid), tg_relid);
+    _table_schema text := tg_table_schema;
+    _table_name text := tg_table_name;
+    _many boolean;
+    _unpaired boolean;
+    _query text;
+    _statement_id bigint;
+    _marker text;
+    _columns text;
+    _rows text;
+    -- How values are spelt must not depend on who writes them. Six SET clauses on this function would cost more than
+    -- the rest of it, so the settings are looked at, and changed only when they differ.
+    _unusual constant boolean := current_setting('bytea_output') <> 'hex'
+        or current_setting('IntervalStyle') <> 'postgres'
+        or current_setting('DateStyle') not like 'ISO%'
+        or current_setting('extra_float_digits') collate "C" < '1';
+    _session text[];
+    _awaited_until bigint;
+begin
+    if tg_op = 'INSERT' then
+        _many := exists (select from new_rows offset 1);
+    else
+        _many := exists (select from old_rows offset 1);
+    end if;
+
+    if _relation <> tg_relid then
+        select n.nspname, c.relname into _table_schema, _table_name
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        where c.oid = _relation;
+    end if;
+
+    if _query_characters > 0 then
+        -- One client statement can fire this function thousands of times (a DO block, a cascade): its text is kept
+        -- once. The setting says where; anybody can set it, so it is believed only of a text of this very
+        -- transaction and statement.
+        _marker := current_setting('pgevents.statement', true);
+        if _marker ~ '^\d{1,18}$' then
+            select s.id into _statement_id
+            from pgevents.statement s
+            where s.id = _marker::bigint
+              and s.xid = pg_current_xact_id()
+              and s.at = statement_timestamp();
+        end if;
+        if _statement_id is null then
+            _query := current_query();
+            if _many or length(_query) > _inline_characters then
+                if not _many then
+                    -- A statement that changed nothing leaves nothing.
+                    if tg_op = 'INSERT' then
+                        perform from new_rows;
+                    else
+                        perform from old_rows;
+                    end if;
+                    if not found then
+                        return null;
+                    end if;
+                end if;
+                insert into pgevents.statement (query)
+                values (left(_query, _query_characters))
+                returning id into _statement_id;
+                perform set_config('pgevents.statement', _statement_id::text, true);
+                _query := null;
+            else
+                _query := left(_query, _query_characters);
+            end if;
+        end if;
+    end if;
+
+    if _unusual then
+        _session := array[
+            current_setting('bytea_output'), current_setting('IntervalStyle'),
+            current_setting('DateStyle'), current_setting('extra_float_digits')
+        ];
+        perform set_config('bytea_output', 'hex', true), set_config('IntervalStyle', 'postgres', true),
+            set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true);
+    end if;
+
+    if tg_op = 'UPDATE' then
+        _unpaired := (select count(*) from old_rows) <> (select count(*) from new_rows);
+    end if;
+
+    if tg_nargs > 0 then
+        _columns := pgevents.row_expression(tg_relid);
+        _rows := case
+            when tg_op = 'INSERT' then format(
+                'select ''I''::"char", null::json, row_to_json(n.*) from (select %s from new_rows) n', _columns)
+            when tg_op = 'DELETE' then format(
+                'select ''D''::"char", row_to_json(o.*), null::json from (select %s from old_rows) o', _columns)
+            when _unpaired then format(
+                'select ''D''::"char", row_to_json(o.*), null::json from (select %1$s from old_rows) o '
+                'union all '
+                'select ''I''::"char", null::json, row_to_json(n.*) from (select %1$s from new_rows) n', _columns)
+            else format(
+                'select ''U''::"char", o.data, n.data '
+                'from (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from old_rows) r) o '
+                'full join (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from new_rows) r) n '
+                'using (number)', _columns)
+        end;
+        execute
+            'insert into pgevents.event (statement_id, table_schema, table_name, query, kind, old_data, new_data) '
+            'select $1, $2, $3, $4, r.* from (' || _rows || ') r'
+        using _statement_id, _table_schema, _table_name, _query;
+    elsif tg_op = 'INSERT' then
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data)
+        select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(n.*)
+        from new_rows n;
+    elsif tg_op = 'DELETE' then
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data)
+        select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o.*)
+        from old_rows o;
+    elsif _unpaired then
+        -- A row that was to move to another partition was dropped by a BEFORE trigger there. Which one cannot be
+        -- told, so nothing is paired: every row was, and those that are left are.
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data)
+        select _statement_id, 'D', _table_schema, _table_name, _query, row_to_json(o.*)
+        from old_rows o;
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data)
+        select _statement_id, 'I', _table_schema, _table_name, _query, row_to_json(n.*)
+        from new_rows n;
+    elsif not _many then
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
+        select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o.*), row_to_json(n.*)
+        from old_rows o, new_rows n;
+    else
+        -- Old and new rows come in the same order and pair by number. Transition tables have no statistics: a plan
+        -- made for one row would join twenty thousand as a nested loop, for minutes. A full join cannot be one.
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
+        select _statement_id, _kind, _table_schema, _table_name, _query, o.data, n.data
+        from (select row_number() over () as number, row_to_json(r.*) as data from old_rows r) o
+        full join (select row_number() over () as number, row_to_json(r.*) as data from new_rows r) n using (number);
+    end if;
+
+    if _unusual then
+        perform set_config('bytea_output', _session[1], true), set_config('IntervalStyle', _session[2], true),
+            set_config('DateStyle', _session[3], true), set_config('extra_float_digits', _session[4], true);
+    end if;
+
+    _awaited_until := pg_sequence_last_value('pgevents.sleeper'::regclass);
+    if to_timestamp(_awaited_until) > clock_timestamp() then
+        perform pg_notify('pgevents', '');
+    elsif _awaited_until is distinct from 0 then
+        -- Whoever slept is gone, or the server crashed and the sequence is new: back to the usual case.
+        perform setval('pgevents.sleeper', 0);
+    end if;
+end;

@@ -1,0 +1,233 @@
+-- Writes to the log what is chosen of a table that is not captured whole: columns left out, masked or hashed, rows that
+-- meet a condition, updates that change something. For statement triggers and row triggers alike. The trigger's argument
+-- says what is chosen, see coverage.sql; tables about which nothing is said have capture() and capture_row().
+--
+-- A condition is evaluated here with the rights of the role that owns this function, which has next to none. One that
+-- cannot be evaluated leaves nothing out.
+create or replace function pgevents.capture_chosen()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+-- How values are spelt must not depend on who writes them, and a hash of theirs even less.
+set bytea_output = 'hex'
+set IntervalStyle = 'postgres'
+set DateStyle = 'ISO'
+set extra_float_digits = '1'
+set TimeZone = 'UTC'
+set lc_monetary = 'C'
+as $function$
+#variable_conflict use_variable -- a table's columns may have any name
+declare
+    _options constant jsonb := tg_argv[0];
+    _is_row constant boolean := tg_level = 'ROW';
+    _chooses_columns constant boolean := _options ?| array['only', 'drop', 'mask', 'hash'];
+    -- The client's text can hold the very values that are not to be kept.
+    _query_characters constant integer := case when _chooses_columns then 0 else {query_characters} end;
+    -- A statement's text goes into the row itself when it is short and belongs to one row.
+    _inline_characters constant integer := case when tg_level = 'ROW' then 100 else 1000 end;
+    _relation constant oid := coalesce(pg_partition_root(tg_relid), tg_relid);
+    _table_schema text := tg_table_schema;
+    _table_name text := tg_table_name;
+    _kinds "char"[] := array[left(tg_op, 1)::"char"];
+    _kind "char";
+    _number_of_rows bigint := 1;
+    _old_rows text := '(select ($1).*)';
+    _new_rows text := '(select ($2).*)';
+    _shown text;
+    _compared text;
+    _from text;
+    _keep boolean[];
+    _key bytea;
+    _marker text;
+    _statement_id bigint;
+    _query text;
+    _is_kept_apart boolean := false;
+    _written bigint;
+    _written_in_all bigint := 0;
+begin
+    if not _is_row then
+        _old_rows := 'old_rows';
+        _new_rows := 'new_rows';
+        if tg_op = 'INSERT' then
+            _number_of_rows := (select count(*) from new_rows);
+        else
+            _number_of_rows := (select count(*) from old_rows);
+            if tg_op = 'UPDATE' then
+                if _number_of_rows <> (select count(*) from new_rows) then
+                    -- As in capture(): rows that were dropped on their way to another partition. Nothing can be paired.
+                    _kinds := '{D,I}';
+                end if;
+            end if;
+        end if;
+        if _number_of_rows = 0 and cardinality(_kinds) = 1 then
+            return null;
+        end if;
+    end if;
+
+    -- What it is called and what the client said.
+    if _relation <> tg_relid then
+        select n.nspname, c.relname into _table_schema, _table_name
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        where c.oid = _relation;
+    end if;
+    if _query_characters > 0 then
+        -- As in capture(): a text is kept once, and the setting that says where is believed only of a text of this very
+        -- transaction and statement.
+        _marker := current_setting('pgevents.statement', true);
+        if length(_marker) between 1 and 18 and translate(_marker, '0123456789', '') = '' then
+            select s.id into _statement_id
+            from pgevents.statement s
+            where s.id = _marker::bigint
+              and s.xid = pg_current_xact_id()
+              and s.at = statement_timestamp();
+        end if;
+        if _statement_id is null then
+            _query := left(current_query(), _query_characters);
+            _is_kept_apart := _number_of_rows > 1 or length(_query) > _inline_characters;
+            if _is_kept_apart then
+                _statement_id := nextval('pgevents.event_id'::regclass);
+            end if;
+        end if;
+    end if;
+
+    if not (_is_row or _options ?| array['only', 'drop', 'mask', 'hash', 'when', 'computed']) and _kinds = '{U}' then
+        -- The usual case of a setting for all tables: updates that change nothing are left out, and that is all. No
+        -- table can have a column `ctid`.
+        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
+        select
+            _statement_id, 'U', _table_schema, _table_name, case when not _is_kept_apart then _query end,
+            row_to_json(o.data), row_to_json(n.data)
+        from (select row_number() over () as number, ctid as data from old_rows ctid) o
+        full join (select row_number() over () as number, ctid as data from new_rows ctid) n using (number)
+        where o.data *<> n.data;
+        get diagnostics _written_in_all = row_count;
+    else
+        if _options ? 'computed' then
+            _shown := pgevents.row_expression(tg_relid);
+            _old_rows := format('(select %s from %s r)', _shown, _old_rows);
+            _new_rows := format('(select %s from %s r)', _shown, _new_rows);
+        end if;
+        if _options ? 'hash' then
+            select s.key into _key from pgevents.secret s;
+        end if;
+
+        -- The options know a column by its number and its name. Should they no longer agree (renamed while no event
+        -- trigger looked, restored from a dump), a column that either points to is treated, and one is only kept if both do.
+        with named as (
+            select k.key as kind, c.key::smallint as number, n.value as name
+            from jsonb_each(_options) k
+            cross join lateral jsonb_each(case when k.key in ('only', 'drop', 'mask', 'hash') then k.value end) c
+            cross join lateral jsonb_array_elements_text(c.value) n
+        ),
+        treated as (
+            select
+                a.attnum,
+                quote_ident(a.attname) as name,
+                case
+                    when bool_or(n.kind = 'drop') then 'drop'
+                    when _options ? 'only'
+                        and bool_or(n.kind = 'only' and n.number = a.attnum and n.name = a.attname) is not true then 'drop'
+                    when bool_or(n.kind = 'mask') then 'mask'
+                    when bool_or(n.kind = 'hash') then 'hash'
+                end as treatment
+            from pg_attribute a
+            left join named n on n.number = a.attnum or n.name = a.attname
+            where a.attrelid = tg_relid
+              and a.attnum > 0
+              and not a.attisdropped
+            group by a.attnum, a.attname
+        )
+        select
+            string_agg(
+                case t.treatment
+                    when 'mask' then format('case when %1$s is distinct from null then text ''***'' end as %1$s', t.name)
+                    when 'hash' then format(
+                        'case when %1$s is distinct from null then left(encode(sha256('
+                        '$3 || convert_to(format(''%%s'', %1$s), getdatabaseencoding())), ''hex''), 32) end as %1$s', t.name)
+                    else t.name
+                end,
+                ', ' order by t.attnum
+            ),
+            string_agg(t.name, ', ' order by t.attnum)
+        into _shown, _compared
+        from treated t
+        where t.treatment is distinct from 'drop';
+
+        foreach _kind in array _kinds loop
+            -- Old and new rows come in the same order and pair by number; a full join cannot be a nested loop, see
+            -- capture(). The number is called `ctid`, as no column of a table can be.
+            _from := case _kind
+                when 'I' then format('(select row_number() over () as ctid, r.* from %s r) new', _new_rows)
+                when 'D' then format('(select row_number() over () as ctid, r.* from %s r) old', _old_rows)
+                else format(
+                    '(select row_number() over () as ctid, r.* from %s r) old '
+                    'full join (select row_number() over () as ctid, r.* from %s r) new using (ctid)',
+                    _old_rows, _new_rows
+                )
+            end;
+
+            _keep := null;
+            if _options ? 'when' then
+                begin
+                    execute format(
+                        'select array_agg(%s order by ctid) from %s %s',
+                        (
+                            select string_agg(E'(\n' || c.value || E'\n) is not false', ' and ')
+                            from jsonb_array_elements_text(_options -> 'when') c
+                        ),
+                        _from,
+                        case _kind
+                            when 'I' then format('left join (select r.* from %s r where false) old on true', _new_rows)
+                            when 'D' then format('left join (select r.* from %s r where false) new on true', _old_rows)
+                        end
+                    )
+                    into _keep
+                    using old, new;
+                exception when others then
+                    -- To leave a change out needs a reason, and this is none.
+                    raise log 'pg_events recorded all of this statement''s changes of %: its condition failed: % (%)',
+                        tg_relid::regclass, sqlerrm, sqlstate;
+                    _keep := null;
+                end;
+                continue when not true = any (_keep);
+            end if;
+
+            -- xmin and xmax: other names that no column of a table can have.
+            execute format(
+                'insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data) '
+                'select $5, $6, $7, $8, $9, %s, %s from %s%s%s%s '
+                'where ($4::boolean[] is null or ($4::boolean[])[ctid::integer])%s',
+                case _kind when 'I' then 'null::json' else 'row_to_json(shown_old.*)' end,
+                case _kind when 'D' then 'null::json' else 'row_to_json(shown_new.*)' end,
+                _from,
+                case when _kind <> 'I' then format(' cross join lateral (select %s from (select old.*) r) shown_old', _shown) end,
+                case when _kind <> 'D' then format(' cross join lateral (select %s from (select new.*) r) shown_new', _shown) end,
+                case when _kind = 'U' and _options ? 'skip_unchanged' then format(
+                    ' cross join lateral (select %1$s from (select old.*) r) xmin'
+                    ' cross join lateral (select %1$s from (select new.*) r) xmax',
+                    _compared
+                ) end,
+                case when _kind = 'U' and _options ? 'skip_unchanged' then ' and xmin *<> xmax' end
+            )
+            using old, new, _key, _keep, _statement_id, _kind, _table_schema, _table_name,
+                case when not _is_kept_apart then _query end;
+            get diagnostics _written = row_count;
+            _written_in_all := _written_in_all + _written;
+        end loop;
+    end if;
+
+    if _written_in_all > 0 then
+        if _is_kept_apart then
+            insert into pgevents.statement (id, query) values (_statement_id, _query);
+            perform set_config('pgevents.statement', _statement_id::text, true);
+        end if;
+        if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
+            perform pg_notify('pgevents', '');
+        end if;
+    end if;
+    return null;
+end
+$function$;
+revoke execute on function pgevents.capture_chosen() from public;
