@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "listen": "pg_events.cli.listen",
     "export": "pg_events.cli.export",
     "status": "pg_events.cli.status",
+    "doctor": "pg_events.cli.doctor",
     "failed": "pg_events.cli.failed",
     "prune": "pg_events.cli.prune",
     "teardown": "pg_events.cli.build",
