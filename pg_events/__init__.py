@@ -1,19 +1,82 @@
 """What changed in a PostgreSQL database, who changed it, and run that again through your code."""
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pg_events.errors import PgEventsError
 from pg_events.event import ENVELOPE_VERSION, DataEvent, Record, SchemaEvent, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    from pg_events.playback import Report
     from pg_events.routing import Router
+    from pg_events.source import Events
 
 __version__ = "0.1.0"
 
-__all__ = ["ENVELOPE_VERSION", "DataEvent", "PgEventsError", "Record", "Router", "SchemaEvent", "__version__", "parse"]
+__all__ = [
+    "ENVELOPE_VERSION",
+    "DataEvent",
+    "PgEventsError",
+    "Record",
+    "Router",
+    "SchemaEvent",
+    "__version__",
+    "parse",
+    "read",
+    "replay",
+]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def read(
+    source: "str | PathLike[str]", *, where: str = "", since: str | None = None, until: str | None = None
+) -> "Events":
+    """The events of a saved log, or of the retained log of a database, in order, typed: `for event in read(…)`.
+
+    `source` is a file, or the database's URL or `key=value` string. `where` is a filter as on the command line, `since`
+    and `until` are times as there (`"5m"`, `"2026-08-22T14:00"`). A file is read in bounded memory, and so is the log.
+    Lines that cannot be read are passed over and counted: see `bad_lines` and `problems` of what is returned.
+
+    Raises `PgEventsError`: a file that is not there, a filter that cannot be read, a database that does not answer.
+    """
+    from pg_events import source as sources
+
+    return sources.read(source, where=where, since=since, until=until)
+
+
+def replay(
+    source: "str | PathLike[str]",
+    callback: "str | Callable[[str], object]",
+    *,
+    where: str = "",
+    since: str | None = None,
+    until: str | None = None,
+    speed: float | None = None,
+    max_gap_seconds: float = 5.0,
+    times: int = 1,
+    on_error: Literal["stop", "continue"] = "stop",
+    shadow: "str | Callable[[str], object] | None" = None,
+    keep: bool = False,
+) -> "Report":
+    """Call `callback` (a function, `async` too, or its name) with the payloads of a source, in order, in this process.
+
+    `source`, `where`, `since` and `until` are those of `read`. `speed` 1 keeps the pauses of the original, up to
+    `max_gap_seconds`; None makes none. `shadow` gets every event, too, and the report counts where the two differ. With
+    `keep` the run is kept: see `pg_events runs`. The payload has one more key, `"replay"`; the original is not altered.
+
+    What a callback raises is in the report, which is returned when all is done or, with `on_error="stop"`, at the first
+    failure. Raises `PgEventsError` as `read` does.
+    """
+    from pg_events import playback
+
+    return playback.replay(
+        source, callback, where=where, since=since, until=until, speed=speed, max_gap_seconds=max_gap_seconds,
+        times=times, on_error=on_error, shadow=shadow, keep=keep,
+    )  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

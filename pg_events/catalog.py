@@ -197,11 +197,18 @@ def tables(
     return [_table(list(group)) for _, group in groupby(rows, key=attrgetter("oid"))]
 
 
+def columns(connection: Connection) -> dict[str, dict[str, str]]:
+    """`schema.table` -> column -> its type, in the table's order, of every table whose changes are captured."""
+    with _spelt_in_full(connection):
+        rows = connection.execute(sql.text("columns.sql")).fetchall()
+    return {f"{schema}.{name}": dict(json.loads(pairs)) for schema, name, _, pairs in rows}
+
+
 def fingerprints(connection: Connection) -> dict[str, str]:
     """`schema.table` -> digest of its columns' names and types, of every table whose changes are captured."""
     with _spelt_in_full(connection):
         rows = connection.execute(sql.text("columns.sql")).fetchall()
-    return {f"{schema}.{name}": hashlib.sha256(columns.encode()).hexdigest()[:16] for schema, name, columns in rows}
+    return {f"{schema}.{name}": hashlib.sha256(text.encode()).hexdigest()[:16] for schema, name, text, _ in rows}
 
 
 def _table(rows: list[Any]) -> Table:

@@ -59,6 +59,8 @@ class Target:
     """The module or file of the settings, which is loaded first."""
     setting: str = ""
     """The field of `Settings` with the callback."""
+    written_in: str = ""
+    """What it was written in, for messages: an option. Empty: the setting."""
 
 
 def target(settings: Settings, setting: str) -> Target:

@@ -166,7 +166,8 @@ def _callback(target: Mapping[str, Any], runner: Runner, time_limit_seconds: flo
     if target["settings"] is not None:
         loaded = getattr(load(target["settings"], require_database=False), target["setting"])
         reference = reference or loaded
-    return resolve(reference, f"PG_EVENTS_{target['setting'].upper()}", runner, time_limit_seconds)
+    name = target["written_in"] or f"PG_EVENTS_{target['setting'].upper()}"
+    return resolve(reference, name, runner, time_limit_seconds)
 
 
 def _about(callback: Callback) -> Mapping[str, object]:

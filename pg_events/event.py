@@ -88,7 +88,7 @@ def record(payload: str) -> Record:
 
     Raises `ValueError` for a text that is none, `RecursionError` when it is nested too deep for Python to read.
     """
-    members = dict(_raw_members(payload))
+    members = dict(raw_members(payload))
 
     def text(key: str) -> str | None:
         return json.loads(members[key]) if key in members else None
@@ -124,7 +124,7 @@ def head(payload: str) -> Record:
         schema, table, user, application = (json.loads(text) if text else None for text in texts)
         return Record(int(identifier), int(xid), at, _LETTERS[method], schema, table, user, application, *[None] * 4)
     members: list[str] = []  # a schema event, or a payload that came by other hands
-    for key, raw in _raw_members(payload):
+    for key, raw in raw_members(payload):
         members.append(f"{json.dumps(key)}: {raw}")
         if key == "method":
             break
@@ -139,7 +139,7 @@ _DATA_HEAD: Final = re.compile(
 )
 
 
-def _raw_members(payload: str) -> Iterator[tuple[str, str]]:
+def raw_members(payload: str) -> Iterator[tuple[str, str]]:
     """Key and value of a JSON object, the value as it is written."""
     decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  # only to find where a value ends
     position = payload.index("{") + 1

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, DecimalException
 from typing import Final, NoReturn, TypeVar, cast
 
-from pg_events.errors import FilterError
+from pg_events.errors import FilterError, UsageError
 from pg_events.event import METHODS, Record
 from pg_events.filter_condition import (
     KINDS,
@@ -38,9 +38,10 @@ from pg_events.filter_condition import (
     Text,
     Time,
     Value,
+    quote,
 )
 
-__all__ = ["FIELDS", "Field", "Filter", "parse"]
+__all__ = ["FIELDS", "Field", "Filter", "chosen", "edge", "parse"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Filter:
         return str(self.condition)
 
 
+def moment(text: str, *, now: datetime | None = None) -> datetime:
+    """The moment that `since:` means by the text, aware. Raises `ValueError` of one line."""
+    return _span(text, now or datetime.now().astimezone(), latest_passed=True)[0]
+
+
 def parse(text: str, *, now: datetime | None = None) -> Filter:
     """Read a filter; an empty one matches every event.
 
@@ -68,6 +74,29 @@ def parse(text: str, *, now: datetime | None = None) -> Filter:
     clock's. Raises `FilterError` with the place.
     """
     return Filter(_Parser(text, (now or datetime.now(UTC)).astimezone()).filter())
+
+
+def edge(field: str, text: str, remedy: str = "") -> Filter:
+    """`since` or `until` a moment, as the options of these names give it. Raises `UsageError` that names the option."""
+    try:
+        return parse(f"{field}:{quote(text)}")
+    except FilterError as error:
+        raise UsageError(f"--{field}: {error.message}{remedy}") from error
+
+
+def moment_after(text: str, *, now: datetime | None = None) -> datetime:
+    """The end of the second, minute or day that the text names, as `at:` reads it. Raises `ValueError` of one line."""
+    return _span(text, (now or datetime.now(UTC)).astimezone(), latest_passed=True)[1]
+
+
+def chosen(where: str = "", since: str | None = None, until: str | None = None) -> Filter:
+    """What the options `--where`, `--since` and `--until` ask for together. Raises `UsageError`."""
+    parts = [parse(where).condition]
+    if since not in (None, "oldest"):
+        parts.append(edge("since", since, "; or oldest").condition)
+    if until is not None:
+        parts.append(edge("until", until).condition)
+    return Filter(_joined(And, [part for part in parts if part != And()]))
 
 
 # ── The fields ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -46,6 +46,8 @@ class Header:
     database: str
     tables: Mapping[str, str] = field(default_factory=dict[str, str])
     """`schema.table` -> fingerprint of its columns when the file was begun: see `catalog.fingerprints`."""
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """`schema.table` -> column -> type, then; empty when the file does not tell."""
     created_at: str = field(default_factory=_now)
     """ISO 8601 with offset."""
 
@@ -56,6 +58,7 @@ class Header:
                 "database": self.database,
                 "created_at": self.created_at,
                 "tables": dict(self.tables),
+                "columns": {name: dict(columns) for name, columns in self.columns.items()},
             }
         )
 
@@ -231,6 +234,12 @@ class Reader:
         except (OSError, ValueError) as error:
             raise UsageError(f"{_name(path)} cannot be read: {_reason(error)}") from error
 
+    @property
+    def fraction(self) -> float:
+        """How much of the file was read, from 0 to 1; of what is no plain file always 0."""
+        size = os.fstat(self._file.fileno()).st_size if not self._file.closed else 0
+        return self._file.tell() / size if size and self._file.seekable() else 0.0
+
     def close(self) -> None:
         """Close the file; the end of the iteration does it too."""
         self._stream.close()
@@ -298,11 +307,11 @@ class Reader:
             self._unknown_version = f"format version {shown}; this release reads {FORMAT_VERSION}"
             raise ValueError(self._unknown_version)
         if self.header is None:
-            tables = values.get("tables")
-            known = cast("dict[str, Any]", tables) if isinstance(tables, dict) else {}
+            columns = {name: _texts(one) for name, one in _members(values.get("columns")).items()}
             self.header = Header(
                 str(values.get("database", "")),
-                {name: fingerprint for name, fingerprint in known.items() if isinstance(fingerprint, str)},
+                _texts(values.get("tables")),
+                {name: one for name, one in columns.items() if one},
                 str(values.get("created_at", "")),
             )
 
@@ -310,6 +319,14 @@ class Reader:
         self.bad_lines += 1
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(Problem(number, reason))
+
+
+def _members(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {name: text for name, text in _members(value).items() if isinstance(text, str)}
 
 
 def read(path: str | Path) -> Reader:
@@ -363,6 +380,12 @@ def _decoded(text: str) -> Any:
         raise
     except (ValueError, ArithmeticError):
         return _PATIENT_JSON.decode(text)
+
+
+def event(payload: str) -> DataEvent | SchemaEvent:
+    """A payload as a typed event, with the reader's patience: numbers of any length. Raises `ValueError` with the reason
+    when it cannot be read, nested too deep for instance."""
+    return _event(_object(payload.encode("utf-8", "replace"))[1])
 
 
 def _event(values: dict[str, Any]) -> DataEvent | SchemaEvent:

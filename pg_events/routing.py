@@ -92,14 +92,14 @@ class Router(Dispatcher):
         The function gets a `DataEvent` or a `SchemaEvent`; if its first parameter is annotated `str`, the payload.
         Raises `UsageError`.
         """
-        by_head = _by_head(table, operations, tag)
+        head_filter = by_head(table, operations, tag)
         chosen = None if where is None else parse_filter(where)
 
         def register(function: Handler) -> Handler:
             name = f"the handler {name_of(function)}"
             accepts = accepted(function, name)
             takes_text = _takes_text(function)
-            self._routes.append(_Route(by_head, chosen, function, accepts, is_async_function(function), takes_text))
+            self._routes.append(_Route(head_filter, chosen, function, accepts, is_async_function(function), takes_text))
             return function
 
         return register
@@ -176,7 +176,8 @@ class _Calls:
 # --- what stands in on(…) -----------------------------------------------------------------------------------------
 
 
-def _by_head(table: object, operations: Sequence[object], tag: object) -> Filter:
+def by_head(table: object, operations: Sequence[object], tag: object) -> Filter:
+    """The events that `Router.on` means, as far as a payload's head tells. Raises `UsageError`."""
     parts: list[Condition] = []
     if table is not None:
         parts.append(Names("table", (_table(table),)))

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,26 @@ LINK_SECONDS: Final = 30.0
 
 TREATMENTS: Final = ("drop", "mask", "hash")
 """What `PG_EVENTS_REDACT` can do to a column."""
+
+
+ON_FAILURE: Final = ("skip", "hold", "stop")
+"""What becomes of later events when one has failed: go on, let those of its row wait, or stop the worker before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is done about a callback that fails."""
+
+    max_attempts: int
+    retry_seconds: float
+    retry_max_seconds: float
+    on_failure: str
+    """One of `ON_FAILURE`."""
+
+    def pause(self, attempts: int, chance: float) -> float:
+        """Seconds to wait after so many failed attempts; `chance` from 0 to 1 takes up to half of it away."""
+        doubled = self.retry_seconds * 2.0 ** min(attempts - 1, 64)
+        return min(doubled, self.retry_max_seconds) * (1.0 - chance / 2)
 
 
 @dataclass(frozen=True)
@@ -60,7 +80,7 @@ class Settings:
     max_attempts: int = 5
     """`PG_EVENTS_MAX_ATTEMPTS`: calls of a callback before an event counts as failed; at least 1."""
     retry_seconds: float = 1.0
-    """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; later ones grow from it."""
+    """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; it doubles with each further one."""
     link_seconds: float = LINK_SECONDS
     """`PG_EVENTS_LINK_SECONDS`: how long the server may owe a reader an answer before the link is made anew."""
     only_database: bool = False
@@ -69,8 +89,24 @@ class Settings:
     """`PG_EVENTS_TIME_LIMIT_SECONDS`: how long one call of a callback may take. Ends async ones; others need `isolate`."""
     isolate: bool = False
     """`PG_EVENTS_ISOLATE`: callbacks run in a process of their own, which may hang, crash and be killed."""
+    retry_max_seconds: float = 300.0
+    """`PG_EVENTS_RETRY_MAX_SECONDS`: no pause is longer."""
+    on_failure: str = "skip"
+    """`PG_EVENTS_ON_FAILURE`: one of `ON_FAILURE`."""
+    data_update_policy: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What `PG_EVENTS_DATA_UPDATE_MAX_ATTEMPTS` and the like say for that callback alone: field of `Policy` -> value."""
+    db_schema_update_policy: Mapping[str, object] = field(default_factory=dict[str, object])
+    """The same of `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS` and the like."""
+    lease_seconds: float = 60.0
+    """`PG_EVENTS_LEASE_SECONDS`: how long a worker that says nothing is believed to run."""
     source: str = ""
     """Where these came from, for messages: a module, a file, an option or an environment variable."""
+
+    def policy(self, *, schema: bool) -> Policy:
+        """What is done about a failing callback, for data or for schema events."""
+        general = Policy(self.max_attempts, self.retry_seconds, self.retry_max_seconds, self.on_failure)
+        own = self.db_schema_update_policy if schema else self.data_update_policy
+        return replace(general, **own)  # pyright: ignore[reportArgumentType] - checked by _read
 
 
 def load(
@@ -212,9 +248,14 @@ def _read(module: ModuleType, source: str) -> dict[str, object]:
             continue
         name, check = _CONSTANTS[constant]
         try:
-            values[name] = check(value)
+            checked = check(value)
         except UsageError as error:
             raise UsageError(f"{source}: {constant} must be {error}") from None
+        owner, dot, key = name.partition(".")
+        if dot:
+            cast("dict[str, object]", values.setdefault(owner, {}))[key] = checked
+        else:
+            values[name] = checked
     return values
 
 
@@ -329,10 +370,22 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _attempts(value: object) -> int:
+def _at_least_one(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise UsageError(f"a whole number of at least 1, not {_shown(value)}")
+
+
+def _on_failure(value: object) -> str:
+    if value in ON_FAILURE:
+        return cast("str", value)
+    raise UsageError(f"one of {', '.join(map(repr, ON_FAILURE))}, not {_shown(value)}")
+
+
+def _lease(value: object) -> float:
+    if (seconds := _seconds(value)) >= 1:
+        return seconds
+    raise UsageError(f"at least 1 second, not {_shown(value)}")
 
 
 def _seconds(value: object) -> float:
@@ -364,6 +417,14 @@ def _shown(value: object) -> str:
     return _kind(value)
 
 
+_POLICY: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
+    "MAX_ATTEMPTS": ("max_attempts", _at_least_one),
+    "RETRY_SECONDS": ("retry_seconds", _seconds),
+    "RETRY_MAX_SECONDS": ("retry_max_seconds", _seconds),
+    "ON_FAILURE": ("on_failure", _on_failure),
+}
+"""What can be set for every callback and for each: the constant's end -> field of `Policy` and the check of its value."""
+
 _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_DATABASE_URL": ("database_url", _url),
     "PG_EVENTS_DATA_UPDATE_CALLBACK": ("data_update_callback", _callback),
@@ -377,10 +438,15 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_SKIP_UNCHANGED": ("skip_unchanged", _all_or_patterns),
     "PG_EVENTS_QUERY": ("query_characters", _query),
     "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
-    "PG_EVENTS_MAX_ATTEMPTS": ("max_attempts", _attempts),
-    "PG_EVENTS_RETRY_SECONDS": ("retry_seconds", _seconds),
+    **{f"PG_EVENTS_{end}": entry for end, entry in _POLICY.items()},
+    "PG_EVENTS_LEASE_SECONDS": ("lease_seconds", _lease),
     "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
     "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
+    **{
+        f"PG_EVENTS_{kind.upper()}_{end}": (f"{kind}_policy.{name}", check)
+        for kind in ("data_update", "db_schema_update")
+        for end, (name, check) in _POLICY.items()
+    },
 }
-"""Constant in the settings -> field of `Settings` and the check of its value."""
+"""Constant in the settings -> field of `Settings` (after a dot the key in it) and the check of its value."""

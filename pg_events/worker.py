@@ -2,38 +2,34 @@
 
 At least once: the cursor is saved after the callbacks returned. A worker that dies between the two delivers those
 events again, with the same ids, when it or another one takes the cursor up.
+
+Who delivers what is in `pg_events.share`, what becomes of one event in `pg_events.delivery`; this is the loop.
 """
 
 import logging
-import os
 import random
-import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
-import psycopg
-from psycopg import RawCursor
-
-from pg_events import sql
-from pg_events.callbacks import Callback, Failure, describe_failure, is_failure
-from pg_events.connection import translate
+from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, attempt, gave_up
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
-from pg_events.event import SCHEMA, Record
-from pg_events.isolation import ready
-from pg_events.listener import EVERYTHING, Cursor, Listener
+from pg_events.event import SCHEMA, Record, is_of_schema, replayed
+from pg_events.listener import Cursor, Listener
 from pg_events.settings import Settings
-from pg_events.text import one_line
+from pg_events.share import NEWEST, Kept, Share, Shares, Start, Waiting
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS: Final = 60.0
-"""How long a worker that says nothing keeps its consumer's cursor, when its connection still looks alive."""
 _SAVE_SECONDS: Final = 0.5
 """Slow callbacks: the cursor is saved within a page this often, so that a crash repeats little."""
+_LOOK_SECONDS: Final = 1.0
+"""How often a worker looks who else is there, and what it is to deliver again."""
+_IDLE_SAVE_SECONDS: Final = 15.0
+"""Idle: the cursor moves on by itself, and is saved now and then, for `prune` and for the next worker."""
 
 
 @dataclass
@@ -46,21 +42,15 @@ class Report:
     """Events kept as failed."""
     retried: int = 0
     """Attempts that failed and were made again."""
+    held: int = 0
+    """Events kept because an earlier one of their row failed."""
     reconnects: int = 0
-
-
-@dataclass
-class _Unsaved:
-    """What was done since the cursor was saved last."""
-
-    delivered: int = 0
-    failures: list[tuple[Record, int, Failure]] = field(default_factory=list[tuple[Record, int, Failure]])
 
 
 class Worker:
     """Delivers a consumer's events to the settings' callbacks. `run()` blocks; `stop()` may come from anywhere.
 
-    Callbacks run one at a time, in order, in the thread of `run()`.
+    Workers of one name share its rows. Callbacks run one at a time, in order, in the thread of `run()`.
     """
 
     def __init__(
@@ -68,11 +58,10 @@ class Worker:
         settings: Settings,
         name: str = "default",
         *,
-        from_oldest: bool = False,
+        start: Start = NEWEST,
         on_ready: Callable[[], None] | None = None,
     ) -> None:
-        """`name` is the consumer's. One that is new starts after what is visible now, or with `from_oldest` at the
-        oldest event that is kept. `on_ready` is called once the cursor is held.
+        """`name` is the consumer's; one that is new begins at `start`. `on_ready` is called once a share is held.
 
         Raises `UsageError` when a callback cannot be used, or there is none.
         """
@@ -80,11 +69,9 @@ class Worker:
             raise UsageError("no database: give --database-url or set PG_EVENTS_DATABASE_URL")
         self.name = name
         self.report = Report()
-        self._settings = settings
-        self._callbacks = _callbacks(settings)
-        self._from_oldest = from_oldest
-        self._on_ready = on_ready
         self._stopping = threading.Event()
+        self._delivery = Delivery(settings, self._stopping)
+        self._on_ready = on_ready
         self._listener = Listener(
             settings.database_url,
             application_name=f"pg_events worker {name}",
@@ -92,10 +79,9 @@ class Worker:
             wake_up=settings.wake_up,
             link_seconds=settings.link_seconds,
         )
-        self._token: int | None = None
-        self._position = self._saved = Cursor("")
-        self._unsaved = _Unsaved()
-        self._saved_at = 0.0
+        self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
+        self._read: tuple[Share, Cursor] | None = None
+        self._look_at = 0.0
 
     def stop(self) -> None:
         """Finish the event in hand, save, and return from `run()`. Safe in a signal handler and from other threads."""
@@ -105,195 +91,214 @@ class Worker:
         """Deliver until `stop()`; with `once` until nothing is new.
 
         A link that is lost later is taken up again for ever, with growing pauses; at the first connection it raises:
-        `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, `ForeignCursor`.
+        `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, `ForeignCursor`. Raises `CallbackGaveUp` when a callback
+        failed whose policy is to stop: the cursor is before the event.
         """
         try:
             self._listener.connect()
-            self._take_cursor()
-            while not self._stopping.is_set():
-                try:
-                    page = self._listener.poll()
-                    self._deliver(page)
-                    if page:
-                        continue
-                    if once:
-                        break
-                    self._keep_lease()
-                    self._listener.wait(1.0)
-                except DatabaseUnreachable as error:
-                    self._reconnect(error)
-                except CursorTaken:
-                    log.warning("consumer %s: another worker has taken over", self.name)
-                    self._take_cursor()
-            self._release()
+            self._shares.join()
+            self._work(once)
         finally:
+            self._shares.leave()
+            self._shares.close()
             self._listener.close()
-            for callback in self._callbacks.values():
-                callback.close()
+            self._delivery.close()
         return self.report
+
+    def _work(self, once: bool) -> None:
+        told = False
+        while not self._stopping.is_set():
+            try:
+                self._look_now_and_then()
+                share = self._shares.furthest_behind()
+                if share is None:
+                    if not told:
+                        log.info("consumer %s has a worker; waiting for a share of its rows", self.name)
+                        told = True
+                    self._stopping.wait(_LOOK_SECONDS / 4)
+                    continue
+                self._is_ready()
+                if self._shares.any_waiting:
+                    self._deliver_kept()
+                    continue
+                if self._deliver(share, self._next_page(share)) or len(self._shares.held) > 1:
+                    continue
+                if once:
+                    if self._deliver_kept():
+                        continue
+                    break
+                if time.monotonic() - share.saved_at > _IDLE_SAVE_SECONDS:
+                    self._shares.save(share)
+                self._listener.wait(_LOOK_SECONDS)
+            except DatabaseUnreachable as error:
+                self._reconnect(error)
+            except CursorTaken as error:
+                log.warning("%s", error)
+                if not self._shares.is_known:
+                    self._shares.join()
+                self._look_at = 0.0
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def _next_page(self, share: Share) -> Sequence[Record]:
+        """The next events after the share's cursor, those of others' rows among them."""
+        listener, empty = self._listener, list[Record]()
+        if self._read != (share, share.cursor):
+            listener.cursor = share.cursor
+        # With several, up to where the next share is, and no further.
+        page = next(listener.window(), empty) if len(self._shares.held) > 1 else listener.poll()
+        if not page:
+            share.cursor = listener.cursor
+        self._read = share, listener.cursor
+        return page
 
     # --- delivering ---------------------------------------------------------------------------------------------
 
-    def _deliver(self, page: Sequence[Record]) -> None:
-        """Hand a page to the callbacks, in order, saving the cursor on the way when they are slow."""
+    def _deliver(self, share: Share, page: Sequence[Record]) -> bool:
+        """Hand a page to the callbacks, in order, saving the cursor on the way when they are slow. False when empty."""
         for record in page:
             if self._stopping.is_set():
                 break
-            callback = self._callbacks.get(record.kind == SCHEMA)
             try:
-                if callback is None:
-                    pass  # nobody asked for events of this kind
-                elif (failure := self._call(callback, record)) is None:
-                    self.report.delivered += 1
-                    self._unsaved.delivered += 1
-                else:
-                    self.report.failed += 1
-                    self._unsaved.failures.append((record, self._settings.max_attempts, failure))
-            except _Stopped:
+                if (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
+                    self._hand_over(share, record)
+            except Stopping:
                 break
-            self._position = self._listener.cursor_after(record)
-            if time.monotonic() - self._saved_at > _SAVE_SECONDS:
-                self._save()
+            share.cursor = self._listener.cursor_after(record)
+            if time.monotonic() - share.saved_at > _SAVE_SECONDS or share.interruptions:
+                self._shares.save(share)
+                self._look_now_and_then()
         else:
             if page:
-                self._position = self._listener.cursor
+                share.cursor = self._listener.cursor
+                share.interruptions = 0
         if page:
-            self._save()
+            self._shares.save(share)
+        return bool(page)
 
-    def _call(self, callback: Callback, record: Record) -> Failure | None:
-        """Call until it returns or the attempts are used up; the last failure, or None."""
-        payload = record.payload
-        attempt = 1
-        while (failure := _attempt(callback, payload, attempt)) is not None and attempt < self._settings.max_attempts:
+    def _is_due(self, share: Share, record: Record) -> bool:
+        """Is it this share's event, and no earlier one of its row waits? One that has to wait is kept."""
+        keys = self._shares.keys
+        if not share.is_whole and keys.slot(record) not in share.slots:
+            return False
+        if self._shares.waiting_rows and self._delivery.callback(record.kind == SCHEMA) is not None:
+            row = keys.key(record)
+            if record.kind != "T" and row in self._shares.waiting_rows:
+                share.kept.append(Kept(record.id, record.payload, row, holds=True))
+                self.report.held += 1
+                return False
+        return True
+
+    def _hand_over(self, share: Share, record: Record) -> None:
+        """Call the callback; what it gives up is kept, or stops the worker. Raises `Stopping`, `CallbackGaveUp`."""
+        is_schema = record.kind == SCHEMA
+        callback = self._delivery.callback(is_schema)
+        if callback is None:
+            return
+        policy = self._delivery.policy(is_schema)
+
+        def failing(attempts: int) -> None:
             self.report.retried += 1
-            pause = self._settings.retry_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            log.debug("%s failed on event %d (%s), again in %.1f s", callback.name, record.id, failure.type, pause)
-            if self._stopping.wait(pause):
-                raise _Stopped
-            attempt += 1
-        if failure is not None:
-            what = f"{failure.type}: {one_line(failure.message)}"
-            log.error(
-                "%s failed %d times on event %d of %s: %s; kept as failed",
-                callback.name, attempt, record.id, record.table_name, what, extra={"traceback": failure.traceback},
-            )  # fmt: skip
-        return failure
+            share.attempts[record.id] = attempts
+            self._shares.save(share)
 
-    # --- the cursor ---------------------------------------------------------------------------------------------
+        attempts = share.attempts.get(record.id, 0)
+        given_up = self._delivery.call(
+            callback, policy, record.payload, record, attempts=attempts, unseen=share.interruptions, failing=failing
+        )
+        if given_up is None:
+            share.attempts.pop(record.id, None)
+            share.delivered += 1
+            self.report.delivered += 1
+            return
+        attempts, failure = given_up
+        text = gave_up(callback, record, attempts, failure)
+        if policy.on_failure == "stop":
+            share.attempts[record.id] = attempts
+            self._shares.save(share)
+            raise CallbackGaveUp(f"{text}; stopped before it, as PG_EVENTS_ON_FAILURE says")
+        share.attempts.pop(record.id, None)
+        row = self._shares.keys.key(record)
+        holds = policy.on_failure == "hold"
+        share.kept.append(Kept(record.id, record.payload, row, attempts, failure, holds))
+        self.report.failed += 1
+        if holds:
+            self._shares.waiting_rows.add(row)
+        then = "kept as failed, later events of its row wait" if holds else "kept as failed"
+        log.error("%s; %s", text, then, extra={"traceback": failure.traceback})
 
-    def _take_cursor(self) -> None:
-        """Hold the consumer's cursor, waiting for as long as another worker has it."""
-        told = False
-        while (row := self._try_to_take()) is None:
-            if not told:
-                log.info("consumer %s has a worker; standing by", self.name)
-                told = True
-            if self._stopping.wait(1.0):
-                return
-        token, saved = row[0], Cursor(row[1], row[2], row[3])
-        if self._saved != saved:
-            # A first start, or somebody else has delivered in the meantime: what is saved counts.
-            self._saved = self._position = saved
-            self._unsaved = _Unsaved()
-        self._token = token
-        self._listener.cursor = self._position
-        self._saved_at = time.monotonic()
+    # --- kept events --------------------------------------------------------------------------------------------
+
+    def _deliver_kept(self) -> bool:
+        """Deliver again what somebody asked for, and what waited for an event that no longer stops it."""
+        found = False
+        for share in self._shares.held:
+            while not self._stopping.is_set() and (waiting := self._shares.waiting(share)):
+                found = True
+                for kept in waiting:
+                    if self._stopping.is_set():
+                        break
+                    with suppress(Stopping):
+                        self._deliver_again(share, kept)
+        if found:
+            self._shares.learn_waiting_rows()
+        return found
+
+    def _deliver_again(self, share: Share, kept: Waiting) -> None:
+        is_schema = is_of_schema(kept.payload)
+        callback, policy = self._delivery.callback(is_schema), self._delivery.policy(is_schema)
+        what = f"event {kept.event_id}"
+        if callback is None:
+            self._shares.done(share, kept.event_id)
+            return
+        if kept.is_again:
+            # Once: whoever asked sees what came of it, and the live events do not wait for pauses.
+            attempts = kept.attempts + 1
+            failure = attempt(callback, replayed(kept.payload, "failed", attempts), attempts)
+            given_up = None if failure is None else (attempts, failure)
+        else:
+            given_up = self._delivery.call(callback, policy, kept.payload, what, attempts=kept.attempts)
+        if given_up is None:
+            self._shares.done(share, kept.event_id)
+            share.delivered += 1
+            self.report.delivered += 1
+            return
+        attempts, failure = given_up
+        self._shares.failed_again(kept.event_id, attempts, failure, holds=policy.on_failure != "skip")
+        self.report.failed += 1
+        text = gave_up(callback, what, attempts, failure)
+        log.error("%s; it stays among the failed", text, extra={"traceback": failure.traceback})
+
+    # --- the link and the others --------------------------------------------------------------------------------
+
+    def _is_ready(self) -> None:
         if self._on_ready is not None:
             self._on_ready()
             self._on_ready = None
 
-    def _try_to_take(self) -> tuple[int, str, str | None, int] | None:
-        try:
-            with RawCursor(self._listener.connection) as cursor:
-                start = EVERYTHING if self._from_oldest else None
-                if cursor.execute(sql.text("consumer_create.sql"), (self.name, start)).fetchone() is not None:
-                    where = "at the oldest event" if self._from_oldest else "after the newest event"
-                    log.info("consumer %s is new: it starts %s", self.name, where)
-                return cursor.execute(sql.text("consumer_take.sql"), (self.name, _holder(), LEASE_SECONDS)).fetchone()
-        except psycopg.Error as error:
-            raise translate(error, self._listener.database_url) from error
-
-    def _save(self) -> None:
-        """Save the cursor, and what failed before it, in one transaction. Raises `CursorTaken`."""
-        unsaved = self._unsaved
-        values = (
-            self.name, self._token, *self._position, unsaved.delivered, len(unsaved.failures), LEASE_SECONDS,
-        )  # fmt: skip
-        try:
-            connection = self._listener.connection
-            with connection.transaction() if unsaved.failures else nullcontext(), RawCursor(connection) as cursor:
-                if cursor.execute(sql.text("consumer_save.sql"), values).fetchone() is None:
-                    raise CursorTaken(f"consumer {self.name} was taken over by another worker")
-                for record, attempts, failure in unsaved.failures:
-                    error = f"{failure.type}: {failure.message}"
-                    cursor.execute(
-                        sql.text("failed_keep.sql"),
-                        (self.name, record.id, record.payload, attempts, error, failure.traceback),
-                    )
-        except psycopg.Error as error:
-            raise translate(error, self._listener.database_url) from error
-        self._unsaved = _Unsaved()
-        self._saved = self._position
-        self._saved_at = time.monotonic()
-
-    def _keep_lease(self) -> None:
-        """Idle: run the lease on, and the cursor with it, now and then."""
-        if time.monotonic() - self._saved_at > LEASE_SECONDS / 4:
-            self._position = self._listener.cursor
-            self._save()
-
-    def _release(self) -> None:
-        """Give the cursor back, for the next worker and for `status`. When that fails the lease just runs out."""
-        try:
-            with RawCursor(self._listener.connection) as cursor:
-                cursor.execute(sql.text("consumer_release.sql"), (self.name, self._token))
-        except (psycopg.Error, DatabaseUnreachable) as error:
-            log.debug("consumer %s: its lease could not be given back: %s", self.name, error)
+    def _look_now_and_then(self) -> None:
+        if time.monotonic() < self._look_at:
+            return
+        self._shares.look()
+        self._look_at = time.monotonic() + _LOOK_SECONDS
 
     def _reconnect(self, error: DatabaseUnreachable) -> None:
         """Take the link up again, for ever. What was delivered and could not be saved is not delivered again, unless
-        another worker had the cursor in between."""
+        another worker had the share in between."""
         log.warning("%s; reconnecting", error)
         self._listener.close()
         pause = 0.1
         while not self._stopping.is_set():
             try:
                 self._listener.connect()
-                self._take_cursor()
+                self._shares.join()
             except DatabaseUnreachable as again:
                 log.debug("%s", again)
                 self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, 10.0)
             else:
+                self._read = None
+                self._look_at = 0.0
                 self.report.reconnects += 1
                 log.info("connected again")
                 return
-
-
-class _Stopped(Exception):
-    """`stop()` came between two attempts: the event is delivered again by the next worker."""
-
-
-def _attempt(callback: Callback, payload: str, number: int) -> Failure | None:
-    try:
-        callback(payload, attempt=number)
-    except BaseException as error:  # a callback's SystemExit is its failure, see is_failure()
-        if not is_failure(error):
-            raise
-        return describe_failure(error)
-    return None
-
-
-def _callbacks(settings: Settings) -> Mapping[bool, Callback]:
-    found = ready(settings)
-    if not found:
-        raise UsageError(
-            f"{settings.source or 'the settings'}: neither PG_EVENTS_DATA_UPDATE_CALLBACK nor "
-            "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK is set; a worker needs at least one, for example 'my_module.function'"
-        )
-    return found
-
-
-def _holder() -> str:
-    """What people call this worker."""
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -21,14 +21,22 @@ _COMMANDS: Final = {
     "tui": "pg_events.cli.tui",
     "listen": "pg_events.cli.listen",
     "export": "pg_events.cli.export",
+    "replay": "pg_events.cli.replay",
+    "runs": "pg_events.cli.runs",
+    "history": "pg_events.cli.history",
+    "transaction": "pg_events.cli.history",
     "status": "pg_events.cli.status",
     "doctor": "pg_events.cli.doctor",
     "failed": "pg_events.cli.failed",
+    "consumers": "pg_events.cli.consumers",
     "prune": "pg_events.cli.prune",
     "teardown": "pg_events.cli.build",
     "demo": "pg_events.cli.demo",
 }
 """Command -> the module it is in. Imported when it is called: a worker never imports the console."""
+
+_FUNCTIONS: Final = {"history": "row_history"}
+"""Commands whose function has another name."""
 
 INTERRUPTED: Final = 128 + 2
 """Exit code after Ctrl-C, as shells have it."""
@@ -67,7 +75,7 @@ class _Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        return getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        return getattr(importlib.import_module(_COMMANDS[cmd_name]), _FUNCTIONS.get(cmd_name, cmd_name))
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Prints the help when that is asked for."""

@@ -1,41 +1,105 @@
-"""`export`: the kept events to a file."""
+"""`export`: the kept events to a file, masked if need be, and a test that feeds them to a callback."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
+from pg_events import filter as filters
+from pg_events import journal
 from pg_events.cli import database_options
-from pg_events.cli.recording import choice, kept, overwrite_option, recording
+from pg_events.cli.recording import header_of, kept, overwrite_option, recording
+from pg_events.cli.terminal import say
+from pg_events.errors import UsageError
+from pg_events.filter import Filter
+from pg_events.journal import Header
 from pg_events.listener import Listener
-from pg_events.settings import load
+from pg_events.redaction import Redaction
+from pg_events.settings import Settings, load
+from pg_events.source import FileSource
+from pg_events.text import counted
 
 
 @click.command(short_help="Write the kept events to a file.")
 @database_options
-@click.argument("file")
+@click.argument("file", required=False)
 @click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U new.total>100'.")
 @click.option("--since", metavar="TIME", help="Only events since then: 5m, 14:00, 2026-08-22, 2026-08-22T14:00.")
 @click.option("--until", metavar="TIME", help="Only events before then.")
+@click.option("--log", "saved", metavar="LOG", help="Take the events of a saved log, in place of the database's.")
+@click.option(
+    "--redact",
+    multiple=True,
+    metavar="PATTERN",
+    help="Mask values: of a column (email, users.email, shop.*.email), or what a /regex/ finds. Any number of times.",
+)
+@click.option("--pytest", "test", metavar="TEST", help="Write a test, too: tests/test_orders.py. FILE is beside it.")
+@click.option("--callback", metavar="FUNCTION", help="my_module.function for the test, in place of the settings'.")
 @overwrite_option
 def export(
     settings: str | None,
     database_url: str | None,
-    file: str,
+    file: str | None,
     where: str,
     since: str | None,
     until: str | None,
+    saved: str | None,
+    redact: tuple[str, ...],
+    test: str | None,
+    callback: str | None,
     overwrite: bool,
 ) -> int:
     """Write the kept events to FILE: .jsonl, or compressed .jsonl.gz.
 
     A header comes first, then one JSON payload a line. What is committed while it runs is not among them. Reads
     only: it needs no more than SELECT on the log and moves no consumer's cursor.
+
+    With --redact the SQL of clients is left out, since it holds values anywhere; a pattern that masks nothing is told,
+    and the exit code is 1. Equal texts stay equal.
     """
-    wanted = choice(where, since, until)
-    chosen = load(settings, database_url)
-    assert chosen.database_url is not None
-    with (
-        Listener(chosen.database_url, application_name="pg_events export", wake_up=False) as listener,
-        recording(listener, file, overwrite) as writer,
-    ):
-        for record in kept(listener, wanted):
-            writer.write(record.payload)
-    return 0
+    wanted = filters.chosen(where, since, until)
+    chosen = load(settings, database_url, require_database=saved is None)
+    masks = Redaction(redact) if redact else None
+    if test is None:
+        if file is None:
+            raise UsageError("name the file to write: log.jsonl (help: pg_events export --help)")
+        return _write(chosen, saved, wanted, file, overwrite, masks)
+    from pg_events.cli.testcase import Testcase
+
+    case = Testcase.planned(Path(test), file, chosen, callback)
+    if not overwrite:
+        journal.check_target(case.path)
+    code = _write(chosen, saved, wanted, str(case.fixture), overwrite, masks)
+    case.write(list(FileSource(case.fixture, filters.parse("")).items()))
+    return code
+
+
+def _write(
+    chosen: Settings, saved: str | None, wanted: Filter, file: str, overwrite: bool, masks: Redaction | None
+) -> int:
+    with _events(chosen, saved, wanted) as (header, payloads, bad_lines):
+        with recording(header, file, overwrite) as writer:
+            for payload in payloads:
+                writer.write(payload if masks is None else masks(payload))
+        bad = bad_lines()
+    if bad:
+        say(f"{counted(bad, 'line')} of {saved} could not be read")
+    unused = masks.unused if masks is not None else []
+    for pattern in unused:
+        say(f"--redact {pattern} masked nothing: is it spelt as the column is?")
+    return 1 if bad or unused else 0
+
+
+@contextmanager
+def _events(
+    chosen: Settings, saved: str | None, wanted: Filter
+) -> Generator[tuple[Header, Iterator[str], Callable[[], int]]]:
+    """Where they come from, the payloads, and how many lines could not be read in the end."""
+    if saved is None:
+        assert chosen.database_url is not None
+        with Listener(chosen.database_url, application_name="pg_events export", wake_up=False) as listener:
+            yield header_of(listener), (record.payload for record in kept(listener, wanted)), lambda: 0
+        return
+    source = FileSource(saved, wanted)
+    yield source.header(), (item.payload for item in source.items()), lambda: source.bad_lines

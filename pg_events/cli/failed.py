@@ -1,6 +1,7 @@
 """`failed`: events whose callback gave up."""
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,25 +10,42 @@ from psycopg import RawCursor
 from psycopg.rows import dict_row
 from rich.text import Text
 
-from pg_events import sql
+from pg_events import event, sql
+from pg_events import filter as filters
+from pg_events.catalog import Connection
 from pg_events.cli import Group, database_options, help_without_command
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page
 from pg_events.cli.terminal import say
-from pg_events.errors import PgEventsError
+from pg_events.errors import PgEventsError, UsageError
+from pg_events.filter import Filter
 from pg_events.listener import check_log
 from pg_events.settings import load
 from pg_events.text import clean, counted, one_line
 
+Row = dict[str, Any]
+
 _consumer = click.option("--name", metavar="NAME", help="Only those of the consumer NAME.")
+_where = click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U'.")
+_json_lines = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+_json = click.option("--json", "as_json", is_flag=True, help="What was done, as JSON.")
 
 
-@click.group(cls=Group, short_help="List, show or discard events whose callback gave up.")
+def _choice(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which events a command is about: some of these must be given, so that none is meant by accident."""
+    ids = click.argument("event_ids", nargs=-1, type=int, metavar="[ID]...")
+    everything = click.option("--all", "everything", is_flag=True, help="All of them.")
+    return ids(_consumer(_where(everything(command))))
+
+
+@click.group(cls=Group, short_help="List, show, retry or discard events whose callback gave up.")
 @click.pass_context
 def failed(context: click.Context) -> None:
     """Events whose callback gave up, after all its attempts.
 
-    They are kept for each consumer, with the payload and the traceback, until they are discarded.
+    They are kept for each consumer, with the payload and the traceback, until they are delivered by a retry or
+    discarded. With PG_EVENTS_ON_FAILURE = "hold" later events of the same row are kept as well: they wait, and are
+    delivered in order once the failed one is out of the way.
     """
     help_without_command(context)
 
@@ -35,70 +53,162 @@ def failed(context: click.Context) -> None:
 @failed.command("list", short_help="List them, oldest first.")
 @database_options
 @_consumer
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_failed(settings: str | None, database_url: str | None, name: str | None, as_json: bool) -> int:
+@_where
+@_json_lines
+def list_failed(settings: str | None, database_url: str | None, name: str | None, where: str, as_json: bool) -> int:
     """List failed events, oldest first: number, consumer, when, attempts and error."""
-    rows = _ask(settings, database_url, "failed_list.sql", (name, None))
+    wanted = filters.parse(where)
+    with connected(load(settings, database_url), "failed") as connection:
+        rows = _find(connection, name, None, wanted)
     page = Page()
     for row in rows:
         if as_json:
             click.echo(json.dumps(row, default=_plain))
         else:
-            line = f"#{row['event_id']}  {row['consumer']}  {_when(row)}  {row['attempts']}×  {one_line(row['error'])}"
-            page.print(Text(clean(line)), no_wrap=True, overflow="ellipsis")
+            page.print(Text(clean(_line(row))), no_wrap=True, overflow="ellipsis")
     if not rows:
         say("no failed events")
     return 0
+
+
+def _line(row: Row) -> str:
+    sign = {"failed": f"{row['attempts']}×", "retry": f"{row['attempts']}×, to be retried", "held": "held"}[
+        row["state"]
+    ]
+    return f"#{row['event_id']}  {row['consumer']}  {_when(row)}  {sign}  {one_line(row['error'])}"
 
 
 @failed.command(short_help="Show one, with payload and traceback.")
 @database_options
 @click.argument("event_id", type=int)
 @_consumer
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@_json_lines
 def show(settings: str | None, database_url: str | None, event_id: int, name: str | None, as_json: bool) -> int:
     """Show one failed event, its payload and the traceback; for each consumer in which it failed."""
-    for row in _one(settings, database_url, "failed_list.sql", name, event_id):
+    with connected(load(settings, database_url), "failed") as connection:
+        rows = _find(connection, name, [event_id])
+    for row in rows:
         if as_json:
             click.echo(json.dumps(row, default=_plain))
             continue
         attempts = counted(row["attempts"], "attempt")
         click.echo(clean(f"event {event_id}, consumer {row['consumer']}, {_when(row)}, {attempts}"))
         click.echo(clean(row["payload"]))
-        click.echo(clean(row["traceback"], keep_newlines=True).rstrip())
+        click.echo(clean(row["traceback"] or row["error"], keep_newlines=True).rstrip())
     return 0
 
 
-@failed.command(short_help="Forget one.")
+@failed.command(short_help="Deliver them again, through the worker.")
 @database_options
-@click.argument("event_id", type=int)
-@_consumer
-def discard(settings: str | None, database_url: str | None, event_id: int, name: str | None) -> int:
-    """Forget one failed event. It stays in the log; it will not be delivered again."""
-    rows = _one(settings, database_url, "failed_discard.sql", name, event_id)
-    say(f"discarded event {event_id} of {', '.join(row['consumer'] for row in rows)}")
+@_choice
+@_json
+def retry(
+    settings: str | None,
+    database_url: str | None,
+    event_ids: Sequence[int],
+    name: str | None,
+    where: str,
+    everything: bool,
+    as_json: bool,
+) -> int:
+    """Have failed events delivered again: those with these IDs, those the filter finds, or all.
+
+    The consumer's worker does it, within a second or two when it is running, once for each event; its payload says
+    "replay". What fails again is failed as before.
+    """
+    chosen = _change(settings, database_url, "failed_retry.sql", event_ids, name, where, everything)
+    _tell("retried", chosen, as_json)
+    if chosen:
+        say(f"{counted(len(chosen), 'event')} to be delivered again, by the worker of {_consumers(chosen)}")
     return 0
 
 
-def _one(
-    settings: str | None, database_url: str | None, question: str, name: str | None, event_id: int
-) -> list[dict[str, Any]]:
-    rows = _ask(settings, database_url, question, (name, event_id))
-    if not rows:
-        raise PgEventsError(f"event {event_id} is not among the failed ones; see: pg_events failed list")
-    return rows
+@failed.command(short_help="Forget them.")
+@database_options
+@_choice
+@_json
+def discard(
+    settings: str | None,
+    database_url: str | None,
+    event_ids: Sequence[int],
+    name: str | None,
+    where: str,
+    everything: bool,
+    as_json: bool,
+) -> int:
+    """Forget failed events: those with these IDs, those the filter finds, or all.
+
+    They stay in the log; they will not be delivered again. Events that wait behind them are delivered.
+    """
+    chosen = _change(settings, database_url, "failed_discard.sql", event_ids, name, where, everything)
+    _tell("discarded", chosen, as_json)
+    if len(event_ids) == 1 and chosen:
+        say(f"discarded event {event_ids[0]} of {_consumers(chosen)}")
+    elif chosen:
+        say(f"discarded {counted(len(chosen), 'event')} of {_consumers(chosen)}")
+    return 0
 
 
-def _ask(
-    settings: str | None, database_url: str | None, question: str, parameters: tuple[object, ...]
-) -> list[dict[str, Any]]:
+def _change(
+    settings: str | None,
+    database_url: str | None,
+    question: str,
+    event_ids: Sequence[int],
+    name: str | None,
+    where: str,
+    everything: bool,
+) -> list[tuple[str, int]]:
+    """Do it to the chosen ones; consumer and id of those to which it was done."""
+    if bool(event_ids) + bool(where.strip()) + everything != 1:
+        raise UsageError("say which: ids, --where FILTER or --all; one of the three (see: pg_events failed list)")
+    wanted = filters.parse(where)
     with connected(load(settings, database_url), "failed") as connection:
-        check_log(connection)
-        with RawCursor(connection, row_factory=dict_row) as cursor:
-            return cursor.execute(sql.text(question), parameters).fetchall()
+        found = [row for row in _find(connection, name, event_ids or None, wanted) if row["state"] != "held"]
+        if not found:
+            if event_ids:
+                raise PgEventsError(f"event {event_ids[0]} waits behind a failed one of its row; deal with that one")
+            say("no such failed events")
+            return []
+        pairs = [row["consumer"] for row in found], [row["event_id"] for row in found]
+        with RawCursor(connection) as cursor:
+            return sorted(cursor.execute(sql.text(question), pairs).fetchall())
 
 
-def _when(row: dict[str, Any]) -> str:
+def _find(
+    connection: Connection, name: str | None, event_ids: Sequence[int] | None, wanted: Filter | None = None
+) -> list[Row]:
+    """Failed events. An id that is not among them is an error."""
+    check_log(connection)
+    with RawCursor(connection, row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            sql.text("failed_list.sql"), (name, None if event_ids is None else list(event_ids))
+        ).fetchall()
+    known = {row["event_id"] for row in rows}
+    for event_id in event_ids or ():
+        if event_id not in known:
+            raise PgEventsError(f"event {event_id} is not among the failed ones; see: pg_events failed list")
+    if wanted is None or not str(wanted):
+        return rows
+    return [row for row in rows if _matches(wanted, row["payload"])]
+
+
+def _matches(wanted: Filter, payload: str) -> bool:
+    try:
+        return wanted.matches(event.record(payload))
+    except (ValueError, RecursionError):  # nested deeper than can be read: no condition holds
+        return False
+
+
+def _tell(what: str, chosen: Sequence[tuple[str, int]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({what: [{"consumer": consumer, "event_id": number} for consumer, number in chosen]}))
+
+
+def _consumers(chosen: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(clean(consumer) for consumer in dict.fromkeys(consumer for consumer, _ in chosen))
+
+
+def _when(row: Row) -> str:
     """In the reader's time zone."""
     return f"{row['failed_at'].astimezone():%Y-%m-%d %H:%M:%S}"
 

@@ -14,9 +14,10 @@ from typing import Any, cast
 import click
 from rich.text import Text
 
+from pg_events import filter as filters
 from pg_events.cli import database_options
 from pg_events.cli.page import Page
-from pg_events.cli.recording import choice, overwrite_option, recording
+from pg_events.cli.recording import header_of, overwrite_option, recording
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
@@ -59,7 +60,7 @@ def listen(
     if output is not None and form == "pretty":
         raise UsageError("--output records JSON; leave --format pretty out")
     chosen = load(settings, database_url)
-    wanted = choice(where, since)
+    wanted = filters.chosen(where, since)
     assert chosen.database_url is not None
     with (
         Listener(chosen.database_url, wake_up=chosen.wake_up, link_seconds=chosen.link_seconds) as listener,
@@ -88,7 +89,7 @@ def _target(
     if output is None:
         yield _writer(form), lambda: None
     else:
-        with recording(listener, output, overwrite) as writer:
+        with recording(header_of(listener), output, overwrite) as writer:
             yield lambda record: writer.write(record.payload), writer.flush
 
 

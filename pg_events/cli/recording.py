@@ -7,30 +7,17 @@ import click
 from rich.progress import TaskProgressColumn
 
 from pg_events import catalog
-from pg_events import filter as filters
 from pg_events.cli.database import translated
 from pg_events.cli.page import progress
 from pg_events.cli.terminal import end_line, say
-from pg_events.errors import FilterError, UsageError
 from pg_events.event import Record
 from pg_events.filter import Filter
-from pg_events.filter_condition import And
 from pg_events.journal import Header, Writer
 from pg_events.listener import Listener
 from pg_events.retained import Retained
 from pg_events.text import counted
 
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace FILE when it exists.")
-
-
-def choice(where: str, since: str | None, until: str | None = None) -> Filter:
-    """The events that the options ask for."""
-    parts = [filters.parse(where)]
-    if since not in (None, "oldest"):
-        parts.append(_moment("since", since, "; or oldest"))
-    if until is not None:
-        parts.append(_moment("until", until))
-    return Filter(And(tuple(part.condition for part in parts)))
 
 
 def kept(listener: Listener, wanted: Filter, is_wanted: bool = True) -> Generator[Record]:
@@ -47,19 +34,16 @@ def kept(listener: Listener, wanted: Filter, is_wanted: bool = True) -> Generato
             shown.update(bar, completed=done, description=f"{counted(events, 'event')} found")
 
 
-def _moment(field: str, text: str, remedy: str = "") -> Filter:
-    quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    try:
-        return filters.parse(f"{field}:{quoted}")
-    except FilterError as error:
-        raise UsageError(f"--{field}: {error.message}{remedy}") from error
+def header_of(listener: Listener) -> Header:
+    """Where the events of a database come from."""
+    with translated(listener.database_url):
+        link = listener.connection
+        return Header(link.info.dbname, catalog.fingerprints(link), catalog.columns(link))
 
 
 @contextmanager
-def recording(listener: Listener, file: str, overwrite: bool) -> Generator[Writer]:
+def recording(header: Header, file: str, overwrite: bool) -> Generator[Writer]:
     """A file for the block. Says at its end, or at Ctrl-C, what is in it."""
-    with translated(listener.database_url):
-        header = Header(listener.connection.info.dbname, catalog.fingerprints(listener.connection))
     writer = Writer(file, header, overwrite=overwrite)
     try:
         with writer:

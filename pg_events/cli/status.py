@@ -144,7 +144,7 @@ def _show(found: _Status) -> None:
     page.print(Text(_summary(found)))
     if found.consumers:
         page.print()
-        page.print(_consumers(found.consumers))
+        page.print(consumers_table(found.consumers))
     else:
         say("no consumer yet: start a worker")
 
@@ -179,18 +179,27 @@ def _tables(found: _Status, width: int) -> Any:
     return grid
 
 
-def _consumers(consumers: Sequence[Mapping[str, Any]]) -> Any:
+def consumers_table(consumers: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows of consumers.sql for people."""
     grid = table("consumer", "worker", "behind", "failed")
     grid.columns[0].overflow = "fold"
     for row in consumers:
         events = row["behind_events"]
         grid.add_row(
             Text(clean(row["name"])),
-            "running" if row["is_running"] else Text("stopped", "bold red" if events else ""),
+            _workers(row["workers"]) if row["is_running"] else Text("stopped", "bold red" if events else ""),
             f"{counted(events, 'event')}, {_duration(row['behind_seconds'])}" if events else "0",
-            Text(f"{row['failed']:,}", "bold red" if row["failed"] else ""),
+            Text(_failed(row), "bold red" if row["failed"] else ""),
         )
     return grid
+
+
+def _workers(workers: int) -> str:
+    return "running" if workers == 1 else f"{workers:,} running"
+
+
+def _failed(row: Mapping[str, Any]) -> str:
+    return f"{row['failed']:,}, {row['held']:,} held" if row["held"] else f"{row['failed']:,}"
 
 
 def _summary(found: _Status) -> str:

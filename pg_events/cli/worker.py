@@ -9,11 +9,15 @@ from types import FrameType
 
 import click
 
+from pg_events import filter as filters
 from pg_events.cli import INTERRUPTED, database_options
 from pg_events.cli.log import set_up_log
 from pg_events.cli.terminal import configure, is_terminal, say
+from pg_events.delivery import CallbackGaveUp
 from pg_events.errors import UsageError
 from pg_events.settings import load
+from pg_events.share import NEWEST, OLDEST, Start, start_at, start_since
+from pg_events.text import clean
 from pg_events.worker import Worker
 
 
@@ -26,10 +30,11 @@ from pg_events.worker import Worker
 @click.option(
     "--from",
     "start",
-    type=click.Choice(["newest", "oldest"]),
     default="newest",
     show_default=True,
-    help="Where a new consumer starts; a known one goes on where it stopped.",
+    metavar="START",
+    help="Where a new consumer starts: newest, oldest, an event's id, or a time such as 5m, 14:00 or "
+    "2026-08-22T14:00. A known one goes on where it stopped.",
 )
 @click.option(
     "--isolate", is_flag=True, help="Run the functions in a process of their own, which may hang, crash and be killed."
@@ -41,11 +46,11 @@ def worker(
     """Call your functions with every change, in order, at least once.
 
     The cursor is saved in the database, behind the events that were delivered. A callback that raises is
-    tried again; then its event is kept as failed and the others go on (see pg_events failed). A lost
-    connection is taken up again for ever.
+    tried again; then its event is kept as failed and the others go on (see pg_events failed, and
+    PG_EVENTS_ON_FAILURE for other ways). A lost connection is taken up again for ever.
 
-    SIGTERM and Ctrl-C finish the event in hand, save, and exit; a second one does not wait for it. A second
-    worker of the same name stands by and takes over.
+    SIGTERM and Ctrl-C finish the event in hand, save, and exit; a second one does not wait for it. Workers
+    of the same name share the rows of the tables; one that dies leaves its own to the others.
     """
     if not name.strip():
         raise UsageError("--name is empty")
@@ -53,9 +58,7 @@ def worker(
     chosen = replace(chosen, isolate=chosen.isolate or isolate)
     set_up_log(verbose)
     log = logging.getLogger("pg_events.worker")
-    one = Worker(
-        chosen, name, from_oldest=start == "oldest", on_ready=lambda: log.info("consumer %s: delivering", name)
-    )
+    one = Worker(chosen, name, start=_start(start), on_ready=lambda: log.info("consumer %s: delivering", name))
     configure(sys.stdout, line_buffering=True)  # what callbacks print is seen at once, in a pipe too
     received: list[int] = []
 
@@ -70,8 +73,28 @@ def worker(
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    report = one.run(once=once)
-    say(f"delivered {report.delivered:,}, failed {report.failed:,}, retried {report.retried:,}")
+    try:
+        report = one.run(once=once)
+    except CallbackGaveUp as error:
+        say(f"pg_events: {error}")
+        report = one.report
+        report.failed += 1
+    held = f", held {report.held:,}" if report.held else ""
+    say(f"delivered {report.delivered:,}, failed {report.failed:,}, retried {report.retried:,}{held}")
     if signal.SIGINT in received:
         return INTERRUPTED
     return 1 if report.failed else 0
+
+
+def _start(text: str) -> Start:
+    if text in ("newest", "oldest"):
+        return NEWEST if text == "newest" else OLDEST
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return start_at(int(text))
+    try:
+        return start_since(filters.moment(text))
+    except ValueError:
+        raise UsageError(
+            f"--from {clean(text)!r} is no start; write newest, oldest, an event's id, or a time: "
+            "5m, 14:00, 2026-08-22 or 2026-08-22T14:00"
+        ) from None

@@ -143,7 +143,7 @@ def _wait_until_delivered(settings: Settings) -> None:
         deadline = time.monotonic() + _DRAIN_SECONDS
         while time.monotonic() < deadline:
             row = listener.connection.execute(
-                "select snapshot::text, window_end::text, position from pgevents.consumer where name = %s", [CONSUMER]
+                "select snapshot::text, window_end::text, position from pgevents.share where consumer = %s", [CONSUMER]
             ).fetchone()
             assert row is not None
             listener.cursor = Cursor(*row)

@@ -1,5 +1,5 @@
--- The columns of every table that has triggers of ours, in order, each as "name type"; one text a table. Of a
--- partitioned table the root alone: its events carry the root's name.
+-- The columns of every table that has triggers of ours, in order: once as a text with "name type" a line, once as JSON
+-- pairs. Of a partitioned table the root alone: its events carry the root's name.
 select
     n.nspname::text as table_schema,
     c.relname::text as table_name,
@@ -15,7 +15,17 @@ select
         where a.attrelid = c.oid
           and a.attnum > 0
           and not a.attisdropped
-    ) as columns
+    ) as columns,
+    (
+        select coalesce(
+            json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)) order by a.attnum),
+            '[]'
+        )
+        from pg_catalog.pg_attribute a
+        where a.attrelid = c.oid
+          and a.attnum > 0
+          and not a.attisdropped
+    )::text as pairs
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where not c.relispartition

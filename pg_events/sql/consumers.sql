@@ -1,31 +1,39 @@
--- Every consumer, and what became visible that it has not been given. It is running while its lease runs and its
--- connection lives, as in consumer_take.sql; a role that is not shown when a connection began believes its number.
+-- Every consumer, and what became visible that it has not been given: of the rows of the share that is furthest behind.
 select
     c.name,
-    c.holder,
-    c.lease_until > clock_timestamp() and exists (
-        select from pg_catalog.pg_stat_activity a
-        where a.pid = c.holder_pid
-          and coalesce(a.backend_start = c.holder_since, true)
-    ) as is_running,
-    c.delivered,
+    (select min(r.name) from pgevents.running_worker r where r.consumer = c.name) as holder,
+    (select count(*) from pgevents.running_worker r where r.consumer = c.name) as workers,
+    exists (select from pgevents.running_worker r where r.consumer = c.name) as is_running,
+    (select coalesce(sum(s.delivered), 0)::bigint from pgevents.share s where s.consumer = c.name) as delivered,
     waiting.events as behind_events,
     coalesce(extract(epoch from clock_timestamp() - waiting.oldest), 0)::double precision as behind_seconds,
-    (select count(*) from pgevents.failed f where f.consumer = c.name) as failed
+    (select count(*) from pgevents.failed f where f.consumer = c.name and f.state <> 'held') as failed,
+    (select count(*) from pgevents.failed f where f.consumer = c.name and f.state = 'held') as held
 from pgevents.consumer c
+left join lateral (
+    select s.snapshot, s.window_end, s.position
+    from pgevents.share s
+    where s.consumer = c.name
+    -- Snapshots of one server lie one behind the other.
+    order by
+        pg_catalog.pg_snapshot_xmax(s.snapshot),
+        (select count(*) from pg_catalog.pg_snapshot_xip(s.snapshot)) desc,
+        s.position
+    limit 1
+) s on true
 cross join lateral (
     select count(*) as events, min(w.at) as oldest
     from (
         select e.id, e.at
         from pgevents.event e
-        where e.xid >= pg_catalog.pg_snapshot_xmax(c.snapshot)
+        where e.xid >= pg_catalog.pg_snapshot_xmax(s.snapshot)
           and e.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
-          and not (c.window_end is not null and e.id <= c.position and pg_catalog.pg_visible_in_snapshot(e.xid, c.window_end))
+          and not (s.window_end is not null and e.id <= s.position and pg_catalog.pg_visible_in_snapshot(e.xid, s.window_end))
         union all
         select e.id, e.at
-        from pg_catalog.pg_snapshot_xip(c.snapshot) running (xid)
+        from pg_catalog.pg_snapshot_xip(s.snapshot) running (xid)
         join pgevents.event e on e.xid = running.xid
-        where not (c.window_end is not null and e.id <= c.position and pg_catalog.pg_visible_in_snapshot(e.xid, c.window_end))
+        where not (s.window_end is not null and e.id <= s.position and pg_catalog.pg_visible_in_snapshot(e.xid, s.window_end))
     ) w
 ) waiting
 order by c.name

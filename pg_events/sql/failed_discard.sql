@@ -1,5 +1,7 @@
--- Forget the failed event $2; of the consumer $1 only, where that is not null.
-delete from pgevents.failed
-where ($1::text is null or consumer = $1)
-  and event_id = $2
-returning consumer
+-- Forget the failed events $2 of the consumers $1, pair by pair. An event that waits behind a failed one is not failed.
+delete from pgevents.failed f
+using unnest($1::text[], $2::bigint[]) chosen (consumer, event_id)
+where f.consumer = chosen.consumer
+  and f.event_id = chosen.event_id
+  and f.state <> 'held'
+returning f.consumer, f.event_id

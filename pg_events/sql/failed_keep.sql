@@ -1,8 +1,11 @@
--- Keep an event whose callback gave up.
-insert into pgevents.failed as f (consumer, event_id, payload, attempts, error, traceback)
-values ($1, $2, $3, $4, $5, $6)
+-- Keep an event that was not delivered: its callback gave up, or it waits behind an earlier event of its row.
+insert into pgevents.failed as f
+    (consumer, event_id, payload, attempts, error, traceback, state, holds, slot, row_key)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (consumer, event_id) do update
-set attempts = f.attempts + excluded.attempts,
+set attempts = excluded.attempts,
     error = excluded.error,
     traceback = excluded.traceback,
+    state = excluded.state,
+    holds = excluded.holds,
     failed_at = excluded.failed_at

@@ -12,8 +12,8 @@ with batch as (
         limit $3
     ) e
     cross join lateral (
-        select bool_and(pg_catalog.pg_visible_in_snapshot(e.xid, c.snapshot)) as by_all
-        from pgevents.consumer c
+        select bool_and(pg_catalog.pg_visible_in_snapshot(e.xid, s.snapshot)) as by_all
+        from pgevents.share s
     ) given
 ),
 deleted as (

@@ -1,7 +1,9 @@
 -- The events that became visible since the snapshot $1, at most $2 of them, in no useful order, each with the snapshot
 -- of this look. One row of nulls when there are none.
 -- Two index ranges: transactions that had not begun at $1, and those that were running then. Both end at what this
--- statement's own snapshot sees, so a log restored from another cluster, with ids from its future, is left alone.
+-- statement's own snapshot sees, so a log restored from another cluster, with ids from its future, is left alone. Both
+-- are ranges, in the index's own order: for `xid = x order by id` the index on ids looks as cheap while the log is small,
+-- and a plan is kept while the log grows.
 with look as materialized (
     select pg_catalog.pg_current_snapshot() as snapshot
 ),
@@ -21,8 +23,8 @@ found as (
         cross join lateral (
             select *
             from pgevents.event e
-            where e.xid = running.xid
-            order by e.id
+            where e.xid between running.xid and running.xid
+            order by e.xid, e.id
             limit $2
         ) e
         limit $2

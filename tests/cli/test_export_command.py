@@ -1,9 +1,12 @@
 """`export` and `listen --output`: events into files."""
 
+import json
 import os
 import resource
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -121,7 +124,7 @@ def test_an_existing_file_is_kept_unless_told(call, url) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("export", "missing argument 'FILE'"),
+        ("export", "name the file to write"),
         ("export log.jsonl --since nosuch", "--since: "),
         ("export log.jsonl --until nosuch", "--until: "),
         ("export no/such/log.jsonl", "no/such/log.jsonl cannot be written: No such file or directory"),
@@ -213,3 +216,139 @@ def test_a_fingerprint_tells_names_types_and_order_of_columns(url, execute) -> N
     assert all(len(fingerprint) == 16 for fingerprint in seen)
     assert len(set(seen)) == 4
     assert seen[-1] == seen[0]
+
+
+PEOPLE = """
+create table person (id integer primary key, email text, age integer, note jsonb, born date)
+;
+insert into person values (1, 'ann@example.com', 42, '{"mail": "ann@example.com", "n": [7, true]}', '2000-01-01')
+;
+insert into person values (2, 'bob@example.com', 1.5, null, null)
+;
+update person set email = 'ann@example.com' where id = 2
+"""
+
+
+@pytest.fixture
+def people(url, execute) -> str:
+    execute(url, *PEOPLE.split("\n;\n"))
+    return url
+
+
+def rows(path: str) -> list[dict]:
+    return [json.loads(line.payload)["new_data"] for line in journal.read(path) if "new_data" in line.payload]
+
+
+def test_values_are_masked_by_column_and_pattern(call, people) -> None:
+    answer = call(
+        "export", "log.jsonl", "--redact", "person.email", "--redact", "AGE", "--redact", r"/[a-z]+@example\.com/",
+        "--redact", "public.*.born", "--where", "table:person is:data", "--database-url", people,
+    )  # fmt: skip
+
+    assert answer.code == 0
+    text = Path("log.jsonl").read_text()
+    assert "ann" not in text
+    assert "bob" not in text
+    assert "42" not in text
+    assert '"query"' not in text
+    one, two, three = rows("log.jsonl")
+    assert one["email"].startswith("***")
+    assert one["email"] != two["email"]
+    assert one["email"] == three["email"] == one["note"]["mail"]
+    assert (one["id"], one["age"], one["note"]["n"], two["note"]) == (1, 0, [7, True], None)
+    assert one["born"].startswith("***")
+
+
+def test_a_mask_that_masks_nothing_is_told(call, people) -> None:
+    answer = call("export", "log.jsonl", "--redact", "emial", "--redact", "/nosuch/", "--database-url", people)
+
+    assert answer.code == 1
+    assert "--redact emial masked nothing" in answer.err
+    assert "--redact /nosuch/ masked nothing" in answer.err
+    assert call("export", "x.jsonl", "--redact", "/(/", "--database-url", people).code == 2
+
+
+def test_a_saved_log_is_masked_without_a_database(call, people) -> None:
+    call("export", "log.jsonl", "--database-url", people)
+
+    answer = call("export", "safe.jsonl.gz", "--log", "log.jsonl", "--redact", "email", "--where", "pk:2")
+
+    assert answer.code == 0
+    assert len(rows("safe.jsonl.gz")) == 2
+    reader = journal.read("safe.jsonl.gz")
+    list(reader)
+    assert reader.header.columns["public.person"]["email"] == "text"
+    with Path("log.jsonl").open("a") as file:
+        file.write("no event\n")
+    assert call("export", "again.jsonl", "--log", "log.jsonl").code == 1
+
+
+HANDLERS = """
+import pg_events
+
+def data(payload):
+    event = pg_events.parse(payload)
+    print("got", event.new_data["email"])
+    if event.id < 0 or event.new_data["age"] == 42:
+        raise ValueError("too old")
+    return 1
+
+class Schema:
+    @staticmethod
+    async def changed(payload):
+        pg_events.parse(payload).command_tag
+"""
+
+
+def test_events_become_a_test_that_runs(call, people) -> None:
+    Path("handlers.py").write_text(HANDLERS)
+    Path("settings.py").write_text(
+        'PG_EVENTS_DATA_UPDATE_CALLBACK = "handlers.data"\nPG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK = "handlers:Schema.changed"\n'
+    )
+
+    answer = call(
+        "export",
+        "--pytest",
+        "test_people.py",
+        "--settings",
+        "settings.py",
+        "--where",
+        "person",
+        "--database-url",
+        people,
+    )
+
+    assert answer.code == 0
+    assert "python -m pytest test_people.py" in answer.err
+    assert Path("test_people.jsonl").exists()
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_people.py"],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1
+    assert "1 failed, 4 passed" in ran.stdout
+    assert "ValueError: too old" in ran.stdout
+    assert "INSERT-person" in ran.stdout
+    assert (
+        call("export", "--pytest", "test_people.py", "--callback", "handlers.data", "--database-url", people).code == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--pytest people.py --callback handlers.data", "a file that pytest finds"),
+        ("elsewhere/x.jsonl --pytest test_x.py --callback handlers.data", "beside itself"),
+        ("--pytest test_x.py", "no callback"),
+        ("--pytest test_x.py --callback nosuch.data", "no module 'nosuch'"),
+    ],
+)
+def test_a_test_that_cannot_be_written_is_told_before_anything_is(call, people, arguments, words) -> None:
+    Path("handlers.py").write_text(HANDLERS)
+
+    answer = call("export", *arguments.split(), "--database-url", people)
+
+    assert answer.code == 2
+    assert words in answer.line
+    assert not list(Path().glob("*.jsonl"))

@@ -209,3 +209,18 @@ def test_a_terminated_connection_is_taken_up_again(start, url, execute) -> None:
     answer = process.answer()
     assert answer.code == 0
     assert "postgresql://" not in answer.err
+
+
+def test_what_commits_while_the_past_is_read_comes_after_it_and_once(start, url, execute) -> None:
+    with psycopg.connect(url) as early:
+        early.execute("insert into note values (1, 'begun first, committed last')")
+        execute(url, "insert into note values (2, 'kept')")
+        process = start("listen", "--since", "oldest", "--format", "json", "--limit", "3", "--database-url", url)
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        early.commit()
+    execute(url, "insert into note values (3, 'new')")
+
+    rest = [json.loads(line) for line in process.answer().out.splitlines()]
+
+    assert [event["new_data"]["id"] for event in (first, *rest)] == [2, 1, 3]

@@ -62,16 +62,19 @@ def test_a_worker_runs_while_its_lease_and_its_connection_do(call, server, url, 
     reader = server.url(psycopg.conninfo.conninfo_to_dict(url)["dbname"], stranger)
     with psycopg.connect(url, autocommit=True) as holder:
         holder.execute(
-            "insert into pgevents.consumer (name, snapshot, system_identifier, holder_pid, holder_since, lease_until)"
-            " select 'default', pg_current_snapshot(), '', pid, backend_start, 'infinity'"
-            " from pg_stat_activity where pid = pg_backend_pid()"
+            "with made as (insert into pgevents.consumer (name, system_identifier) values ('default', '') returning name)"
+            " insert into pgevents.share (consumer, slots, snapshot) select name, '{0}', pg_current_snapshot() from made"
+        )
+        holder.execute(
+            "insert into pgevents.worker (consumer, name, backend_pid, backend_start, lease_until)"
+            " select 'default', 'me', pid, backend_start, 'infinity' from pg_stat_activity where pid = pg_backend_pid()"
         )
         assert "running" in consumer_line(call, url)
         assert "running" in consumer_line(call, reader)  # It is not shown since when the connection is there.
 
-        holder.execute("update pgevents.consumer set holder_since = holder_since - interval '1 hour'")
+        holder.execute("update pgevents.worker set backend_start = backend_start - interval '1 hour'")
         assert "stopped" in consumer_line(call, url)  # Another connection that got the same process number.
-        holder.execute("update pgevents.consumer set holder_since = null, lease_until = now()")
+        holder.execute("update pgevents.worker set backend_start = null, lease_until = now()")
         assert "stopped" in consumer_line(call, url)
 
 

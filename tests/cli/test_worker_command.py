@@ -209,11 +209,12 @@ def test_an_idle_worker_stops_on_ctrl_c(in_terminal, settings) -> None:
     assert "delivered 0, failed 0, retried 0" in terminal.raw
 
 
-def test_a_worker_that_stands_by_stops_on_sigterm(start, settings) -> None:
-    first = start("worker", "--settings", settings("tell"))
-    first.until_said("delivering")
+def test_a_worker_that_waits_for_a_share_stops_on_sigterm(start, settings, url, execute) -> None:
+    execute(url, "insert into note values (1)")
+    first = start("worker", "--from", "oldest", "--settings", settings("hang"))
+    assert first.stdout.readline() == "hanging\n"
     second = start("worker", "--settings", "settings.py")
-    second.until_said("standing by")
+    second.until_said("waiting for a share")
 
     second.send_signal(signal.SIGTERM)
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,13 +201,13 @@ class WorkerProcess:
         deliveries: Deliveries,
         name: str = "default",
         *options: str,
-        before: Iterable[str] = (),
+        environment: Mapping[str, str] | None = None,
         **settings: object,
     ) -> None:
-        """`before`: what to start it under, such as `faketime`. `settings`: the worker's, by the names of the constants."""
+        """`settings` are the worker's, by the names of their constants."""
         self.name = name
         self._log = deliveries.path.with_name(f"worker-{time.monotonic_ns()}.log")
-        command = [*before, sys.executable, "-m", "pg_events", "worker", "--settings", str(SETTINGS), "--name", name]
+        command = [sys.executable, "-m", "pg_events", "worker", "--settings", str(SETTINGS), "--name", name]
         command += ["--from", "oldest", *options]
         variables = {
             "PG_EVENTS_DATABASE_URL": url,
@@ -220,7 +220,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **variables},
+                env={**os.environ, **variables, **(environment or {})},
                 cwd=deliveries.path.parent,
             )
 
@@ -339,6 +339,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._acceptor.shutdown(socket.SHUT_RDWR)  # wakes who accepts
         self._acceptor.close()
         self.mode = "refuse"
         self.reset()

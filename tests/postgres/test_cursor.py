@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pg_events import sql
 from pg_events.errors import DatabaseUnreachable
 from pg_events.event import Record, parse
 from pg_events.listener import EVERYTHING, Cursor, Listener
@@ -355,3 +356,18 @@ def test_a_link_lost_while_texts_are_fetched_skips_no_page(accounts_url: str, pa
 
     assert listener.cuts == 2
     assert sorted(json.loads(record.new_data)["id"] for record in seen) == list(range(ROWS + 1))
+
+
+def test_a_look_with_an_old_transaction_open_does_not_walk_the_log_by_ids(accounts_url: str) -> None:
+    with psycopg.connect(accounts_url) as old, psycopg.connect(accounts_url, autocommit=True) as connection:
+        old.execute("select pg_current_xact_id()")
+        connection.execute("truncate pgevents.event")
+        connection.execute("insert into pgevents.event (kind) select 'I' from generate_series(1, 1000)")
+        connection.execute("vacuum analyze pgevents.event")  # all of one transaction, as far as the planner knows
+        with Listener(accounts_url) as listener:
+            snapshot = listener.cursor.snapshot
+        connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
+        with psycopg.RawCursor(connection) as cursor:
+            plan = cursor.execute("explain " + sql.text("window.sql"), (snapshot, 1001), prepare=True).fetchall()
+
+    assert not [line for (line,) in plan if "event_id_index" in line]

@@ -129,14 +129,20 @@ def test_a_users_cast_to_json_does_not_run_with_our_rights(
     assert "true" not in data
 
 
-def test_a_worker_that_may_not_see_another_roles_sessions_leaves_it_its_cursor(
+def test_a_worker_that_may_not_see_another_roles_sessions_leaves_it_its_share(
     eve_url: str, eve: psycopg.Connection, db: psycopg.Connection
 ) -> None:
-    db.execute("insert into pgevents.consumer (name, snapshot, system_identifier) values ('shared', '1:1:', '')")
-    assert RawCursor(db).execute(statements.text("consumer_take.sql"), ("shared", "first", 60)).fetchone() is not None
+    db.execute("insert into pgevents.consumer (name, system_identifier) values ('shared', '')")
+    RawCursor(db).execute(statements.text("worker_register.sql"), ("shared", "first", 60, True, None))
     db.execute(sql.SQL("grant usage on schema pgevents to {}").format(sql.Identifier(eve.info.user)))
-    db.execute(sql.SQL("grant select, update on pgevents.consumer to {}").format(sql.Identifier(eve.info.user)))
+    db.execute(
+        sql.SQL("grant select, delete, update on all tables in schema pgevents to {}").format(
+            sql.Identifier(eve.info.user)
+        )
+    )
     seen = eve.execute("select backend_start from pg_stat_activity where pid = %s", [db.info.backend_pid]).fetchone()
     assert seen == (None,)
 
-    assert RawCursor(eve).execute(statements.text("consumer_take.sql"), ("shared", "second", 60)).fetchone() is None
+    RawCursor(eve).execute(statements.text("worker_bury.sql"), ("shared",))
+
+    assert db.execute("select name from pgevents.worker").fetchall() == [("first",)]

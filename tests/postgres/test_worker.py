@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from pg_events.demo.server import FAST, Server, binaries
 from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled, UsageError
 from pg_events.settings import Settings
+from pg_events.share import NEWEST, OLDEST, Start
 from pg_events.worker import Report, Worker
 
 SECONDS = 30
@@ -43,8 +45,18 @@ class Inbox:
         """The column `id` of the next `count` events."""
         return [(event.get("new_data") or event["old_data"])["id"] for event in (self.get() for _ in range(count))]
 
+    def size(self) -> int:
+        return self._queue.qsize()
+
     def is_empty(self) -> bool:
         return self._queue.empty()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @contextmanager
@@ -96,8 +108,8 @@ def insert(connection: psycopg.Connection, *ids: int) -> None:
         connection.execute("insert into item values (%s, 'x')", [number])
 
 
-def run_once(chosen: Settings, name: str = "default", from_oldest: bool = False) -> Report:
-    return Worker(chosen, name, from_oldest=from_oldest).run(once=True)
+def run_once(chosen: Settings, name: str = "default", start: Start = NEWEST) -> Report:
+    return Worker(chosen, name, start=start).run(once=True)
 
 
 def test_a_callback_gets_every_change_in_order_as_a_json_string(shop_url: str, shop: psycopg.Connection) -> None:
@@ -171,7 +183,7 @@ def test_a_new_consumer_starts_at_the_end_or_when_asked_at_the_oldest_event(
     insert(shop, 1, 2)
 
     assert run_once(settings(shop_url, Inbox()), "late").delivered == 0
-    assert run_once(settings(shop_url, Inbox()), "early", from_oldest=True).delivered == 2
+    assert run_once(settings(shop_url, Inbox()), "early", OLDEST).delivered == 2
 
 
 def test_consumers_are_independent(shop_url: str, shop: psycopg.Connection) -> None:
@@ -323,42 +335,40 @@ def test_a_server_restart_under_load_loses_nothing(mode: str) -> None:
         assert len(delivered) == len(set(delivered))
 
 
-def test_a_second_worker_of_the_same_name_stands_by_and_takes_over(shop_url: str, shop: psycopg.Connection) -> None:
+def test_a_worker_that_ends_leaves_its_rows_to_the_others(shop_url: str, shop: psycopg.Connection) -> None:
     first, second = Inbox(), Inbox()
-    with working(settings(shop_url, first)):
-        standby = Worker(settings(shop_url, second), on_ready=(took := threading.Event()).set)
-        thread = threading.Thread(target=standby.run)
-        thread.start()
-        insert(shop, 1)
-        assert first.rows(1) == [1]
-        assert not took.is_set()
+    with working(settings(shop_url, second)):
+        with working(settings(shop_url, first)):
+            insert(shop, *range(50))
+            wait_for(lambda: first.size() + second.size() == 50)
+        insert(shop, *range(50, 100))
+        wait_for(lambda: first.size() + second.size() == 100)
 
-    insert(shop, 2)
-    assert second.rows(1) == [2]
-    standby.stop()
-    thread.join(SECONDS)
-    assert second.is_empty()
+    assert sorted(first.rows(first.size()) + second.rows(second.size())) == list(range(100))
 
 
-def test_a_worker_whose_cursor_was_taken_saves_nothing_more(shop_url: str, shop: psycopg.Connection) -> None:
+def test_a_worker_that_was_taken_for_dead_saves_nothing_more(shop_url: str, shop: psycopg.Connection) -> None:
     stolen = threading.Event()
 
     def act(event: dict) -> None:
         if event["new_data"]["id"] == 1 and not stolen.is_set():
             # What another worker does once this one's lease has run out.
+            shop.execute("delete from pgevents.worker")
+            shop.execute("update pgevents.share set worker = -1, interruptions = interruptions + 1")
             shop.execute(
-                "update pgevents.consumer set token = token + 1, holder_pid = pg_backend_pid(), lease_until = 'infinity'"
+                "insert into pgevents.worker (id, consumer, name, lease_until) overriding system value"
+                " values (-1, 'default', 'other', 'infinity')"
             )
             stolen.set()
 
     inbox = Inbox(act)
     before = None
     with working(settings(shop_url, inbox)):
-        before = shop.execute("select snapshot::text from pgevents.consumer").fetchone()
+        before = shop.execute("select snapshot::text from pgevents.share").fetchone()
         insert(shop, 1)
         assert inbox.rows(1) == [1]
 
-    assert shop.execute("select snapshot::text from pgevents.consumer").fetchone() == before
+    assert shop.execute("select snapshot::text, worker from pgevents.share").fetchone() == (*before, -1)
 
 
 def test_sigterm_finishes_the_event_in_hand_and_exits_with_0(

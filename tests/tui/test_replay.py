@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pg_events.event import replayed
 from pg_events.settings import Settings
-from pg_events_tui.replay import replayed
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -35,6 +35,7 @@ OTHER_VARIABLES = {
     "PG_EVENTS_TEST_MAJOR",
     "PG_EVENTS_TEST_BINARIES",
     "PG_EVENTS_TEST_PGBOUNCER",
+    "PG_EVENTS_TEST_FAKETIME",
 }
 
 
@@ -131,7 +132,20 @@ def every_subclass(kind: Any) -> set[Any]:
 
 
 def test_every_setting_is_documented_and_no_other() -> None:
-    assert [row[0].strip("`") for row in table("setting")] == list(_CONSTANTS)
+    general = [constant for constant, (field, _) in _CONSTANTS.items() if "." not in field]
+
+    assert [row[0].strip("`") for row in table("setting")] == general
+
+
+def test_the_settings_of_one_callback_are_those_of_the_sentence_about_them() -> None:
+    own = [constant for constant, (field, _) in _CONSTANTS.items() if "." in field]
+    sentence = README[README.index("For one callback alone") :].split("\n\n")[0]
+
+    assert own
+    for constant in own:
+        kind, _, end = constant.partition("_UPDATE_")
+        assert f"`{kind.removeprefix('PG_EVENTS_')}_UPDATE_`" in sentence
+        assert f"`PG_EVENTS_{end}`" in README
 
 
 @pytest.mark.parametrize(("constant", "meaning", "shown"), table("setting"))

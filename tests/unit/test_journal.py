@@ -19,7 +19,7 @@ from pg_events import DataEvent, SchemaEvent, journal
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.journal import Header, Reader, Writer
 
-HEADER = Header("shop", {"public.orders": "0123456789abcdef"})
+HEADER = Header("shop", {"public.orders": "0123456789abcdef"}, {"public.orders": {"id": "integer"}})
 NAMES = ("log.jsonl", "log.jsonl.gz")
 
 
@@ -96,6 +96,7 @@ def test_the_first_line_tells_the_version_and_the_tables(write) -> None:
         "database": "shop",
         "created_at": HEADER.created_at,
         "tables": {"public.orders": "0123456789abcdef"},
+        "columns": {"public.orders": {"id": "integer"}},
     }
 
 

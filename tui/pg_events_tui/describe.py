@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from rich.cells import cell_len
 
+from pg_events import difference
+from pg_events.difference import MISSING, Change, spelled
 from pg_events.event import METHODS, SCHEMA, Record
-from pg_events_tui import difference
-from pg_events_tui.difference import MISSING, Change, spelled
 from pg_events_tui.lines import HANG, Line, Span, line, shorten, size_words, span, text_lines
 from pg_events_tui.store import table_title
 from pg_events_tui.summary import clock, column_words, columns, key_of, schema_members

@@ -6,7 +6,6 @@ altered: the child's payload is a copy with one more key, `"replay"`.
 """
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final, Literal
@@ -14,7 +13,7 @@ from typing import Final, Literal
 from pg_events import child
 from pg_events.child import Child, Result, Target
 from pg_events.errors import CallbackUnavailable, UsageError
-from pg_events.event import SCHEMA, Record
+from pg_events.event import SCHEMA, Record, replayed
 from pg_events.settings import Settings
 from pg_events.text import clean
 
@@ -39,11 +38,6 @@ def target(settings: Settings, kind: str) -> Target:
         return child.target(settings, setting)
     except UsageError as error:
         raise NoTarget(str(error)) from error
-
-
-def replayed(payload: str, run: str, attempt: int) -> str:
-    """The payload with the key that says it is a replay; every other byte as it was."""
-    return f'{payload[:-1]}, "replay": {json.dumps({"run": run, "attempt": attempt})}}}'
 
 
 @dataclass

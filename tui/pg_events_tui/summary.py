@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Final, NamedTuple, cast
 
+from pg_events import difference
 from pg_events.event import SCHEMA, Record
-from pg_events_tui import difference
 from pg_events_tui.lines import size_words
 from pg_events_tui.store import Store
 

@@ -7,9 +7,10 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
+from pg_events.event import replayed
 from pg_events_tui import describe, keys
 from pg_events_tui.lines import Line, crop, fit, fit_right, line, size_words, span, text_lines
-from pg_events_tui.replay import Attempt, NoTarget, replayed
+from pg_events_tui.replay import Attempt, NoTarget
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.store import table_title
 from pg_events_tui.widgets.header import Health

@@ -1,0 +1,74 @@
+"""`consumers`: who reads the log, and forgetting one that is gone."""
+
+import json
+from typing import Any
+
+import click
+from psycopg import RawCursor
+from psycopg.rows import dict_row
+
+from pg_events import sql
+from pg_events.catalog import Connection
+from pg_events.cli import Group, database_options, help_without_command
+from pg_events.cli.database import connected
+from pg_events.cli.page import Page
+from pg_events.cli.status import consumers_table
+from pg_events.cli.terminal import say
+from pg_events.errors import PgEventsError, UsageError
+from pg_events.listener import check_log
+from pg_events.settings import load
+from pg_events.text import clean
+
+
+@click.group(cls=Group, short_help="List consumers, or drop one that is gone.")
+@click.pass_context
+def consumers(context: click.Context) -> None:
+    """Consumers: each reads the log at its own pace, and what it has not been given is not pruned."""
+    help_without_command(context)
+
+
+@consumers.command("list", short_help="List them, and how far behind each is.")
+@database_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_consumers(settings: str | None, database_url: str | None, as_json: bool) -> int:
+    """List consumers: workers that run, how far behind, failed events."""
+    with connected(load(settings, database_url), "consumers") as connection:
+        rows = _ask(connection)
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row))
+    elif rows:
+        Page().print(consumers_table(rows))
+    else:
+        say("no consumer yet: start a worker")
+    return 0
+
+
+@consumers.command(short_help="Forget one: its cursor and its failed events.")
+@database_options
+@click.argument("name")
+def drop(settings: str | None, database_url: str | None, name: str) -> int:
+    """Forget the consumer NAME: its cursor and its failed events.
+
+    Its events stay in the log until they are pruned. A worker of that name would start as a new consumer. One that
+    is running has to be stopped first.
+    """
+    with connected(load(settings, database_url), "consumers") as connection:
+        found = {row["name"]: row for row in _ask(connection)}
+        if name not in found:
+            names = ", ".join(map(clean, found)) or "none"
+            raise UsageError(f"there is no consumer {clean(name)!r}; there are: {names}")
+        if found[name]["is_running"]:
+            raise PgEventsError(
+                f"consumer {clean(name)} has a running worker ({clean(found[name]['holder'])}); stop it first"
+            )
+        with RawCursor(connection) as cursor:
+            cursor.execute(sql.text("consumer_drop.sql"), (name,))
+    say(f"dropped consumer {clean(name)}")
+    return 0
+
+
+def _ask(connection: Connection) -> list[dict[str, Any]]:
+    check_log(connection)
+    with RawCursor(connection, row_factory=dict_row) as cursor:
+        return cursor.execute(sql.text("consumers.sql")).fetchall()

@@ -1,0 +1,74 @@
+"""A person at work on one event: its payload in an editor, its failure in the debugger."""
+
+import json
+import pdb
+import sysconfig
+import types
+
+import click
+
+from pg_events.callbacks import is_ours
+from pg_events.cli.terminal import say
+from pg_events.event import parse, raw_members
+
+
+def edited(payload: str) -> str:
+    """The payload as $EDITOR left it, in one line again; as it was when nothing was saved."""
+    text = spread(payload)
+    while (changed := click.edit(text, extension=".json")) is not None and changed.strip() != text.strip():
+        # A string of JSON holds no line break of its own.
+        line = changed.strip().replace("\r", " ").replace("\n", " ")
+        try:
+            parse(line)
+        except (ValueError, RecursionError) as error:
+            say(f"that is no payload: {error}")
+            text = changed
+            if not click.confirm("edit again?", default=True, err=True):
+                raise click.Abort from None
+        else:
+            return line
+    return payload
+
+
+def spread(payload: str) -> str:
+    """A payload over several lines; each value is spelt as it was."""
+    lines = [
+        f"  {json.dumps(name, ensure_ascii=False)}: {_spread(name, value)}" for name, value in raw_members(payload)
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _spread(name: str, value: str) -> str:
+    if name not in ("old_data", "new_data") or not value.startswith("{") or value == "{}":
+        return value
+    lines = [f"    {json.dumps(name, ensure_ascii=False)}: {text}" for name, text in raw_members(value)]
+    return "{\n" + ",\n".join(lines) + "\n  }"
+
+
+_INSTALLED = tuple({sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def debug(error: BaseException) -> None:
+    """Open the debugger at the failing line of the user's own code; `where`, `up` and the variables are his."""
+    say(f"{type(error).__name__}: {error}")
+    debugger = pdb.Pdb()
+    debugger.reset()
+    debugger.interaction(None, users(error.__traceback__))
+
+
+def users(found: types.TracebackType | None) -> types.TracebackType | None:
+    """The traceback from the user's first frame to his last: what called him is ours, what he called is a library's."""
+    every: list[types.TracebackType] = []
+    while found is not None:
+        every.append(found)
+        found = found.tb_next
+    own = [number for number, one in enumerate(every) if _is_users(one)]
+    chain: types.TracebackType | None = None
+    for one in reversed(every[own[0] : own[-1] + 1] if own else every):
+        chain = types.TracebackType(chain, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return chain
+
+
+def _is_users(one: types.TracebackType) -> bool:
+    name = one.tb_frame.f_code.co_filename
+    return not (is_ours(name) or name.startswith((*_INSTALLED, "<frozen ")))

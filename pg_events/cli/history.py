@@ -1,0 +1,222 @@
+"""`history` and `transaction`: one row through time, one transaction from its first event to its last."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+
+import click
+
+from pg_events import catalog, difference, history
+from pg_events import filter as filters
+from pg_events.cli import database_options
+from pg_events.cli.database import connected
+from pg_events.cli.terminal import configure, say
+from pg_events.difference import spelled
+from pg_events.errors import DatabaseUnreachable, UsageError
+from pg_events.event import DataEvent, SchemaEvent
+from pg_events.filter import Filter
+from pg_events.filter_condition import Numbers
+from pg_events.history import Shape, Version
+from pg_events.settings import Settings, load
+from pg_events.source import LOG, Events, Source, open_source
+from pg_events.text import clean, counted, one_line, shorten
+
+_file = click.option("--log", "file", metavar="FILE", help="A saved log, in place of the database's.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the payloads, one a line.")
+
+
+@click.command("history", short_help="Every version of one row; what would undo a change.")
+@database_options
+@click.argument("table")
+@click.argument("key", nargs=-1, required=True)
+@click.option("--at", "moment", metavar="TIME", help="Only the row as it was then, as JSON.")
+@click.option("--undo", metavar="ID", type=int, help="Only the statement that would undo that event. Nothing runs it.")
+@_file
+@_as_json
+def row_history(
+    settings: str | None,
+    database_url: str | None,
+    table: str,
+    key: tuple[str, ...],
+    moment: str | None,
+    undo: int | None,
+    file: str | None,
+    as_json: bool,
+) -> int:
+    """Show every kept version of the row of TABLE with that KEY, and what changed from one to the next.
+
+    KEY is the primary key's value; of one with several columns the values in its order, or column=value. Without
+    a primary key, or a database that tells it, the row is known by its column id, or else by its first.
+    """
+    if moment is not None and undo is not None:
+        raise UsageError("--at and --undo are two questions; leave one of them out")
+    then = None if moment is None else _moment(moment)
+    chosen = load(settings, database_url, require_database=file is None)
+    table, shape = _shape(chosen, table, file)
+    source = _open(chosen, file, Filter(history.of_row(table, shape, key)))
+    events = Events(source)
+    found = list(
+        history.versions((event, payload) for event, payload in events.with_payloads() if isinstance(event, DataEvent))
+    )
+    _say_bad(events)
+    if not found:
+        say(f"no event of {table} {' '.join(key)} is kept")
+        return 1
+    _check_one_table(found, table)
+    if not shape.columns and source.columns:
+        shape = replace(shape, columns=source.columns.get(_table(found[0].event), {}))
+    if then is not None:
+        return _row_at(found, then)
+    if undo is not None:
+        return _undo(found, undo, shape)
+    configure(sys.stdout, errors="backslashreplace")
+    for version in found:
+        click.echo(version.payload) if as_json else _print(version.event, shape)
+    return 0
+
+
+@click.command(short_help="Everything one transaction did.")
+@database_options
+@click.argument("xid", type=click.IntRange(min=0))
+@_file
+@_as_json
+def transaction(settings: str | None, database_url: str | None, xid: int, file: str | None, as_json: bool) -> int:
+    """Show the data changes and the DDL of transaction XID in their order, with who made them and by what statement.
+
+    The number of an event's transaction is its "xid".
+    """
+    chosen = load(settings, database_url, require_database=file is None)
+    source = _open(chosen, file, Filter(Numbers("xid", ((xid, xid),))))
+    events = Events(source)
+    items = list(events.with_payloads())
+    _say_bad(events)
+    if not items:
+        say(f"no event of transaction {xid} is kept")
+        return 1
+    if as_json:
+        for _, payload in items:
+            click.echo(payload)
+        return 0
+    first, last = items[0][0], items[-1][0]
+    who = " · ".join(filter(None, (first.session_user, first.application_name)))
+    span = _clock(first.at) if first.at == last.at else f"{_clock(first.at)} … {_clock(last.at)}"
+    click.echo(clean(f"transaction {xid}  {span}  {who}  {counted(len(items), 'event')}"))
+    for query, group in groupby(items, key=lambda pair: (pair[0].query, pair[0].at)):
+        if query[0]:
+            click.echo(clean(f"  {shorten(one_line(query[0]), 200)}"))
+        for event, _ in group:
+            _print(event, Shape(), indent="    ", with_transaction=False)
+    return 0
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+def _moment(text: str) -> datetime:
+    """The end of the second, minute or day that the text names: what was done in it counts."""
+    try:
+        return filters.moment_after(text)
+    except ValueError as error:
+        raise UsageError(f"--at: {error}") from error
+
+
+def _shape(chosen: Settings, table: str, file: str | None) -> tuple[str, Shape]:
+    """The table's whole name, and what the database says of it; for a saved log, as far as there is a database."""
+    if chosen.database_url is None:
+        return table, Shape()
+    try:
+        with connected(chosen, "history") as connection:
+            table = history.qualified(table, catalog.columns(connection))
+            return table, history.shape(connection, table)
+    except DatabaseUnreachable:
+        if file is None:
+            raise
+        return table, Shape()
+
+
+def _open(chosen: Settings, file: str | None, wanted: Filter) -> Source:
+    return open_source(file or LOG, chosen.database_url, wanted)
+
+
+def _table(event: DataEvent) -> str:
+    return f"{event.table_schema}.{event.table_name}"
+
+
+def _check_one_table(found: list[Version], table: str) -> None:
+    tables = sorted({_table(version.event) for version in found})
+    if len(tables) > 1:
+        raise UsageError(f"{table} is the name of {len(tables)} tables; write one of: {', '.join(tables)}")
+
+
+def _say_bad(events: Events) -> None:
+    for problem in list(events.problems)[:10]:
+        say(f"{problem.line:,} cannot be read: {problem.reason}")
+
+
+# --- answering ----------------------------------------------------------------------------------------------------
+
+
+def _row_at(found: list[Version], moment: datetime) -> int:
+    then = history.at(found, moment)
+    if then is None:
+        say("the row changed first after that, and what it was is not kept")
+        return 1
+    if then.row is None:
+        say("there was no such row")
+        return 1
+    if then.since is not None:
+        say(f"since #{then.since.id}, {_clock(then.since.at)}")
+    click.echo(clean(difference.pretty(dict(then.row)), keep_newlines=True))
+    return 0
+
+
+def _undo(found: list[Version], number: int, shape: Shape) -> int:
+    numbers = [version.event.id for version in found]
+    if number not in numbers:
+        raise UsageError(f"event {number} is none of this row's; those are {', '.join(map(str, numbers[-20:]))}")
+    version = found[numbers.index(number)]
+    later = numbers[numbers.index(number) + 1 :]
+    if later:
+        say(f"the row was changed again by {', '.join(f'#{one}' for one in later[:10])}: look at what it is now")
+    if not shape.key:
+        say("no primary key is known: the statement may hit other rows")
+    click.echo(clean(history.undo(version.event, version.payload, shape), keep_newlines=True))
+    return 0
+
+
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
+
+
+def _print(event: DataEvent | SchemaEvent, shape: Shape, indent: str = "", with_transaction: bool = True) -> None:
+    what = event.method if isinstance(event, DataEvent) else event.command_tag
+    about = _table(event) if isinstance(event, DataEvent) else event.object_identity or ""
+    words = [f"#{event.id}", what, about]
+    if isinstance(event, DataEvent) and not with_transaction:
+        words += [f"{name}={spelled(value)}" for name, value in shape.key_of(event.row).items()]
+    if with_transaction:
+        who = " · ".join(filter(None, (event.session_user, event.application_name)))
+        words += [_clock(event.at), f"tx {event.xid}", who]
+    click.echo(clean(indent + "  ".join(word for word in words if word)))
+    for line in _changes(event):
+        click.echo(clean(f"{indent}    {shorten(one_line(line), 300)}"))
+
+
+def _changes(event: DataEvent | SchemaEvent) -> Iterator[str]:
+    if isinstance(event, SchemaEvent):
+        for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed")):
+            for column in (event.columns or {}).get(kind, ()):
+                was = "".join(f" (was {column[name]})" for name in ("old_name", "old_type") if column.get(name))
+                yield f"{sign} {column.get('name')} {column.get('type')}{was}"
+        return
+    changes = difference.difference(event.old_data, event.new_data)
+    for change in changes:
+        if change.sign == " ":
+            continue
+        name = f"  {change.name}" if change.nested else change.name
+        if event.method == "UPDATE":
+            yield f"{name}: {spelled(change.old, nested=change.nested)} → {spelled(change.new, nested=change.nested)}"
+        else:
+            yield f"{name}: {spelled(change.new if event.method == 'INSERT' else change.old)}"

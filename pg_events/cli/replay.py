@@ -1,0 +1,502 @@
+"""`replay`: captured events once more into callbacks."""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from psycopg import RawCursor
+from rich.progress import Progress, TaskProgressColumn
+
+from pg_events import filter as filters
+from pg_events import runs, sql
+from pg_events.cli import INTERRUPTED, database_options
+from pg_events.cli.database import connected
+from pg_events.cli.page import Page, progress, table
+from pg_events.cli.terminal import configure, is_terminal, say
+from pg_events.connection import describe
+from pg_events.drift import Drift
+from pg_events.errors import PgEventsError, UsageError
+from pg_events.filter import Filter
+from pg_events.playback import (
+    Pace,
+    Plan,
+    Playback,
+    Prepare,
+    Prepared,
+    Report,
+    Routes,
+    chosen,
+    described,
+    here,
+    plan,
+    there,
+)
+from pg_events.runs import Outcome, Recorder, Run
+from pg_events.settings import Settings, load
+from pg_events.source import LOG, Item, Source, open_source
+from pg_events.text import clean, counted, one_line, shorten
+
+
+def _speed(context: click.Context, parameter: click.Parameter, value: str) -> float | None:
+    """`max`, or how many times as fast as it was."""
+    if value == "max":
+        return None
+    try:
+        speed = float(value.removesuffix("x"))
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise click.BadParameter(f"{value} is neither max nor a factor above 0, such as 1 or 10", context, parameter)
+    return speed
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was told, apart from the database."""
+
+    source: str | None
+    where: str
+    since: str | None
+    until: str | None
+    callback: str | None
+    shadow: str | None
+    speed: float | None
+    max_gap: float
+    times: int
+    on_error: str
+    step: bool
+    edit: bool
+    pdb: bool
+    watch: bool
+    resume: str | None
+    failed_of: str | None
+    as_json: bool
+
+
+@click.command(short_help="Run captured events through your functions again.")
+@database_options
+@click.argument("source", required=False)
+@click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U new.total>100'.")
+@click.option("--since", metavar="TIME", help="Only events since then: 5m, 14:00, 2026-08-22, 2026-08-22T14:00.")
+@click.option("--until", metavar="TIME", help="Only events before then.")
+@click.option("--callback", metavar="FUNCTION", help="my_module.function for every event, in place of the settings'.")
+@click.option("--shadow", metavar="FUNCTION", help="Give each event to this one, too, and compare what the two do.")
+@click.option("--plan", "is_plan", is_flag=True, help="Show what would be replayed into what; call nothing.")
+@click.option(
+    "--speed", callback=_speed, default="max", metavar="X|max", help="1: as it was, 10: ten times that.  [default: max]"
+)
+@click.option(
+    "--max-gap",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="No pause is longer.",
+)
+@click.option("--times", type=click.IntRange(min=1), default=1, metavar="N", help="Replay all of it N times.")
+@click.option(
+    "--on-error", type=click.Choice(["stop", "continue"]), default="stop", show_default=True, help="When one fails."
+)
+@click.option("--step", is_flag=True, help="Ask before each event.")
+@click.option("--edit", is_flag=True, help="Open each payload in $EDITOR first; it is marked as edited.")
+@click.option("--pdb", is_flag=True, help="Open the debugger where a callback fails.")
+@click.option("--watch", is_flag=True, help="Again, with the new code, whenever a Python file of the project is saved.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, at the event that failed.")
+@click.option("--failed-of", metavar="RUN", help="Replay what failed in a run.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON; callbacks print to stderr.")
+def replay(settings: str | None, database_url: str | None, is_plan: bool, **options: Any) -> int:
+    """Run captured events through your functions again: those of SOURCE, a saved log or the word "log".
+
+    The functions are those of the settings, or --callback, and run in a process of their own. What they get is the
+    payload with one more key, "replay"; the original is never altered. What became of each event is kept: see
+    pg_events runs. RUN is the name of a run, its beginning or end, or the word last.
+
+    Ctrl-C finishes the event in hand; a second one does not wait for it.
+    """
+    given = Options(**options)
+    former = _former(given)
+    source = settings or (former.asked.settings if former else None)
+    job = _job(given, load(source, database_url, require_database=False), former)
+    if is_plan:
+        return _show_plan(job, given)
+    if given.watch:
+        from pg_events.cli.watch import rerun
+
+        return rerun(lambda: _run(job, given))
+    return _run(job, given)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to replay: asked for by the options, or by the run that is taken up."""
+
+    settings: Settings
+    source: str
+    wanted: Filter
+    callback: str | None
+    shadow: str | None
+    times: int = 1
+    positions: frozenset[int] | None = None
+    attempts: Mapping[int, int] | None = None
+    resumes: Run | None = None
+    failed_of: str | None = None
+
+    def open(self) -> Source:
+        return open_source(self.source, self.settings.database_url, self.wanted, self.positions)
+
+
+def _former(given: Options) -> Run | None:
+    """The run that is taken up."""
+    if given.resume is None and given.failed_of is None:
+        return None
+    if (given.resume and given.failed_of) or given.source or given.where or given.since or given.until:
+        raise UsageError("--resume and --failed-of say what to replay; leave SOURCE, --where, --since and --until out")
+    return runs.find(given.resume or given.failed_of or "")
+
+
+def _job(given: Options, settings: Settings, former: Run | None) -> Job:
+    if former is None:
+        if given.source is None:
+            raise UsageError('name what to replay: a file, or the word "log" (help: pg_events replay --help)')
+        wanted = filters.chosen(given.where, given.since, given.until)
+        job = Job(settings, given.source, wanted, given.callback, given.shadow, given.times)
+    else:
+        job = _again(former, given, settings)
+    if given.pdb and given.watch:
+        raise UsageError("--watch calls in another process, --pdb in this one; leave one of them out")
+    if (given.step or given.edit or given.pdb) and not is_terminal(sys.stdin):
+        raise UsageError("--step, --edit and --pdb need a terminal")
+    return job
+
+
+def _again(run: Run, given: Options, settings: Settings) -> Job:
+    asked = run.asked
+    _check_database(run, settings)
+    same = set(asked.callbacks.values())
+    callback = given.callback or (next(iter(same)) if len(same) == 1 and len(asked.callbacks) == 2 else None)
+    if callback is None and settings.data_update_callback is None and settings.db_schema_update_callback is None:
+        callback = asked.callbacks.get("data")
+    job = Job(settings, asked.source, filters.parse(asked.where), callback, given.shadow or asked.shadow, asked.times)
+    if given.resume:
+        return replace(job, resumes=run)
+    failures = run.failures()
+    if not failures:
+        raise PgEventsError(f"nothing failed in run {run.run}")
+    attempts = {position: outcome.attempt for position, outcome in failures.items()}
+    return replace(job, times=1, positions=frozenset(failures), attempts=attempts, failed_of=run.run)
+
+
+def _check_database(run: Run, settings: Settings) -> None:
+    if run.asked.source == LOG and settings.database_url is not None:
+        database = describe(settings.database_url)
+        if run.asked.database not in (None, database):
+            raise UsageError(f"run {run.run} replays the log of {run.asked.database}, this is {database}")
+
+
+# --- the plan -----------------------------------------------------------------------------------------------------
+
+
+def _show_plan(job: Job, given: Options) -> int:
+    """Says what would be done."""
+    try:
+        found, routes = chosen(job.settings, job.callback, job.shadow)
+    except UsageError:  # there is something to count all the same
+        found, routes = [], Routes(None, None)
+    names = [
+        reference if isinstance(reference, str) else getattr(reference, "__qualname__", "?") for reference, _ in found
+    ]
+    failed = _failed(job)
+    source = job.open()
+    drift = Drift(source, job.settings.database_url)
+    drifted: list[str] = [] if drift.unknown is None else [f"tables are not compared: {drift.unknown}"]
+    with _bar("counting", source, given) as bar:
+
+        def seen(item: Item) -> None:
+            bar.move()
+            if (line := drift.of(item)) is not None:
+                drifted.append(line)
+
+        counted_plan = plan(source, frozenset(failed), seen)
+    failed = {id: told for id, told in failed.items() if id in counted_plan.ids}  # noqa: A001
+    if given.as_json:
+        click.echo(json.dumps(_plan_as_json(counted_plan, routes, names, failed, drifted)))
+    else:
+        _print_plan(counted_plan, routes, names, failed, drifted)
+    _say_problems(source)
+    return 1 if source.bad_lines else 0
+
+
+def _plan_as_json(
+    found: Plan, routes: Routes, names: list[str], failed: Mapping[int, str], drifted: list[str]
+) -> dict[str, Any]:
+    return {
+        "events": found.events,
+        "bad_lines": found.bad_lines,
+        "counts": [
+            {"event": what, "events": events, "callback": _name(routes, names, is_schema)}
+            for (what, is_schema), events in sorted(found.counts.items())
+        ],
+        "shadow": names[routes.shadow] if routes.shadow is not None else None,
+        "failed": [{"id": id, "error": error} for id, error in sorted(failed.items())],  # noqa: A001
+        "drift": drifted,
+    }
+
+
+def _name(routes: Routes, names: list[str], is_schema: bool) -> str | None:
+    number = routes.schema if is_schema else routes.data
+    return None if number is None else names[number]
+
+
+def _print_plan(found: Plan, routes: Routes, names: list[str], failed: Mapping[int, str], drifted: list[str]) -> None:
+    page = Page()
+    shown = table("events", "what", "into")
+    shown.columns[0].justify = "right"
+    for (what, is_schema), events in sorted(found.counts.items()):
+        shown.add_row(
+            f"{events:,}",
+            clean(what),
+            clean(_name(routes, names, is_schema) or "nothing: no callback is named"),
+        )
+    page.print(shown, markup=False)
+    if routes.shadow is not None:
+        page.print(f"each of them into {clean(names[routes.shadow])}, too", markup=False)
+    page.print(f"{counted(found.events, 'event')}; nothing was called", markup=False)
+    for line in drifted:
+        page.print(clean(line), markup=False)
+    if failed:
+        page.print(f"{counted(len(failed), 'event')} of these failed in a worker:", markup=False)
+        for id, error in sorted(failed.items())[:20]:  # noqa: A001
+            page.print(f"  #{id}  {shorten(one_line(error), 200)}", markup=False, soft_wrap=True)
+
+
+def _failed(job: Job) -> dict[int, str]:
+    """Id -> consumer and error, of the events that a worker gave up; of the log only."""
+    if job.source != LOG:
+        return {}
+    with connected(job.settings, "replay") as connection, RawCursor(connection) as cursor:
+        rows = cursor.execute(sql.text("failed_list.sql"), (None, None)).fetchall()
+        names = [column.name for column in cursor.description or ()]
+    told = [dict(zip(names, row, strict=True)) for row in rows]
+    return {row["event_id"]: f"{row['consumer']}: {row['error']}" for row in told}
+
+
+# --- the run ------------------------------------------------------------------------------------------------------
+
+
+def _run(job: Job, given: Options) -> int:
+    found, routes = chosen(job.settings, job.callback, job.shadow)
+    source = job.open()
+    drift = Drift(source, job.settings.database_url)
+    caller = here(found, _debugger) if given.pdb else there(job.settings, found, _output(given))
+    recorder = _recorder(job, described(source, job.wanted, caller, routes, **_more(job)))
+    if drift.unknown is not None:
+        say(f"tables are not compared with what they were: {drift.unknown}")
+    asking = _Asking(given)
+    playback = Playback(
+        source,
+        caller,
+        routes,
+        Pace(given.speed, given.max_gap, job.times, given.on_error == "stop"),
+        recorder=recorder,
+        prepare=_telling(drift, asking),
+        resumes=job.resumes.last() if job.resumes else None,
+        attempts=job.attempts,
+    )
+    asking.stop = playback.stop
+    configure(sys.stdout, line_buffering=True)
+    with _stopping(playback, given), _bar("replaying", source, given) as bar:
+        for item, outcome in playback.run():
+            bar.move()
+            _tell(item, outcome)
+    report = playback.report()
+    _say_problems(source)
+    _say_report(report, given)
+    if given.as_json:
+        click.echo(json.dumps(_as_json(report)))
+    if report.state == "interrupted" and not asking.has_enough:
+        return INTERRUPTED
+    return 0 if report.ok else 1
+
+
+def _more(job: Job) -> dict[str, Any]:
+    database = describe(job.settings.database_url) if job.source == LOG and job.settings.database_url else None
+    return {
+        "database": database,
+        "failed_of": job.failed_of,
+        "times": job.times,
+        "settings": _settings_of(job.settings),
+    }
+
+
+def _settings_of(settings: Settings) -> str | None:
+    """The module, or the absolute path of the file; None when there is neither."""
+    source = settings.source
+    if not source or source.startswith(("--", "PG_EVENTS_")):
+        return None
+    return str(Path(source).expanduser().absolute()) if source.endswith(".py") or os.sep in source else source
+
+
+def _recorder(job: Job, asked: runs.Asked) -> Recorder:
+    return Recorder.resume(job.resumes) if job.resumes else Recorder.begin(asked)
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    values = asdict(report)
+    names = ("events", "delivered", "failed", "skipped", "seconds", "bad_lines", "run", "state")
+    return {name: values[name] for name in names} | ({"differing": report.differing} if report.differing else {})
+
+
+def _output(given: Options) -> Callable[[int, str], None]:
+    """Where callbacks print: to stdout, unless that holds JSON."""
+
+    def write(number: int, text: str) -> None:
+        stream = sys.stdout if number == 1 and not given.as_json else sys.stderr
+        with contextlib.suppress(ValueError):
+            stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
+            stream.flush()
+
+    return write
+
+
+def _tell(item: Item, outcome: Outcome) -> None:
+    """A failure, with its traceback, and where two callbacks disagree."""
+    if outcome.error is not None:
+        say(f"#{item.id} {item.what} failed: {one_line(outcome.error)}")
+        if outcome.traceback:
+            say(outcome.traceback.rstrip())
+    if outcome.shadow is not None and not outcome.shadow["same"]:
+        other = outcome.shadow
+        first = outcome.error or f"returned {outcome.returned or 'None'}"
+        second = other["error"] or f"returned {other['returned'] or 'None'}"
+        say(f"#{item.id} {item.what} differs\n  callback: {one_line(first)}\n  shadow:   {one_line(second)}")
+
+
+def _say_problems(source: Source) -> None:
+    for problem in source.problems[:10]:
+        say(f"line {problem.line:,} skipped: {problem.reason}")
+    if source.bad_lines > 10:
+        say(f"… and {source.bad_lines - 10:,} more")
+
+
+def _say_report(report: Report, given: Options) -> None:
+    words = f"{counted(report.events, 'event')}: {report.delivered:,} delivered, {report.failed:,} failed"
+    if report.skipped:
+        words += f", {report.skipped:,} skipped"
+    if given.shadow:
+        words += f", {report.differing:,} differing"
+    say(f"{words} in {report.seconds:,.1f} s; kept as run {report.run}")
+    if report.state == "stopped":
+        say(f"stopped at the first failure; fix it and go on: pg_events replay --resume {report.run}")
+    elif report.state == "interrupted":
+        say(f"stopped; go on: pg_events replay --resume {report.run}")
+    elif report.failed:
+        say(f"again what failed: pg_events replay --failed-of {report.run}")
+
+
+@contextlib.contextmanager
+def _stopping(playback: Playback, given: Options) -> Generator[None]:
+    """Ctrl-C and SIGTERM finish the event in hand; a second one does not wait for it."""
+    received: list[int] = []
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        received.append(1)
+        playback.stop()
+        if len(received) > 1 or given.step or given.pdb:
+            raise KeyboardInterrupt
+        if is_terminal(sys.stderr):
+            os.write(2, b"\nfinishing the event in hand; once more to stop at once\n")
+
+    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class _Bar:
+    """How far it is, on a terminal."""
+
+    def __init__(self, shown: Progress, verb: str, source: Source) -> None:
+        self._shown = shown
+        self._task = shown.add_task(verb, total=1.0)
+        self._source = source
+        self._drawn = 0.0
+
+    def move(self) -> None:
+        """Cheap enough for every event."""
+        if (now := time.monotonic()) - self._drawn > 0.1:
+            self._drawn = now
+            self._shown.update(self._task, completed=self._source.fraction)
+
+
+@contextlib.contextmanager
+def _bar(verb: str, source: Source, given: Options) -> Generator[_Bar]:
+    with progress(TaskProgressColumn(), not (given.step or given.edit or given.pdb)) as shown:
+        yield _Bar(shown, verb, source)
+
+
+# --- one by one ---------------------------------------------------------------------------------------------------
+
+
+class _Asking:
+    """Asks before an event: deliver it, edit it, skip it, or end."""
+
+    def __init__(self, given: Options) -> None:
+        self._steps = given.step
+        self._edits = given.edit
+        self.has_enough = False
+        self.stop: Callable[[], None] = lambda: None
+
+    def __call__(self, item: Item) -> Prepared | None:
+        if self._steps:
+            say(f"#{item.id} {item.what}  {shorten(item.payload, 300)}")
+            answer = self._answer()
+            if answer == "q":
+                self.has_enough = True
+                self.stop()
+            elif answer == "a":
+                self._steps = False
+            if answer in "qs":
+                return None
+            if answer == "e":
+                return self._edited(item)
+        return self._edited(item) if self._edits else Prepared(item.payload)
+
+    def _answer(self) -> str:
+        while True:
+            click.echo("deliver (Enter), (e)dit, (s)kip, (a)ll, (q)uit: ", err=True, nl=False)
+            line = sys.stdin.readline()
+            answer = line.strip().lower()[:1] if line else "q"
+            if answer in ("", "e", "s", "a", "q"):
+                return answer or "d"
+
+    def _edited(self, item: Item) -> Prepared:
+        from pg_events.cli.editing import edited
+
+        payload = edited(item.payload)
+        return Prepared(payload, payload != item.payload)
+
+
+def _telling(drift: Drift, asking: _Asking) -> Prepare:
+    def prepare(item: Item) -> Prepared | None:
+        if (line := drift.of(item)) is not None:
+            say(line)
+        return asking(item)
+
+    return prepare
+
+
+def _debugger(error: BaseException) -> None:
+    from pg_events.cli.editing import debug
+
+    debug(error)

@@ -1,0 +1,124 @@
+"""`runs`: what became of replays."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from datetime import datetime
+
+import click
+
+from pg_events import runs as kept_runs
+from pg_events.cli import Group, help_without_command
+from pg_events.cli.page import Page, table
+from pg_events.cli.terminal import say
+from pg_events.runs import Outcome, Run
+from pg_events.source import LOG
+from pg_events.text import clean, counted, one_line, shorten
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@click.group(cls=Group, short_help="List, show or compare replays.")
+@click.pass_context
+def runs(context: click.Context) -> None:
+    """What became of replays, event by event.
+
+    They are kept in files of your own, in $XDG_STATE_HOME/pg_events/runs or ~/.local/state/pg_events/runs;
+    delete those that you no longer want. RUN is a name, its beginning or end, or the word last.
+    """
+    help_without_command(context)
+
+
+@runs.command("list", short_help="List them, oldest first.")
+@_as_json
+def list_runs(as_json: bool) -> int:
+    """List replays, oldest first: name, when, events, what was replayed into what."""
+    page, shown = Page(), table("run", "when", "events", "failed", "state", "source", "into")
+    found = kept_runs.kept()
+    for run in found:
+        total = run.sum()
+        if as_json:
+            click.echo(json.dumps({"run": run.run, "started_at": run.started_at, **asdict(run.asked), **asdict(total)}))
+        else:
+            into = ", ".join(dict.fromkeys(run.asked.callbacks.values()))
+            when = f"{datetime.fromisoformat(run.started_at).astimezone():%Y-%m-%d %H:%M:%S}"
+            row = (run.run, when, f"{total.events:,}", f"{total.failed:,}", total.state, _source(run), into)
+            shown.add_row(*map(clean, row))
+    if found and not as_json:
+        page.print(shown, markup=False)
+    if not found:
+        say("no replay was kept")
+    return 0
+
+
+@runs.command(short_help="Show what became of its events.")
+@click.argument("run")
+@click.option("--all", "shows_all", is_flag=True, help="Not only what failed, was edited, printed or differs.")
+@_as_json
+def show(run: str, shows_all: bool, as_json: bool) -> int:
+    """Show a replay: of each event that failed the traceback, and what the callback printed."""
+    found = kept_runs.find(run)
+    if not as_json:
+        total = found.sum()
+        into = ", ".join(f"{kind} → {name}" for kind, name in found.asked.callbacks.items())
+        click.echo(clean(f"run {found.run}: {_source(found)} {found.asked.where}".rstrip()))
+        click.echo(clean(f"{into}{f', shadow → {found.asked.shadow}' if found.asked.shadow else ''}"))
+        click.echo(
+            f"{counted(total.events, 'event')}: {total.delivered:,} delivered, {total.failed:,} failed, "
+            f"{total.skipped:,} skipped in {total.seconds:,.1f} s; {total.state}"
+        )
+    for outcome in found.outcomes():
+        if as_json:
+            click.echo(outcome.as_json())
+        elif shows_all or _is_special(outcome):
+            _print(outcome)
+    return 0
+
+
+@runs.command(short_help="What failed then and works now, and the other way round.")
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+@_as_json
+def compare(first: str, second: str, as_json: bool) -> int:
+    """Compare two replays event by event: what failed in the first and works in the second, and so on.
+
+    Exits with 1 when something fails in the second that did not fail in the first, or fails differently.
+    """
+    counts: Counter[str] = Counter()
+    for difference in kept_runs.compare(kept_runs.find(first), kept_runs.find(second)):
+        counts[difference.change] += 1
+        if as_json:
+            click.echo(json.dumps(asdict(difference)))
+            continue
+        then, now = (one_line(error) if error else "ok" for error in (difference.first, difference.second))
+        words = f"{then} → {now}" if then != now else then
+        click.echo(clean(shorten(f"{difference.change}: #{difference.id} {difference.what}  {words}", 500)))
+    say(", ".join(f"{number:,} {change}" for change, number in counts.items()) or "the two runs went the same way")
+    return 1 if counts["fails now"] or counts["fails differently"] else 0
+
+
+def _source(run: Run) -> str:
+    return f"log of {run.asked.database}" if run.asked.source == LOG else run.asked.source
+
+
+def _is_special(outcome: Outcome) -> bool:
+    differs = outcome.shadow is not None and not outcome.shadow["same"]
+    return not outcome.ok or outcome.edited or differs or outcome.output is not None
+
+
+def _print(outcome: Outcome) -> None:
+    words = [f"#{outcome.id}", outcome.what, outcome.error or "ok", f"{outcome.milliseconds:,.1f} ms"]
+    if outcome.attempt > 1:
+        words.append(f"attempt {outcome.attempt}")
+    if outcome.edited:
+        words.append("edited")
+    if outcome.returned is not None:
+        words.append(f"returned {outcome.returned}")
+    click.echo(clean("  ".join(one_line(word) for word in words)))
+    for text in (outcome.output, outcome.traceback):
+        if text:
+            click.echo(clean("\n".join(f"    {line}" for line in text.rstrip().split("\n")), keep_newlines=True))
+    if outcome.shadow is not None and not outcome.shadow["same"]:
+        other = outcome.shadow
+        says = other["error"] or f"returned {other['returned'] or 'None'}"
+        click.echo(clean(f"    shadow: {one_line(says)}"))

@@ -1,0 +1,103 @@
+"""One event into its callback: attempt after attempt, until it returns or is given up."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from pg_events.callbacks import Callback, Failure, describe_failure, is_failure
+from pg_events.errors import PgEventsError, UsageError
+from pg_events.event import Record
+from pg_events.isolation import ready
+from pg_events.settings import Policy, Settings
+from pg_events.text import one_line
+
+log = logging.getLogger(__name__)
+
+
+class Stopping(Exception):
+    """`stop()` came between two attempts: the event is delivered again by the next worker."""
+
+
+class CallbackGaveUp(PgEventsError):
+    """A callback failed for the last time, and its policy is to stop before the event."""
+
+
+class Delivery:
+    """The callbacks of the settings, and what is done when they fail."""
+
+    def __init__(self, settings: Settings, stopping: threading.Event) -> None:
+        """Raises `UsageError` when a callback cannot be used, or there is none."""
+        self._stopping = stopping
+        self._callbacks = ready(settings)
+        if not self._callbacks:
+            raise UsageError(
+                f"{settings.source or 'the settings'}: neither PG_EVENTS_DATA_UPDATE_CALLBACK nor "
+                "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK is set; a worker needs at least one, for example 'my_module.function'"
+            )
+        self._policies = {is_schema: settings.policy(schema=is_schema) for is_schema in (False, True)}
+        self.retried = 0
+        """Attempts that failed and were made again."""
+
+    def close(self) -> None:
+        for callback in self._callbacks.values():
+            callback.close()
+
+    def callback(self, is_schema: bool) -> Callback | None:
+        """None: nobody asked for events of this kind."""
+        return self._callbacks.get(is_schema)
+
+    def policy(self, is_schema: bool) -> Policy:
+        return self._policies[is_schema]
+
+    def call(
+        self,
+        callback: Callback,
+        policy: Policy,
+        payload: str,
+        what: Record | str,
+        *,
+        attempts: int = 0,
+        unseen: int = 0,
+        failing: Callable[[int], None] = lambda _attempts: None,
+    ) -> tuple[int, Failure] | None:
+        """Call until it returns, or the attempts are used up: then their number and the last failure.
+
+        `attempts` were made before and failed; `unseen` may have been made by workers that died: they are counted for
+        the callback, not against it. `failing` is called between a failure and the pause before the next attempt.
+        Raises `Stopping`.
+        """
+        # One that was given up already, and stopped the worker, has all its attempts again.
+        limit = policy.max_attempts if attempts < policy.max_attempts else attempts + policy.max_attempts
+        while (failure := attempt(callback, payload, attempts + unseen + 1)) is not None:
+            attempts += 1
+            if attempts >= limit:
+                return attempts, failure
+            self.retried += 1
+            pause = policy.pause(attempts, random.random())  # noqa: S311 - jitter
+            log.debug("%s failed on %s (%s), again in %.1f s", callback.name, name_of(what), failure.type, pause)
+            failing(attempts)
+            if self._stopping.wait(pause):
+                raise Stopping
+        return None
+
+
+def attempt(callback: Callback, payload: str, number: int, connection: object = None) -> Failure | None:
+    """One call; what came of it."""
+    try:
+        callback(payload, attempt=number, connection=connection)
+    except BaseException as error:  # a callback's SystemExit is its failure, see is_failure()
+        if not is_failure(error):
+            raise
+        return describe_failure(error)
+    return None
+
+
+def gave_up(callback: Callback, what: Record | str, attempts: int, failure: Failure) -> str:
+    """What is said of it."""
+    times = "once" if attempts == 1 else f"{attempts} times"
+    return f"{callback.name} failed {times} on {name_of(what)}: {failure.type}: {one_line(failure.message)}"
+
+
+def name_of(what: Record | str) -> str:
+    return what if isinstance(what, str) else f"event {what.id} of {what.table_name}"

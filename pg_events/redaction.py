@@ -1,0 +1,130 @@
+"""Values made unreadable, so that a log can be shown to others. Pure.
+
+A text becomes `***` and six letters that are the same for equal texts of one export, so that rows still belong together;
+their key is drawn anew each time and kept nowhere. Numbers become 0, true becomes false, null stays. What a client sent
+as SQL holds values anywhere, so it is left out of every event.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+
+from pg_events.errors import UsageError
+from pg_events.event import raw_members
+from pg_events.text import MASK, one_line
+
+_ENVELOPE = frozenset({"id", "xid", "at", "table_schema", "table_name", "method", "command_tag", "object_type"})
+"""What tells which event it is; without it nobody could make use of one."""
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true)')
+"""A string, perhaps a key; a number; the word that tells something."""
+
+
+class Redaction:
+    """Masks the values of payloads."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """A pattern is a column (`email`, `users.email`, `shop.*.email`) or `/regex/`, looked for in every text and
+        number. Raises `UsageError`."""
+        self._key = secrets.token_bytes(16)
+        self._columns: dict[str, str] = {}
+        self._regexes: dict[str, re.Pattern[str]] = {}
+        self._used: set[str] = set()
+        self._wanted: dict[tuple[str, str, str], bool] = {}
+        for pattern in patterns:
+            if pattern.startswith("/") and pattern.endswith("/") and len(pattern) > 2:
+                try:
+                    self._regexes[pattern] = re.compile(pattern[1:-1])
+                except re.error as error:
+                    raise UsageError(f"--redact {one_line(pattern)}: no regular expression: {error}") from error
+            elif pattern.strip("."):
+                self._columns[pattern] = pattern.casefold()
+            else:
+                raise UsageError("--redact takes a column, such as users.email, or a /regex/")
+
+    @property
+    def unused(self) -> list[str]:
+        """The patterns that masked nothing: misspelt, perhaps."""
+        return [pattern for pattern in (*self._columns, *self._regexes) if pattern not in self._used]
+
+    def __call__(self, payload: str) -> str:
+        """The payload, masked. What is not masked is spelt as it was."""
+        members = dict(raw_members(payload))
+        members.pop("query", None)
+        schema, table = (_text(members.get(name, '""')) for name in ("table_schema", "table_name"))
+        for name, value in members.items():
+            if name in ("old_data", "new_data") and value != "null":
+                members[name] = _object(self._row(schema, table, value))
+            elif name not in _ENVELOPE:
+                members[name] = self._searched(value)
+        return _object(members.items())
+
+    def _row(self, schema: str, table: str, row: str) -> Iterator[tuple[str, str]]:
+        for column, value in raw_members(row):
+            is_masked = self._is_masked(schema, table, column)
+            yield column, _each(value, self._mask, _nothing) if is_masked else self._searched(value)
+
+    def _is_masked(self, schema: str, table: str, column: str) -> bool:
+        names = (schema, table, column)
+        if names not in self._wanted:
+            whole = tuple(".".join(names[start:]).casefold() for start in range(3))
+            found = [given for given, glob in self._columns.items() if any(fnmatchcase(name, glob) for name in whole)]
+            self._used.update(found)
+            self._wanted[names] = bool(found)
+        return self._wanted[names]
+
+    def _searched(self, value: str) -> str:
+        for given, regex in self._regexes.items():
+            value = _each(value, *self._masks(given, regex))
+        return value
+
+    def _masks(self, given: str, regex: re.Pattern[str]) -> tuple[Callable[[str], str], Callable[[str], str]]:
+        def number(text: str) -> str:
+            if regex.search(text) is None:
+                return text
+            self._used.add(given)
+            return "0"
+
+        return lambda text: self._replaced(given, regex, text), number
+
+    def _replaced(self, given: str, regex: re.Pattern[str], text: str) -> str:
+        masked = regex.sub(lambda match: self._mask(match[0]) if match[0] else "", text)
+        if masked != text:
+            self._used.add(given)
+        return masked
+
+    def _mask(self, text: str) -> str:
+        if not text:
+            return text
+        return MASK + hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:6]
+
+
+def _nothing(value: str) -> str:
+    return "false" if value == "true" else "0"
+
+
+def _each(value: str, mask: Callable[[str], str], other: Callable[[str], str]) -> str:
+    """A JSON value with every text in it masked, however deep, and every number or `true` replaced; keys stay."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return other(match[0])
+        if match[2] is not None:
+            return match[0]
+        text = _text(match[1])
+        masked = mask(text)
+        return match[1] if masked == text else json.dumps(masked, ensure_ascii=False)
+
+    return _TOKEN.sub(one, value)
+
+
+def _text(value: str) -> str:
+    found = json.loads(value)
+    return found if isinstance(found, str) else ""
+
+
+def _object(members: Iterable[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {value}" for name, value in members) + "}"

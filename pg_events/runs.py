@@ -1,0 +1,283 @@
+"""Runs of a replay, kept: what was replayed into what, and what became of each event.
+
+A run is a file of JSON Lines that only its owner can read: first what was asked, then a line for each event as soon as its
+callback has returned, at the end the sum. A run that was cut short is good up to its last whole line, and goes on there.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, Self, cast
+
+from pg_events.errors import PgEventsError, UsageError
+from pg_events.text import one_line
+
+FORMAT_VERSION: Final = 1
+
+State = Literal["complete", "stopped", "interrupted", "cut short"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked to do: enough to go on with it, or to do it again."""
+
+    source: str
+    """A file's absolute path, or `log`."""
+    where: str = ""
+    """The filter, its times absolute."""
+    callbacks: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`data` and `schema` -> the callback's name."""
+    shadow: str | None = None
+    settings: str | None = None
+    """The module or the file, for a callback that has to be found again."""
+    database: str | None = None
+    """`dbname@host:port` of the log."""
+    failed_of: str | None = None
+    """The run whose failures these are."""
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one event."""
+
+    position: int
+    """Where it stands in the source: the line of a file, the id in the log."""
+    id: int
+    what: str
+    """`UPDATE shop.orders`, `ALTER TABLE`."""
+    ok: bool
+    milliseconds: float
+    attempt: int = 1
+    error: str | None = None
+    """`ValueError: what it says`."""
+    traceback: str | None = None
+    output: str | None = None
+    """What the callback printed."""
+    returned: str | None = None
+    edited: bool = False
+    shadow: Mapping[str, Any] | None = None
+    """The same of the callback beside it: `ok`, `milliseconds`, `error`, `traceback`, `returned`, `same`."""
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {name: value for name, value in asdict(self).items() if value not in (None, False) or name == "ok"}
+        )
+
+
+@dataclass(frozen=True)
+class Sum:
+    """How a run ended."""
+
+    events: int
+    delivered: int
+    failed: int
+    skipped: int
+    seconds: float
+    state: State = "complete"
+
+
+class Recorder:
+    """Writes a run. One that is taken up again goes on in its file."""
+
+    def __init__(self, run: str, path: Path, descriptor: int) -> None:
+        self.run = run
+        self.path = path
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+
+    @classmethod
+    def begin(cls, asked: Asked) -> Self:
+        """Raises `PgEventsError` when it cannot be kept."""
+        for _ in range(1000):
+            now = datetime.now()
+            run = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"  # so that names have the order of the runs
+            try:
+                path = _folder() / f"{run}.jsonl"
+                recorder = cls(run, path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            except FileExistsError:
+                time.sleep(0.001)
+                continue
+            except OSError as error:
+                raise PgEventsError(f"the run cannot be kept in {one_line(str(_root()))}: {error.strerror}") from error
+            recorder._line(
+                json.dumps({"pg_events_run": FORMAT_VERSION, "run": run, "started_at": _now(), **asdict(asked)})
+            )
+            return recorder
+        raise PgEventsError("no name is left for another run")
+
+    @classmethod
+    def resume(cls, kept: "Run") -> Self:
+        """Go on in the file of a run, without a last line that was cut."""
+        descriptor = os.open(kept.path, os.O_RDWR)
+        size = os.lseek(descriptor, 0, os.SEEK_END)
+        with kept.path.open("rb") as file:
+            while size and (file.seek(size - 1), file.read(1))[1] != b"\n":
+                size -= 1
+        os.ftruncate(descriptor, size)
+        os.lseek(descriptor, size, os.SEEK_SET)
+        return cls(kept.run, kept.path, descriptor)
+
+    def add(self, outcome: Outcome) -> None:
+        """Raises `PgEventsError` when the disk is full or the like."""
+        self._line(outcome.as_json())
+
+    def end(self, total: Sum) -> None:
+        self._line(json.dumps({"ended_at": _now(), **asdict(total)}))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _line(self, text: str) -> None:
+        try:
+            self._file.write(text + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise PgEventsError(f"the run cannot be kept in {one_line(str(self.path))}: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was kept."""
+
+    run: str
+    path: Path
+    started_at: str
+    asked: Asked
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What became of the events, in order; one that was tried again comes again."""
+        for values in _lines(self.path):
+            if "position" in values:
+                yield Outcome(**{name: values[name] for name in Outcome.__dataclass_fields__ if name in values})
+
+    def sum(self) -> Sum:
+        """How it ended, taken up again or not; an event counts as what it was the last time it was tried."""
+        delivered, skipped, seconds = 0, 0, 0.0
+        failing: set[int] = set()
+        state: State = "cut short"
+        for values in _lines(self.path):
+            if "position" in values:
+                delivered += values["ok"]
+                (failing.discard if values["ok"] else failing.add)(values["position"])
+                state = "cut short"
+            elif "ended_at" in values:
+                skipped, seconds, state = values["skipped"] + skipped, values["seconds"] + seconds, values["state"]
+        return Sum(delivered + len(failing) + skipped, delivered, len(failing), skipped, round(seconds, 3), state)
+
+    def last(self) -> Outcome | None:
+        """The last event that was tried."""
+        found = None
+        for outcome in self.outcomes():
+            found = outcome
+        return found
+
+    def failures(self) -> dict[int, Outcome]:
+        """Position -> its last outcome, of the events that failed last time they were tried."""
+        found: dict[int, Outcome] = {}
+        for outcome in self.outcomes():
+            if outcome.ok:
+                found.pop(outcome.position, None)
+            else:
+                found[outcome.position] = outcome
+        return found
+
+
+def kept() -> list[Run]:
+    """Every run, the oldest first. Files that are none are passed over."""
+    root = _root()
+    found = (_read(path) for path in sorted(root.glob("*.jsonl"))) if root.is_dir() else ()
+    return [run for run in found if run is not None]
+
+
+def find(name: str) -> Run:
+    """The run of that name, of that beginning or end of a name, or the `last` one. Raises `UsageError`."""
+    runs = kept()
+    if name == "last" and runs:
+        return runs[-1]
+    exact = [run for run in runs if run.run == name]
+    near = exact or [run for run in runs if name and (run.run.startswith(name) or run.run.endswith(name))]
+    if len(near) == 1:
+        return near[0]
+    shown = one_line(name)
+    if near:
+        raise UsageError(f"{shown} is the name of {len(near)} runs: {', '.join(run.run for run in near[:5])}")
+    raise UsageError(f"there is no run {shown}; see: pg_events runs list")
+
+
+Change = Literal[
+    "works now", "fails now", "fails still", "fails differently", "only in the first", "only in the second"
+]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One event whose outcome is not simply good in both of two runs."""
+
+    change: Change
+    id: int
+    what: str
+    first: str | None
+    """The error then; None when there was none."""
+    second: str | None
+
+
+def compare(first: Run, second: Run) -> Iterator[Difference]:
+    """What failed then and works now, and the like, by the events' ids: those of the second run, then what is left."""
+    then = {outcome.id: (outcome.ok, outcome.error, outcome.what) for outcome in first.outcomes()}
+    now = {outcome.id: (outcome.ok, outcome.error, outcome.what) for outcome in second.outcomes()}
+    for id, (ok, error, what) in now.items():  # noqa: A001
+        if id not in then:
+            yield Difference("only in the second", id, what, None, error)
+            continue
+        was_ok, was_error, _ = then.pop(id)
+        if ok != was_ok:
+            yield Difference("works now" if ok else "fails now", id, what, was_error, error)
+        elif not ok:
+            yield Difference("fails still" if error == was_error else "fails differently", id, what, was_error, error)
+    for id, (_, error, what) in then.items():  # noqa: A001
+        yield Difference("only in the first", id, what, error, None)
+
+
+# --- the files ----------------------------------------------------------------------------------------------------
+
+
+def _root() -> Path:
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "pg_events" / "runs"  # noqa: PTH117
+
+
+def _folder() -> Path:
+    root = _root()
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return root
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _read(path: Path) -> Run | None:
+    first = next(_lines(path), None)
+    if first is None or first.get("pg_events_run") != FORMAT_VERSION:
+        return None
+    asked = Asked(**{name: first[name] for name in Asked.__dataclass_fields__ if name in first})
+    return Run(str(first["run"]), path, str(first["started_at"]), asked)
+
+
+def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The lines that are whole."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    values = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(values, dict):
+                    yield cast("Mapping[str, Any]", values)
+    except OSError as error:
+        raise PgEventsError(f"{one_line(str(path))} cannot be read: {error.strerror}") from error

@@ -1,0 +1,358 @@
+"""Who delivers what: the shares of a consumer's rows that a worker holds, by rows of the database and its clock.
+
+A row of a table belongs to one of 64 slots, by the hash of its key, and each slot to one share, which has a cursor. A
+worker that is alone holds one share with all slots: what it costs is one row to update. When a second one joins, the
+first parts half of its slots as a share with the same cursor, which the second takes. Shares of one worker whose
+cursors have met are put together again.
+
+A worker is registered under an id of its own, drawn anew with each connection. It keeps its shares while its lease runs
+and its connection lives; then any other worker of the consumer may forget it and take them. Every statement on a share
+names the id: what a worker that was taken for dead would save changes nothing.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import RawCursor
+
+from pg_events import sql
+from pg_events.callbacks import Failure
+from pg_events.connection import translate
+from pg_events.errors import CursorTaken, DatabaseUnreachable
+from pg_events.listener import EVERYTHING, Cursor, Listener
+from pg_events.row_key import SLOTS, RowKeys, slot_of
+
+log = logging.getLogger(__name__)
+
+
+class Start(NamedTuple):
+    """Where a consumer that is new begins. Without a value: behind everything that is visible then."""
+
+    words: str = "after the newest event"
+    snapshot: str | None = None
+    """A `pg_snapshot`: behind everything visible in it."""
+    has_window: bool = False
+    """Events up to now are a window of their own, of which some are left out:"""
+    position: int = 0
+    """those up to this id,"""
+    since: datetime | None = None
+    """or those before the first one since then."""
+
+
+NEWEST: Final = Start()
+OLDEST: Final = Start("at the oldest event", EVERYTHING)
+
+
+def start_at(event_id: int) -> Start:
+    """At the event, or the next one that is kept. What is committed later with a lower id comes, too."""
+    return Start(f"at event {event_id}", EVERYTHING, True, event_id - 1)
+
+
+def start_since(moment: datetime) -> Start:
+    """At the first event since then. What follows it comes, even a change that an older statement made."""
+    return Start(f"at the first event since {moment.astimezone():%Y-%m-%d %H:%M:%S}", EVERYTHING, True, 0, moment)
+
+
+class Kept(NamedTuple):
+    """An event to be kept in `pgevents.failed`: its callback gave up, or an earlier one of its row waits."""
+
+    event_id: int
+    payload: str
+    row_key: str
+    attempts: int = 0
+    failure: Failure | None = None
+    """None: it was not called, it waits."""
+    holds: bool = False
+    """Later events of its row wait behind it."""
+
+
+class Waiting(NamedTuple):
+    """A kept event that is to be delivered now."""
+
+    event_id: int
+    payload: str
+    attempts: int
+    is_again: bool
+    """Its callback gave up before, and somebody asked for it; else nothing stands before it any longer."""
+
+
+@dataclass(eq=False)
+class Share:
+    """A part of a consumer's rows, how far it is, and what was done with it since that was saved."""
+
+    id: int
+    slots: frozenset[int]
+    cursor: Cursor
+    attempts: dict[int, int] = field(default_factory=dict[int, int])
+    """Event -> its failed attempts so far, for those that are still to be delivered."""
+    interruptions: int = 0
+    """Workers that died with the events that come next in hand: each may have called a callback with them."""
+    delivered: int = 0
+    kept: list[Kept] = field(default_factory=list[Kept])
+    saved: Cursor | None = None
+    saved_at: float = 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.slots) == SLOTS
+
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """Grows as the cursor moves on: snapshots of one server lie one behind the other."""
+        return (*_age(self.cursor.snapshot), self.cursor.position if self.cursor.window_end else 0)
+
+
+def _age(snapshot: str) -> tuple[int, int]:
+    _, end, running = snapshot.split(":")
+    return int(end), -len(running.split(",")) if running else 0
+
+
+class Shares:
+    """The shares that one worker holds. One thread uses it; another of its own runs the lease on."""
+
+    def __init__(self, listener: Listener, consumer: str, start: Start, *, lease_seconds: float) -> None:
+        self.consumer = consumer
+        self.keys = RowKeys(self.ask, consumer)
+        self.held: list[Share] = []
+        self.waiting_rows: set[str] = set()
+        """Keys of rows whose later events wait behind a kept one."""
+        self.any_waiting = False
+        """Kept events are to be delivered, as of the last look."""
+        self._listener = listener
+        self._start = start
+        self._lease_seconds = lease_seconds
+        self._worker: int | None = None
+        self._ended = threading.Event()
+        self._renewing = threading.Thread(target=self._renew, name="pg_events lease", daemon=True)
+
+    def ask(self, question: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """The rows of a packaged question, asked on the listener's link. Raises `DatabaseUnreachable`."""
+        try:
+            with RawCursor(self._listener.connection) as cursor:
+                cursor.execute(sql.text(question), parameters)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise translate(error, self._listener.database_url) from error
+
+    @property
+    def is_known(self) -> bool:
+        """Nobody has taken this worker for dead, as of the last look."""
+        return self._worker is not None
+
+    # --- joining and leaving ------------------------------------------------------------------------------------
+
+    def join(self, *, reload: bool = False) -> None:
+        """Be known as a worker of the consumer, again after the link was lost; make the consumer if there is none.
+
+        Shares that nobody took in the meantime are held on with what was delivered and could not be saved; with
+        `reload` what is saved counts. It counts, too, where it is not what this worker saved last, or nothing was
+        delivered since: a server that crashed, or a standby that was promoted, can have lost what came last, and its
+        transaction ids come again. A cursor that only looked is ahead of them.
+        """
+        if self.ask("consumer_create.sql", (self.consumer, *self._start[1:])):
+            log.info("consumer %s is new: it starts %s", self.consumer, self._start.words)
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        # Behind a pooler the connection does not tell whether the worker lives.
+        is_seen = not self._listener.is_shared
+        values = (self.consumer, name, self._lease_seconds, is_seen, self._worker)
+        self._worker = self.ask("worker_register.sql", values)[0][0]
+        known = (
+            {} if reload else {(share.id, share.saved): share for share in self.held if share.delivered or share.kept}
+        )
+        held = map(_share, self.ask("shares_held.sql", (self._worker,)))
+        self.held = [known.get((share.id, share.cursor), share) for share in held]
+        self.learn_waiting_rows()
+        if not self._renewing.is_alive():
+            self._renewing.start()
+
+    def leave(self) -> None:
+        """Give everything back. When that fails the lease just runs out."""
+        self._ended.set()
+        if self._worker is None:
+            return
+        try:
+            self.ask("worker_leave.sql", (self._worker,))
+        except DatabaseUnreachable as error:
+            log.debug("consumer %s: its shares could not be given back: %s", self.consumer, error)
+
+    def close(self) -> None:
+        """End the thread that runs the lease on."""
+        self._ended.set()
+        if self._renewing.is_alive():
+            self._renewing.join(5.0)
+
+    def _renew(self) -> None:
+        """Run the lease on from a thread of its own: a callback may take as long as it likes."""
+        while not self._ended.wait(self._lease_seconds / 4):
+            try:
+                self.ask("worker_renew.sql", (self._worker, self._lease_seconds))
+            except Exception as error:  # noqa: BLE001 - whoever uses the link meets it too, and mends it
+                log.debug("consumer %s: the lease was not run on: %s", self.consumer, error)
+
+    # --- dividing the work --------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """See who else is there; take what is free, and part what is too much. Call it between two events."""
+        slots = sorted(slot for share in self.held for slot in share.slots)
+        is_known, running, earlier, known, any_free, self.any_waiting = self.ask(
+            "worker_look.sql", (self.consumer, self._worker, slots)
+        )[0]
+        if not is_known:
+            self.held.clear()
+            self._worker = None
+            raise CursorTaken(f"consumer {self.consumer}: this worker was taken for dead")
+        if known > running:
+            self.ask("worker_bury.sql", (self.consumer,))
+            any_free = True
+        # Those that came first have the one that is left over.
+        each, left = divmod(SLOTS, max(running, 1))
+        quota = each + (earlier < left)
+        if len(slots) > quota:
+            self._part(len(slots) - quota, max(quota, 1))
+        elif any_free and len(slots) < quota:
+            self._take(quota - len(slots))
+
+    def _take(self, missing: int) -> None:
+        taken: list[Share] = []
+        while missing > 0 and (rows := self.ask("share_take.sql", (self.consumer, self._worker))):
+            taken.append(_share(rows[0]))
+            missing -= len(taken[-1].slots)
+        if taken:
+            if not self.held:
+                self.keys.forget()
+            self.held += taken
+            self.learn_waiting_rows()
+            log.debug("consumer %s: took %d of %d parts", self.consumer, sum(len(s.slots) for s in taken), SLOTS)
+
+    def _part(self, surplus: int, each: int) -> None:
+        """Part so many slots from the largest share, as free shares of what another worker will have."""
+        share = max(self.held, key=lambda share: len(share.slots))
+        slots = sorted(share.slots)[-min(surplus, len(share.slots) - 1) :]
+        if not slots:
+            return
+        if share.cursor != share.saved:
+            self.save(share)
+        try:
+            with self._listener.connection.transaction():
+                if share.is_whole:
+                    self.keys.forget()
+                    self.ask("row_keys_forget.sql", (self.consumer,))
+                for first in range(0, len(slots), each):
+                    part = slots[first : first + each]
+                    self._sure(self.ask("share_part.sql", (share.id, self._worker, part)), share)
+        except psycopg.Error as error:
+            raise translate(error, self._listener.database_url) from error
+        share.slots -= set(slots)
+        log.debug("consumer %s: %d of %d parts are for another worker", self.consumer, len(slots), SLOTS)
+
+    def furthest_behind(self) -> Share | None:
+        """The share to go on with, None when none is held.
+
+        With several, it is to be read up to where the next one is, and no further: there they are put together.
+        """
+        self.held.sort(key=lambda share: share.progress)
+        while len(self.held) > 1 and self.held[0].cursor == self.held[1].cursor:
+            self._join(self.held[0], self.held[1])
+        if not self.held:
+            return None
+        share = self.held[0]
+        if len(self.held) > 1 and share.cursor.window_end is None:
+            other = self.held[1].cursor
+            end = other.window_end if _age(other.snapshot) == _age(share.cursor.snapshot) else other.snapshot
+            share.cursor = Cursor(share.cursor.snapshot, end, 0)
+        return share
+
+    def _join(self, share: Share, other: Share) -> None:
+        for each in (share, other):
+            if each.cursor != each.saved:
+                self.save(each)
+        try:
+            with self._listener.connection.transaction():
+                self._sure(self.ask("share_join.sql", (share.id, other.id, self._worker)), share)
+        except psycopg.Error as error:
+            raise translate(error, self._listener.database_url) from error
+        share.slots |= other.slots
+        share.attempts |= other.attempts
+        share.interruptions = max(share.interruptions, other.interruptions)
+        self.held.remove(other)
+
+    # --- saving -------------------------------------------------------------------------------------------------
+
+    def save(self, share: Share, connection: psycopg.Connection | None = None) -> None:
+        """Save the cursor, and what was kept before it, in one transaction: that of `connection`, if one is given.
+
+        Raises `CursorTaken` when the share is somebody else's now.
+        """
+        link = self._listener.connection if connection is None else connection
+        failed = sum(kept.failure is not None for kept in share.kept)
+        values = (
+            share.id, self._worker, *share.cursor, json.dumps(share.attempts), share.interruptions,
+            share.delivered, failed,
+        )  # fmt: skip
+        try:
+            with link.transaction() if share.kept else nullcontext(), RawCursor(link) as cursor:
+                self._sure(cursor.execute(sql.text("share_save.sql"), values).fetchall(), share)
+                for kept in share.kept:
+                    cursor.execute(sql.text("failed_keep.sql"), self._row_of(kept))
+        except psycopg.Error as error:
+            raise translate(error, self._listener.database_url) from error
+        share.delivered = 0
+        share.kept.clear()
+        share.saved = share.cursor
+        share.saved_at = time.monotonic()
+
+    def _row_of(self, kept: Kept) -> tuple[object, ...]:
+        failure = kept.failure
+        error = "waits behind an earlier event of its row" if failure is None else f"{failure.type}: {failure.message}"
+        return (
+            self.consumer, kept.event_id, kept.payload, kept.attempts, error, "" if failure is None else failure.traceback,
+            "held" if failure is None else "failed", kept.holds, slot_of_row(kept.row_key), kept.row_key,
+        )  # fmt: skip
+
+    def _sure(self, rows: Sequence[object], share: Share) -> None:
+        """Without a row the share was not this worker's."""
+        if not rows:
+            self.held = [each for each in self.held if each is not share]
+            raise CursorTaken(f"consumer {self.consumer}: another worker has taken over")
+
+    # --- kept events --------------------------------------------------------------------------------------------
+
+    def waiting(self, share: Share) -> list[Waiting]:
+        """Kept events of the share that are to be delivered now."""
+        return [Waiting(*row) for row in self.ask("failed_waiting.sql", (self.consumer, sorted(share.slots)))]
+
+    def done(self, share: Share, event_id: int) -> None:
+        """A kept event was delivered."""
+        self._sure(self.ask("failed_done.sql", (self.consumer, event_id, share.id, self._worker)), share)
+
+    def failed_again(self, event_id: int, attempts: int, failure: Failure, holds: bool) -> None:
+        """A kept event was not delivered. Without `holds` later events of its row wait no more."""
+        error = f"{failure.type}: {failure.message}"
+        self.ask("failed_again.sql", (self.consumer, event_id, attempts, error, failure.traceback, holds))
+
+    def learn_waiting_rows(self) -> None:
+        """Read again which rows have events that wait. What is to be kept must have been saved."""
+        self.any_waiting = False
+        self.waiting_rows = {row for (row,) in self.ask("failed_rows.sql", (self.consumer,))}
+
+
+def slot_of_row(row_key: str) -> int:
+    """Where a kept event is delivered from. Schema events, and those kept by an earlier release, from the first slot."""
+    return 0 if not row_key or row_key.startswith('["ddl"') else slot_of(row_key)
+
+
+def _share(row: tuple[Any, ...]) -> Share:
+    number, slots, snapshot, window_end, position, attempts, interruptions = row
+    cursor = Cursor(snapshot, window_end, position)
+    counted = {int(event): count for event, count in json.loads(attempts).items()}
+    return Share(number, frozenset(slots), cursor, counted, interruptions, saved=cursor, saved_at=time.monotonic())

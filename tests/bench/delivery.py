@@ -1,0 +1,80 @@
+"""3: a backlog to a callback that does nothing, the cursor saved as it goes; and the same with others' job queues."""
+
+import multiprocessing
+import statistics
+import threading
+import time
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Barrier, Event
+from typing import Any
+
+import peers
+from lab import Lab
+from variants import FILL, clear, table
+
+from pg_events.settings import Settings
+from pg_events.worker import Worker
+
+_SECONDS = 300
+"""The longest a backlog may take."""
+
+
+def run(lab: Lab) -> None:
+    events = 100_000 if lab.quick else 300_000
+    rates: dict[str, int] = {}
+    for workers in lab.workers:
+        found: list[float] = []
+        for number in range(lab.rounds):
+            lab.tell(f"delivery with {workers} worker(s), round {number + 1}")
+            clear(lab.connection)
+            Worker(_settings(lab.url), "delivery").run(once=True)
+            lab.connection.execute(FILL.format(table=table("pg_events"), rows=events))
+            found.append(events / _seconds(lab.url, workers, events))
+        rates[f"{workers} worker" + "s" * (workers > 1)] = round(statistics.median(found))
+    clear(lab.connection)
+    lab.keep(f"delivery of {events:,} events: events/s", rates)
+
+    few = 5_000 if lab.quick else 20_000
+    queues = peers.rates(lab.server.create_database("peers"), few, lab.rounds, lab.tell)
+    lab.keep(f"delivery of {few:,} jobs by others: jobs/s", queues)
+    if numbers := [value for value in queues.values() if isinstance(value, int)]:
+        lab.keep("delivery ÷ the best of the others", {"times": round(max(rates.values()) / max(numbers), 1)})
+
+
+def _settings(url: str, callback: Any = lambda _payload: None) -> Settings:
+    return Settings(database_url=url, data_update_callback=callback)
+
+
+def _seconds(url: str, workers: int, events: int) -> float:
+    """Until as many processes have delivered so many events between them."""
+    context = multiprocessing.get_context("spawn")
+    delivered = [context.Value("q", 0, lock=False) for _ in range(workers)]
+    start, stopping = context.Barrier(workers + 1), context.Event()
+    processes = [
+        context.Process(target=_work, args=(url, counter, start, stopping), daemon=True) for counter in delivered
+    ]
+    for process in processes:
+        process.start()
+    start.wait(60)
+    begin = time.perf_counter()
+    while sum(counter.value for counter in delivered) < events:
+        if time.perf_counter() - begin > _SECONDS:
+            raise TimeoutError(f"{workers} workers delivered {sum(c.value for c in delivered)} of {events} events")
+        time.sleep(0.002)
+    seconds = time.perf_counter() - begin
+    stopping.set()
+    for process in processes:
+        process.join()
+    return seconds
+
+
+def _work(url: str, delivered: "Synchronized[int]", start: Barrier, stopping: Event) -> None:
+    """One worker in a process of its own."""
+
+    def callback(_payload: str) -> None:
+        delivered.value += 1
+
+    worker = Worker(_settings(url, callback), "delivery")
+    start.wait(60)
+    threading.Thread(target=lambda: (stopping.wait(), worker.stop()), daemon=True).start()
+    worker.run()

@@ -1,0 +1,89 @@
+"""5: a look that finds nothing: time and buffers, with few and with many events kept, an old transaction open or not."""
+
+import statistics
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg
+from lab import Lab
+from psycopg import RawCursor
+from psycopg.sql import SQL
+
+from pg_events import build, sql
+from pg_events.connection import connect
+from pg_events.listener import Listener
+from pg_events.settings import Settings
+
+_FILL = (
+    "insert into pgevents.event (kind, table_schema, table_name, query, new_data)"
+    " select 'I', 'bench', 'pg_events', 'x', '{\"id\": 1}' from generate_series(1, %s)"
+)
+_CHUNK = 100_000
+"""Rows a transaction: what is kept comes from many transactions."""
+_POLLS = 300
+
+
+def run(lab: Lab) -> None:
+    levels = (1_000, 300_000) if lab.quick else (1_000, 1_000_000, 10_000_000)
+    urls = {f"{kept:,} kept": _filled(lab, kept) for kept in levels}
+    lab.tell("poll")
+    _keep(lab, "idle poll: µs", _medians(lab, urls))
+    with ExitStack() as stack:
+        for url in urls.values():
+            old = stack.enter_context(psycopg.connect(url))
+            old.execute("select pg_current_xact_id()")
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(_FILL, [1_000])
+        lab.tell("poll with an old transaction open")
+        _keep(lab, "idle poll, an old transaction open: µs", _medians(lab, urls))
+    lab.keep("idle poll: buffers", {title: _buffers(url) for title, url in urls.items()})
+
+
+def _filled(lab: Lab, kept: int) -> str:
+    """A database with so many events; each its own, so that they can take turns."""
+    url = lab.server.create_database(f"kept_{kept}")
+    with connect(url, application_name="bench") as connection:
+        assert not build.apply(url, build.make_plan(connection, Settings(database_url=url))).failed
+    with psycopg.connect(url, autocommit=True) as connection:
+        for there in range(0, kept, _CHUNK):
+            lab.tell(f"poll with {kept:,} events kept: {there:,} written")
+            connection.execute(_FILL, [min(_CHUNK, kept - there)])
+        connection.execute("vacuum analyze pgevents.event")
+        connection.execute("checkpoint")
+    return url
+
+
+def _medians(lab: Lab, urls: dict[str, str]) -> dict[str, float]:
+    found: dict[str, list[float]] = {title: [] for title in urls}
+    with ExitStack() as stack:
+        listeners = {title: stack.enter_context(Listener(url)) for title, url in urls.items()}
+        for listener in listeners.values():
+            _microseconds(listener)  # the first ones are for the plan
+        for _ in range(3 * lab.rounds):
+            for title, listener in listeners.items():
+                found[title].append(_microseconds(listener))
+    return {title: round(statistics.median(values), 1) for title, values in found.items()}
+
+
+def _keep(lab: Lab, title: str, medians: dict[str, float]) -> None:
+    first, *_, last = medians.values()
+    lab.keep(title, medians | {"last ÷ first": round(last / first, 2)})
+
+
+def _microseconds(listener: Listener) -> float:
+    begin = time.perf_counter()
+    for _ in range(_POLLS):
+        listener.poll()
+    return (time.perf_counter() - begin) / _POLLS * 1e6
+
+
+def _buffers(url: str) -> int:
+    """Pages that one look touches, its first one apart: that one reads the catalog."""
+    explain = SQL("explain (analyze, buffers, format json) ") + SQL(sql.text("window.sql"))
+    with Listener(url) as listener, psycopg.connect(url) as connection:
+        connection.execute("set enable_seqscan = off")
+        for _ in range(2):
+            row: Any = RawCursor(connection).execute(explain, (listener.cursor.snapshot, 1001)).fetchone()
+    plan = row[0][0]["Plan"]
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]

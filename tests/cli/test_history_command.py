@@ -1,0 +1,205 @@
+"""`history` and `transaction`: one row through time, one transaction, and what would undo a change."""
+
+import json
+
+import psycopg
+import pytest
+
+TABLE = """
+create type mood as enum ('calm', 'wild')
+;
+create table item (
+    o integer, p smallint, tags text[] not null default '{}', doc jsonb, plain json, at timestamptz, note text, b bytea,
+    price numeric(10, 2), mood mood, span int4range, big bigint, real real, day date, every interval, flag boolean,
+    twice integer generated always as (o * 2) stored, number integer generated always as identity,
+    primary key (o, p)
+)
+"""
+ROW = (
+    "insert into item (o, p, tags, doc, plain, at, note, b, price, mood, span, big, real, day, every, flag) values"
+    """ (1, 2, '{a,"b c",NULL}', '{"x": [1, "2"]}', '"s"', '2026-08-22 10:00:00.123+02', E'it''s \\\\ \x1b[31m \u202e',"""
+    r""" '\xdead', 1.50, 'wild', '[1,5)', 9007199254740993, 0.1, '2026-08-22', '1 day 02:00', true)"""
+)
+
+
+@pytest.fixture
+def item(url: str, execute) -> str:
+    execute(url, *TABLE.split("\n;\n"), "truncate pgevents.event")
+    return url
+
+
+def rows(url: str) -> list[tuple]:
+    with psycopg.connect(url) as connection:
+        return connection.execute("select item::text from item order by o, p").fetchall()
+
+
+def ids(call, url: str, *key: str) -> list[int]:
+    answer = call("history", "item", *key, "--json", "--database-url", url)
+    return [json.loads(line)["id"] for line in answer.out.splitlines()]
+
+
+def test_every_version_of_a_row_is_shown_and_no_other_row(call, item, execute) -> None:
+    execute(
+        item,
+        "insert into item (o, p, note) values (1, 2, 'a'), (1, 3, 'other'), (2, 2, 'other')",
+        "update item set note = note || '!', price = 2.50",
+        "delete from item where p = 2",
+    )
+
+    answer = call("history", "public.item", "1", "2", "--database-url", item)
+
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert [line.split()[1:3] for line in lines if line.startswith("#")] == [
+        [method, "public.item"] for method in ("INSERT", "UPDATE", "DELETE")
+    ]
+    assert "    note: a → a!" in lines
+    assert "    price: NULL → 2.50" in lines
+    assert "other" not in answer.out
+    assert ids(call, item, "p=2", "o=1") == ids(call, item, "1", "2")
+
+
+@pytest.mark.parametrize("change", ["update", "insert", "delete"])
+def test_the_statement_that_undoes_a_change_does(call, item, execute, change) -> None:
+    execute(item, ROW)
+    if change != "insert":
+        before = rows(item)
+    if change == "update":
+        execute(
+            item,
+            "update item set tags = '{}', doc = null, plain = '{}', at = now(), note = '', b = null, price = 0, mood = 'calm',"
+            " span = null, big = 1, real = 2, day = null, every = '1s', flag = null",
+        )
+    elif change == "delete":
+        execute(item, "delete from item")
+    else:
+        before = []
+
+    answer = call("history", "item", "1", "2", "--undo", str(ids(call, item, "1", "2")[-1]), "--database-url", item)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert "\x1b" not in answer.out
+    assert "twice" not in answer.out
+    execute(item, answer.out)
+    assert rows(item) == before
+
+
+def test_undo_tells_of_later_changes_and_refuses_what_is_not_the_rows(call, item, execute) -> None:
+    execute(
+        item, "insert into item (o, p) values (1, 2), (5, 5)", "update item set price = 1 where o = 1", "truncate item"
+    )
+    first, second, third = ids(call, item, "1", "2")
+
+    def undo(number: int):
+        return call("history", "item", "1", "2", "--undo", str(number), "--database-url", item)
+
+    assert f"changed again by #{second}, #{third}" in undo(first).err
+    assert undo(first + 1).code == 2
+    assert "the rows that it removed were not recorded" in undo(third).err
+
+
+def test_the_row_as_it_was(call, item, execute) -> None:
+    for number, ago in ((1, 40), (2, 20)):
+        data = {
+            1: ("I", None, '{"o":1,"p":2,"price":1.50}'),
+            2: ("D", '{"o":1,"p":2,"price":2.50}', None),
+        }[number]
+        with psycopg.connect(item) as connection:
+            connection.execute(
+                "insert into pgevents.event (kind, table_schema, table_name, at, old_data, new_data)"
+                " values (%s, 'public', 'item', now() - make_interval(mins => %s), %s, %s)",
+                [data[0], ago, *data[1:]],
+            )
+
+    def at(text: str):
+        return call("history", "item", "1", "2", "--at", text, "--database-url", item)
+
+    assert json.loads(at("30m").out) == {"o": 1, "p": 2, "price": 1.5}
+    assert "1.50" in at("30m").out
+    assert (at("10m").code, at("10m").line) == (1, "there was no such row")
+    assert at("50m").code == 1
+    assert at("nosuch").code == 2
+
+
+def test_a_row_of_a_saved_log_needs_no_database(call, item, execute) -> None:
+    execute(item, "insert into note values (7, 'a'), (8, 'b')", "update note set text = 'c'")
+    call("export", "log.jsonl", "--database-url", item)
+
+    answer = call("history", "note", "7", "--log", "log.jsonl")
+
+    assert [line.split()[1] for line in answer.out.splitlines() if line.startswith("#")] == ["INSERT", "UPDATE"]
+    number = answer.out.splitlines()[-2].split()[0].removeprefix("#")
+    undone = call("history", "note", "7", "--log", "log.jsonl", "--undo", number)
+    assert undone.out == 'update "public"."note"\nset "text" = \'a\'\nwhere "id" = 7;\n'
+    assert "no primary key is known" in undone.err
+
+
+def test_a_transaction_is_shown_with_data_and_ddl_in_order(call, item, execute) -> None:
+    with psycopg.connect(item) as connection:
+        connection.execute("insert into note values (7, 'a')")
+        connection.execute("alter table note add extra integer")
+        connection.execute("update note set extra = 5")
+        (xid,) = connection.execute("select pg_current_xact_id()::text").fetchone()
+    execute(item, "insert into note values (8, 'b')")
+
+    answer = call("transaction", xid, "--database-url", item)
+
+    assert answer.code == 0
+    lines = [line.strip() for line in answer.out.splitlines()]
+    assert lines[0].startswith(f"transaction {xid}")
+    assert lines[0].endswith("3 events")
+    assert [line.split()[1] for line in lines if line.startswith("#")] == ["INSERT", "ALTER", "UPDATE"]
+    assert "alter table note add extra integer" in lines
+    assert "+ extra integer" in lines
+    assert "extra: NULL → 5" in lines
+    call("export", "log.jsonl", "--database-url", item)
+    assert call("transaction", xid, "--log", "log.jsonl").out == answer.out
+    assert len(call("transaction", xid, "--json", "--database-url", item).out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ("history item 1", 2, "the key of this table is O P; 1 values were given"),
+        ("history item 1 2", 1, "no event of public.item 1 2 is kept"),
+        ("history item 1 2 --undo 1 --at 5m", 2, "two questions"),
+        ("history note 1 --log nosuch.jsonl", 2, "nosuch.jsonl cannot be read"),
+        ("transaction 999", 1, "no event of transaction 999 is kept"),
+        ("transaction x", 2, "'x' is not a valid integer"),
+    ],
+)
+def test_what_cannot_be_answered_is_one_line(call, item, arguments, code, words) -> None:
+    answer = call(*arguments.split(), "--database-url", item)
+
+    assert answer.code == code
+    assert words in answer.line
+
+
+def test_a_name_of_two_tables_must_be_told_apart(call, item, execute) -> None:
+    execute(item, "create schema other", "create table other.note (id integer primary key)")
+
+    assert call("history", "note", "1", "--database-url", item).line.endswith(
+        "note is the name of 2 tables; write one of: other.note, public.note"
+    )
+
+
+def test_what_python_cannot_read_is_told_and_passed_over(call, item, execute) -> None:
+    import pg_events
+
+    with psycopg.connect(item) as connection:
+        for value in ("[" * 5000 + "]" * 5000, "7" * 5000):
+            connection.execute(
+                "insert into pgevents.event (kind, table_schema, table_name, new_data)"
+                " values ('I', 'public', 'note', %s)",
+                [f'{{"id":7,"text":{value}}}'],
+            )
+        (xid,) = connection.execute("select pg_current_xact_id()::text").fetchone()
+
+    answer = call("transaction", xid, "--database-url", item)
+
+    assert answer.code == 0
+    assert "cannot be read: nested too deep" in answer.err
+    assert answer.out.count("INSERT") == 1
+    events = pg_events.read(item, where="table:note")
+    assert [event.new_data["id"] for event in events] == [7]
+    assert events.bad_lines == 1
