@@ -220,16 +220,16 @@ def _consumer_rows(consumers: Sequence[Consumer]) -> tuple[Line, Items]:
             (
                 one.name,
                 line(
-                    span(fit(span(one.name).text, 20) + " "),
+                    span(fit(span(one.name).text, 18) + " "),
                     span(f"{'running' if one.is_running else 'stopped':<9}", "good" if one.is_running else "warning"),
                     span(fit_right(behind, 10), "warning" if one.behind_events else "note"),
-                    span(fit_right(seconds_words(one.behind_seconds) if one.behind_events else "", 12), "note"),
-                    span(fit_right(f"{one.failed:,}", 8), "bad" if one.failed else "note"),
-                    span(fit_right(f"{one.delivered:,}", 13), "note"),
+                    span(fit_right(seconds_words(one.behind_seconds) if one.behind_events else "", 11), "note"),
+                    span(fit_right(f"{one.failed:,}", 7), "bad" if one.failed else "note"),
+                    span(fit_right(f"{one.delivered:,}", 12), "note"),
                 ),
             )
         )
-    head = f"{'consumer':<21}{'worker':<9}{'behind':>10}{'for':>12}{'failed':>8}{'delivered':>13}"
+    head = f"{'consumer':<19}{'worker':<9}{'behind':>10}{'for':>11}{'failed':>7}{'delivered':>12}"
     return line(span(head, "heading")), items
 
 
