@@ -282,6 +282,7 @@ class Child:
         deadline = None if seconds is None else time.monotonic() + seconds
         unsent = self._send(memoryview(request))
         received = bytearray()
+        was_dead = False
         while True:
             left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, max(0.0, deadline - time.monotonic()))
             events = self._selector.select(left)
@@ -292,8 +293,9 @@ class Child:
                     self._read(key, received)
             if (answer := _answer(received)) is not None:
                 return answer
-            if not events and self._is_dead():
+            if not events and was_dead:
                 raise _Gone
+            was_dead = self._is_dead() if not events else was_dead  # it may have answered last of all: look once more
             if deadline is not None and time.monotonic() > deadline:
                 raise _Overdue
 

@@ -50,6 +50,19 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """A database that the console can go to."""
+
+    name: str
+    database_url: str = field(repr=False)
+    label: str
+    """What its header says, for instance `PROD`."""
+    colour: str = ""
+    """Of that label: a name or `#cc3344`."""
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     """Every setting, with its default. `load()` makes it from what the user wrote; code may make it directly."""
 
@@ -99,6 +112,10 @@ class Settings:
     """The same of `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS` and the like."""
     lease_seconds: float = 60.0
     """`PG_EVENTS_LEASE_SECONDS`: how long a worker that says nothing is believed to run."""
+    profiles: tuple[Profile, ...] = ()
+    """`PG_EVENTS_PROFILES`: databases that the console can go to."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """`PG_EVENTS_KEYS`: the ids of the console's keys, and the keys that they shall have."""
     source: str = ""
     """Where these came from, for messages: a module, a file, an option or an environment variable."""
 
@@ -406,6 +423,46 @@ def _limit(value: object) -> float:
     raise UsageError(f"a number of seconds above 0, not {_shown(value)}; leave it out for no limit")
 
 
+def _profiles(value: object) -> tuple[Profile, ...]:
+    wanted = "a dict such as {'prod': {'database_url': '…', 'label': 'PROD', 'colour': 'red', 'read_only': True}}"
+    if not isinstance(value, dict):
+        raise UsageError(f"{wanted}, not {_kind(value)}")
+    found: list[Profile] = []
+    for name, told in cast("dict[object, object]", value).items():
+        profile = {"database_url": told} if isinstance(told, str) else told
+        if not isinstance(name, str) or not isinstance(profile, dict):
+            raise UsageError(wanted)
+        found.append(_profile(name, cast("dict[str, object]", profile)))
+    return tuple(found)
+
+
+def _profile(name: str, told: Mapping[str, object]) -> Profile:
+    shown = clean(name)
+    unknown = [key for key in told if key not in ("database_url", "label", "colour", "read_only")]
+    if unknown:
+        raise UsageError(
+            f"without {clean(str(unknown[0]))} in {shown}: database_url, label, colour, read_only are known"
+        )
+    url, label, colour = told.get("database_url"), told.get("label", name), told.get("colour", "")
+    if not isinstance(url, str) or not url.strip():
+        raise UsageError(f"complete: {shown} has no database_url")
+    if not isinstance(label, str) or not isinstance(colour, str):
+        raise UsageError(f"of strings: label and colour of {shown}")
+    if colour and not re.fullmatch(r"#[0-9a-fA-F]{6}|[a-z_]{3,30}", colour):
+        raise UsageError(f"with a colour such as red or #cc3344 in {shown}, not {_shown(colour)}")
+    return Profile(name, url.strip(), label, colour, _flag(told.get("read_only", False)))
+
+
+def _keys(value: object) -> tuple[tuple[str, str], ...]:
+    wanted = "a dict such as {'list.down': 'n,down'}"
+    if not isinstance(value, dict):
+        raise UsageError(f"{wanted}, not {_kind(value)}")
+    found = cast("dict[object, object]", value)
+    if not all(isinstance(name, str) and isinstance(keys, str) and keys.strip() for name, keys in found.items()):
+        raise UsageError(f"{wanted}, each a string")
+    return tuple(cast("dict[str, str]", found).items())
+
+
 def _kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
@@ -443,6 +500,8 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
     "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
+    "PG_EVENTS_PROFILES": ("profiles", _profiles),
+    "PG_EVENTS_KEYS": ("keys", _keys),
     **{
         f"PG_EVENTS_{kind.upper()}_{end}": (f"{kind}_policy.{name}", check)
         for kind in ("data_update", "db_schema_update")

@@ -172,9 +172,8 @@ class Shares:
         if self.ask("consumer_create.sql", (self.consumer, *self._start[1:])):
             log.info("consumer %s is new: it starts %s", self.consumer, self._start.words)
         name = f"{socket.gethostname()}:{os.getpid()}"
-        # Behind a pooler the connection does not tell whether the worker lives.
-        is_seen = not self._listener.is_shared
-        values = (self.consumer, name, self._lease_seconds, is_seen, self._worker)
+        # Behind a pooler the connection to the server is not the worker's: its end says nothing.
+        values = (self.consumer, name, self._lease_seconds, not self._listener.is_shared, self._worker)
         self._worker = self.ask("worker_register.sql", values)[0][0]
         known = {} if reload else {share.id: share for share in self.held}
         saved = [_share(row) for row in self.ask("shares_held.sql", (self._worker,))]

@@ -128,6 +128,8 @@ class Worker:
                         continue
                     break
                 if time.monotonic() - share.saved_at > _IDLE_SAVE_SECONDS:
+                    share.cursor = self._listener.cursor
+                    self._read = share, share.cursor
                     self._shares.save(share)
                 self._listener.wait(_LOOK_SECONDS)
             except DatabaseUnreachable as error:
@@ -141,15 +143,20 @@ class Worker:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def _next_page(self, share: Share) -> Sequence[Record]:
-        """The next events after the share's cursor, those of others' rows among them."""
+        """The next events after the share's cursor, those of others' rows among them.
+
+        The share's cursor stays where it is while the listener looks and finds nothing: what an idle look has seen end
+        may never have reached the disk of a server that crashes.
+        """
         listener, empty = self._listener, list[Record]()
         if self._read != (share, share.cursor):
             listener.cursor = share.cursor
         # With several, up to where the next share is, and no further.
-        page = next(listener.window(), empty) if len(self._shares.held) > 1 else listener.poll()
-        if not page:
+        several = len(self._shares.held) > 1
+        page = next(listener.window(), empty) if several else listener.poll()
+        if several and not page:
             share.cursor = listener.cursor
-        self._read = share, listener.cursor
+        self._read = share, listener.cursor if page else share.cursor
         return page
 
     # --- delivering ---------------------------------------------------------------------------------------------
@@ -236,7 +243,7 @@ class Worker:
     def _deliver_kept(self) -> bool:
         """Deliver again what somebody asked for, and what waited for an event that no longer stops it."""
         found = False
-        for share in self._shares.held:
+        for share in [*self._shares.held]:
             while not self._stopping.is_set() and (waiting := self._shares.waiting(share)):
                 found = True
                 for kept in waiting:
@@ -244,6 +251,8 @@ class Worker:
                         break
                     with suppress(Stopping):
                         self._deliver_again(share, kept)
+            if share.delivered:
+                self._shares.save(share)
         if found:
             self._shares.learn_waiting_rows()
         return found

@@ -15,10 +15,9 @@ import psycopg
 from textual.pilot import Pilot
 
 from pg_events.demo.run import Demo, running
-from pg_events.listener import Listener
 from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
-from pg_events_tui.backend import Database
+from pg_events_tui.backend import Database, DatabaseFeed
 
 WIDE, NARROW = (120, 36), (80, 24)
 EVENTS = 300
@@ -69,7 +68,7 @@ async def take(demo: Demo, path: Path, size: tuple[int, int], *steps: str) -> No
     """A picture of the console after the steps: `shows …` and `select …` wait and look, others are keys to press."""
     assert demo.settings.database_url is not None
     app = ConsoleApp(
-        Listener(demo.settings.database_url),
+        DatabaseFeed(demo.settings.database_url),
         Database(demo.settings),
         lambda kind: replay.target(demo.settings, kind),
         zone=UTC,
@@ -115,6 +114,7 @@ async def main() -> None:
                    "1", "select  U .*orders .*status", *replayed)  # fmt: skip
         run(demo, MIGRATION, "migrate")
         await take(demo, directory / "schema.svg", WIDE, "3", "shows CREATE TABLE", "select  ALTER TABLE")
+        await take(demo, directory / "health.svg", WIDE, "5", "shows page_views")
         run(demo, ACCIDENT, "psql")
         await take(demo, directory / "coverage.svg", WIDE, "2", "shows PARTIAL")
         await take(demo, directory / "plan.svg", WIDE, "2", "shows PARTIAL", "B", "shows 2 changes")

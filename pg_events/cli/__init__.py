@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "history": "pg_events.cli.history",
     "transaction": "pg_events.cli.history",
     "status": "pg_events.cli.status",
+    "doctor": "pg_events.cli.doctor",
     "failed": "pg_events.cli.failed",
     "consumers": "pg_events.cli.consumers",
     "prune": "pg_events.cli.prune",

@@ -43,7 +43,7 @@ def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
         else:
             from pg_events_tui import run
 
-            run(live.settings)
+            run(live.settings, remember=False)
             say("stopping …")
         summary = live.finish()
     if as_json:

@@ -23,20 +23,20 @@ def rerun(work: Callable[[], int]) -> int:
     """Do it, and again after each save, until Ctrl-C. A mistake is told and waits for the save that mends it."""
     code = 0
     folders = project()
-    while True:
-        before = state(folders)
-        try:
-            code = work()
-        except PgEventsError as error:
-            say(f"pg_events: {error}")
-            code = error.exit_code
-        try:
+    try:
+        while True:
+            before = state(folders)
+            try:
+                code = work()
+            except PgEventsError as error:
+                code = error.exit_code
+                say(f"pg_events: {error}")
             say(f"waiting for a save; {counted(len(before), 'file')} watched, Ctrl-C ends")
             changed = wait_for_change(before, folders)
-        except KeyboardInterrupt:
-            end_line()
-            return code
-        say(f"{one_line(os.path.relpath(changed))} was saved")
+            say(f"{one_line(os.path.relpath(changed))} was saved")
+    except KeyboardInterrupt:
+        end_line()
+        return code
 
 
 def wait_for_change(before: State, folders: list[Path]) -> str:
@@ -45,8 +45,19 @@ def wait_for_change(before: State, folders: list[Path]) -> str:
         now = state(folders)
         changed = [name for name in {**now, **before} if now.get(name) != before.get(name)]
         if changed:
+            _settle(now, folders)
             return min(changed)
         time.sleep(_LOOK_SECONDS)
+
+
+def _settle(seen: State, folders: list[Path]) -> None:
+    """Until nothing changes any more: an editor saves in several steps."""
+    while True:
+        time.sleep(_LOOK_SECONDS / 2)
+        now = state(folders)
+        if now == seen:
+            return
+        seen = now
 
 
 def project() -> list[Path]:

@@ -156,7 +156,9 @@ def _show(figures: Figures) -> None:
 
 
 def _cell(values: dict[str, Any], variant: str) -> str:
-    return f"{values[variant]:,.0f} ({values['ratio'][variant]:.2f})" if variant in values else "fails"
+    return (
+        f"{values[variant]:,.0f} ({values['ratio'][variant]:.2f})" if variant in values else values["failed"][variant]
+    )
 
 
 def _number(value: object) -> str:

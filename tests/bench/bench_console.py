@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from textual import events
 
 from pg_events.event import Record
-from pg_events.plan import Plan
 from pg_events.settings import Settings
 from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
+from pg_events_tui.backend import NoDatabase
 from pg_events_tui.store import Store
 
 FILTERS = (
@@ -75,24 +75,25 @@ class Feed:
         at = datetime.now(UTC).isoformat()
         return [record(self.number - count + one, at) for one in range(count)]
 
+    def oldest(self) -> int | None:
+        return None
+
     def wait(self, timeout_seconds: float) -> None:
         time.sleep(min(timeout_seconds, 0.02))
 
     def close(self) -> None: ...
 
 
-class Nothing:
+class Nothing(NoDatabase):
     """A database without tables."""
 
-    name = "bench@memory"
+    absent = ""
+
+    def __init__(self) -> None:
+        super().__init__("bench@memory")
 
     def coverage(self) -> Sequence[object]:
         return []
-
-    def plan(self, relation: int | None) -> Plan:
-        return Plan((), 0)
-
-    def apply(self, plan: Plan, on_step: object) -> None: ...
 
 
 def percentile(values: Sequence[float], share: float) -> float:

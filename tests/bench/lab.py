@@ -56,12 +56,19 @@ class Lab:
                 yield variant
 
     def keep_samples(
-        self, title: str, samples: Mapping[str, Sequence[float]], *, higher_is_better: bool = False
+        self,
+        title: str,
+        samples: Mapping[str, Sequence[float]],
+        *,
+        higher_is_better: bool = False,
+        failed: Mapping[str, str] | None = None,
     ) -> None:
-        """The medians, and their ratios to the uncaptured table's. A variant without samples has failed."""
-        medians = {variant: statistics.median(found) for variant, found in samples.items() if found}
+        """The medians, and their ratios to the uncaptured table's; `failed` tells why a variant has none."""
+        medians = {variant: statistics.median(found) for variant, found in samples.items()}
         figure: dict[str, Any] = {variant: round(value, 1) for variant, value in medians.items()}
         figure["ratio"] = {variant: round(value / medians["none"], 2) for variant, value in medians.items()}
+        if failed:
+            figure["failed"] = dict(failed)
         if higher_is_better:
             figure["higher_is_better"] = True
         self.keep(title, figure)

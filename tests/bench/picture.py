@@ -39,12 +39,13 @@ def draw(figures: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         y += 10
         scale = _WIDTH / max(value for ratios in groups.values() for value in ratios.values())
         for title, ratios in groups.items():
+            failed = figures[title].get("failed", {})
             parts.append(f'<text x="16" y="{y + 24}" {_TEXT}>{escape(title.partition(": ")[0])}</text>')
             for variant in VARIANTS:
                 if variant == "none":
                     continue
                 width = ratios.get(variant, 0) * scale
-                label = f"{ratios[variant]:.2f}" if variant in ratios else "the statement fails"
+                label = f"{ratios[variant]:.2f}" if variant in ratios else failed[variant]
                 parts += [
                     f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" fill="{_COLOURS[variant]}"/>',
                     f'<text x="{_LEFT + width + 6:.1f}" y="{y + 11}" {_TEXT} style="font-size:11px">{variant} {label}</text>',

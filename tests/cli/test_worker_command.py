@@ -219,3 +219,98 @@ def test_a_worker_that_waits_for_a_share_stops_on_sigterm(start, settings, url, 
     second.send_signal(signal.SIGTERM)
 
     assert second.answer().code == 0
+
+
+def test_failed_events_are_retried_through_the_worker_by_filter_id_or_all(call, settings, url, execute) -> None:
+    execute(url, "insert into note values (1), (2), (3)")
+    assert call(*ONCE, settings("fail")).code == 1
+    database = ("--database-url", url)
+    ids = [json.loads(line)["event_id"] for line in call("failed", "list", "--json", *database).out.splitlines()]
+
+    found = call("failed", "list", "--where", "new.id>2", *database)
+    nothing = call("failed", "retry", "--where", "new.id>3", *database)
+    by_filter = call("failed", "retry", "--where", "new.id:3", "--json", *database)
+    by_id = call("failed", "retry", str(ids[0]), *database)
+
+    assert found.out.startswith(f"#{ids[2]}  default  ")
+    assert nothing.line == "no such failed events"
+    assert json.loads(by_filter.out) == {"retried": [{"consumer": "default", "event_id": ids[2]}]}
+    assert by_id.line == "1 event to be delivered again, by the worker of default"
+    assert "2×, to be retried" in call("failed", "list", *database).out
+    assert call("worker", "--once", "--settings", settings("tell")).out == "got 1\ngot 3\n"
+
+    assert call("failed", "discard", "--all", *database).line == "discarded 1 event of default"
+    assert call("failed", "list", *database).line == "no failed events"
+
+
+def test_a_running_worker_takes_up_a_retry(start, call, settings, url, execute) -> None:
+    execute(url, "insert into note values (1)")
+    call(*ONCE, settings("fail"))
+    process = start("worker", "--settings", settings("tell"))
+    process.until_said("delivering")
+
+    assert call("failed", "retry", "--all", "--database-url", url).code == 0
+
+    assert process.stdout.readline() == "got 1\n"
+
+
+def test_an_event_that_is_held_is_no_failed_one(call, settings, url, execute, tmp_path) -> None:
+    execute(url, "insert into note values (1)", "update note set text = 'x'")
+    with (tmp_path / settings("fail")).open("a") as file:
+        file.write("\nPG_EVENTS_DATA_UPDATE_ON_FAILURE = 'hold'\n")
+    answer = call(*ONCE, "settings.py")
+    database = ("--database-url", url)
+    failed, held = (json.loads(line) for line in call("failed", "list", "--json", *database).out.splitlines())
+
+    refused = call("failed", "retry", str(held["event_id"]), *database)
+
+    assert answer.err.endswith("delivered 0, failed 1, retried 1, held 1\n")
+    assert (failed["state"], held["state"]) == ("failed", "held")
+    assert refused.code == 1
+    assert "waits behind a failed one of its row" in refused.line
+    assert "1, 1 held" in call("status", *database).out
+
+
+def test_a_worker_that_is_to_stop_at_a_failure_says_so_and_exits_with_1(call, settings, url, execute, tmp_path) -> None:
+    execute(url, "insert into note values (1), (2), (3)")
+    with (tmp_path / settings("fail_on_2")).open("a") as file:
+        file.write("\nPG_EVENTS_ON_FAILURE = 'stop'\n")
+
+    first = call(*ONCE, "settings.py")
+    second = call(*ONCE, settings("tell"))
+
+    assert first.code == 1
+    assert "failed 2 times on event" in first.err
+    assert "stopped before it" in first.err
+    assert "Traceback" not in first.err
+    assert (first.out, second.out) == ("got 1\n", "got 2\ngot 3\n")
+
+
+def test_a_new_consumer_starts_at_an_id_or_a_time(call, settings, url, execute) -> None:
+    execute(url, "insert into note values (1)", "insert into note values (2)")
+    ((last,),) = execute(url, "select max(id) from pgevents.event")
+
+    by_id = call("worker", "--once", "--name", "a", "--from", str(last), "--settings", settings("tell"))
+    by_time = call("worker", "--once", "--name", "b", "--from", "1h", "--settings", "settings.py")
+
+    assert by_id.out == "got 2\n"
+    assert f"it starts at event {last}" in by_id.err
+    assert by_time.out == "got 1\ngot 2\n"
+
+
+def test_a_consumer_that_is_gone_can_be_dropped_and_a_running_one_cannot(start, call, settings, url, execute) -> None:
+    call(*ONCE, settings("tell"), "--name", "gone")
+    start("worker", "--settings", "settings.py").until_said("delivering")
+    database = ("--database-url", url)
+
+    listed = call("consumers", "list", *database)
+    names = [json.loads(line)["name"] for line in call("consumers", "list", "--json", *database).out.splitlines()]
+    refused = call("consumers", "drop", "default", *database)
+    unknown = call("consumers", "drop", "other", *database)
+
+    assert "running" in listed.out
+    assert names == ["default", "gone"]
+    assert (refused.code, unknown.code) == (1, 2)
+    assert "has a running worker" in refused.line
+    assert call("consumers", "drop", "gone", *database).line == "dropped consumer gone"
+    assert execute(url, "select name from pgevents.consumer", "select consumer from pgevents.share") == [("default",)]

@@ -527,6 +527,24 @@ def test_an_update_of_what_is_not_captured_changes_nothing(
     assert changes(db) == [("U", {"id": 1, "pin": "***"}, {"id": 1, "pin": "***"})]
 
 
+@pytest.mark.parametrize("more", [{}, {"exclude_columns": {"t": ("pin",)}}, {"when": {"t": "new.a <> 7"}}])
+def test_a_plan_made_for_one_row_is_no_trap_for_many(
+    db: psycopg.Connection, url: str, build: Build, more: dict[str, Any]
+) -> None:
+    db.execute("create table t (id integer primary key, a integer, pin text)")
+    build(url, skip_unchanged=("*",), **more)
+    db.execute("insert into t select n, 0 from generate_series(1, 20000) n")
+    for number in range(10):
+        db.execute("update t set a = a + 1 where id = %s", [number])
+    changes(db)
+
+    # A nested loop takes minutes.
+    db.execute("set statement_timeout = '20s'")
+    db.execute("update t set a = 1 where id > 10")
+
+    assert len(changes(db)) == 19_990
+
+
 def test_only_the_update_trigger_pays_for_skipping(db: psycopg.Connection, url: str, build: Build) -> None:
     db.execute("create table t (id integer)")
 

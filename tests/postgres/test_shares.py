@@ -145,9 +145,9 @@ def test_workers_that_are_killed_and_started_lose_nothing_and_keep_the_order_of_
 
     wait_for(lambda: len(slots_of_workers(db)) == 3)
     for _ in range(4):
+        done = len(several.delivered())
         for _ in range(150):
             change(db, 40, chance, versions)
-        done = len(several.delivered())
         wait_for(lambda: len(several.delivered()) > done + 5)  # noqa: B023 - called before the next round
         several.kill(chance.choice(several.running))
         several.start()

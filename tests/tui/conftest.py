@@ -18,10 +18,12 @@ from pg_events.build import Applied
 from pg_events.catalog import OPERATIONS, Table, Trigger
 from pg_events.errors import DatabaseUnreachable
 from pg_events.event import Record
+from pg_events.journal import Header
 from pg_events.plan import Plan, Step
 from pg_events.settings import Settings
 from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
+from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
 from pg_events_tui.store import Store
 
 NOON = datetime(2026, 8, 22, 12, 0, 0, tzinfo=UTC)
@@ -67,6 +69,7 @@ class FakeFeed:
     def __init__(self, history: Sequence[Record] = ()) -> None:
         self.history = list(history)
         self.connects = 0
+        self.oldest_id: int | None = 0
         self._pages: list[list[Record]] = []
         self._problem: Exception | None = None
         self._changed = threading.Condition()
@@ -101,6 +104,9 @@ class FakeFeed:
             self._check()
             return self._pages.pop(0) if self._pages else []
 
+    def oldest(self) -> int | None:
+        return self.oldest_id
+
     def wait(self, timeout_seconds: float) -> None:
         with self._changed:
             if not self._pages and self._problem is None:
@@ -131,12 +137,45 @@ TABLES = [
 ]
 
 
+def make_health(**values: object) -> DatabaseHealth:
+    """What the database tells of a pipeline with one consumer that runs and one that does not."""
+    traceback = (
+        'Traceback:\n  File "shop/handlers.py", line 41, in on_order\n    ref = new["paid_ref"]\nKeyError: \'paid_ref\''
+    )
+    failed = [
+        Failed(
+            "default",
+            number,
+            NOON - timedelta(minutes=number),
+            "failed",
+            5,
+            "KeyError: 'paid_ref'",
+            f'{{"id": {number}}}',
+            traceback,
+        )
+        for number in (7, 3)
+    ]
+    base = DatabaseHealth(
+        "18.1", "app_reader", 0.0008, 184_220, 62_000_000,
+        [Consumer("default", True, 184_000, 0, 0.0, 2), Consumer("mailer", False, 170_000, 14_220, 340.0, 0)],
+        failed,
+        [Activity(4711, "etl", "nightly", "idle in transaction", 612.0, "", (), "update stock set qty = 0"),
+         Activity(4802, "app_rw", "checkout", "active", 3.2, "relation", (4711,), "alter table stock add x int")],
+    )  # fmt: skip
+    return replace(base, **values)
+
+
 class FakeBackend:
     """Tables and a plan in memory."""
 
     name = "shop@db01:5432"
+    absent = ""
 
     def __init__(self) -> None:
+        self.told = make_health()
+        self.retried: list[tuple[str, int]] = []
+        self.discarded: list[tuple[str, int]] = []
+        self.chosen: list[tuple[object, object]] = []
         self.tables = list(TABLES)
         self.problem: Exception | None = None
         self.planned: list[int | None] = []
@@ -148,8 +187,29 @@ class FakeBackend:
             raise self.problem
         return list(self.tables)
 
-    def plan(self, relation: int | None) -> Plan:
-        self.planned.append(relation)
+    def choose(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        self.chosen.append((include, exclude))
+
+    def writers(self) -> dict[int, int]:
+        return {4: 2}
+
+    def health(self) -> DatabaseHealth:
+        if self.problem:
+            raise self.problem
+        return self.told
+
+    def discard(self, consumer: str, event_id: int) -> None:
+        self.discarded.append((consumer, event_id))
+        self.told = replace(self.told, failed=[one for one in self.told.failed if one.event_id != event_id])
+
+    def retry(self, consumer: str, event_id: int) -> None:
+        self.retried.append((consumer, event_id))
+
+    def journal_header(self) -> Header:
+        return Header("shop")
+
+    def plan(self, relation: int | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Plan:
+        self.planned.append((relation, *exclude) if exclude else relation)
         if self.problem:
             raise self.problem
         steps = tuple(
@@ -191,6 +251,9 @@ class Driver:
         names = {
             " ": "space",
             ":": "colon",
+            "#": "number_sign",
+            "-": "minus",
+            '"': "quotation_mark",
             "/": "slash",
             "_": "underscore",
             ".": "full_stop",
@@ -256,7 +319,7 @@ def console(tmp_path: Path) -> Callable[..., None]:
         settings: Settings | None = None,
         max_events: int = 1_000_000,
         backend: FakeBackend | None = None,
-        feed: FakeFeed | None = None,
+        feed: FakeFeed | Path | None = None,
         **options: object,
     ):
         feed, backend = feed or FakeFeed(history), backend or FakeBackend()
@@ -276,13 +339,17 @@ def console(tmp_path: Path) -> Callable[..., None]:
             async with app.run_test(size=size) as pilot:
                 driver = Driver(app, pilot, feed, backend)
                 await driver.until(
-                    lambda: len(app.store) >= min(len(history), max_events) and app.link.state != "connecting"
+                    lambda: (
+                        len(app.store) >= min(len(history), max_events)
+                        and app.link.state not in ("connecting", "reading")
+                    )
                 )
-                await driver.until(lambda: app.coverage != (None, ""))
+                await driver.until(lambda: app.coverage != (None, "") and app.told != (None, ""))
                 await driver.tick()
                 yield driver
         finally:
-            feed.close()
+            if not isinstance(feed, Path):
+                feed.close()
             app.stop()
 
     def run(scenario: Scenario, **options: object) -> None:

@@ -117,7 +117,7 @@ def test_the_events_of_a_table_are_shown_in_live(console, make):
         await c.press("2")
         await c.tick()
         c.app.screen.query_one("#tables").select_key(2)
-        await c.press("E")
+        await c.press("L")
         await c.tick()
 
         assert c.app.current_mode == "live"

@@ -8,7 +8,7 @@ import pytest
 
 from pg_events.errors import NotPermitted
 from pg_events_tui.feed import DEADLINE_SECONDS, Intake, Link
-from pg_events_tui.store import Store
+from pg_events_tui.store import NOTE, Store
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -41,10 +41,14 @@ def test_after_the_loss_it_goes_on_where_it_stopped_and_says_how_many(console, m
         c.feed.restore()
         await c.press("R")
 
-        await c.until(lambda: c.app.store.end == 50)
+        await c.until(lambda: c.app.store.end == 51)
         await c.toast("20 events caught up")
         await c.shows("● LIVE")
-        assert [record.id for _, record in c.app.store.records(0, 50)] == list(range(50))
+        records = [record for _, record in c.app.store.records(0, 51)]
+        assert [record.id for record in records if record.kind != NOTE] == list(range(50))
+        assert [number for number, record in enumerate(records) if record.kind == NOTE] == [30]
+        assert "the connection was lost at" in c.text()
+        assert "GAP" not in c.text()
         assert "DOWN" not in c.text()
 
     console(scenario, history=[make.record(number) for number in range(30)])

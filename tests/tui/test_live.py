@@ -191,6 +191,8 @@ def test_t_shows_only_the_transaction_and_takes_it_back(console, make):
 def test_copying_puts_the_payload_into_a_file_for_the_user_alone_and_says_so(console, make, tmp_path):
     async def scenario(c):
         await c.press("y")
+        assert "Copy of #29" in c.text()
+        await c.press("y")
         said = await c.toast("bytes copied")
 
         path = tmp_path / "copied"
@@ -278,7 +280,7 @@ def test_the_help_names_every_key_of_the_screen(console):
     from pg_events_tui import keys
 
     async def scenario(c):
-        for mode, number in (("live", "1"), ("coverage", "2"), ("schema", "3"), ("replay", "4")):
+        for mode, number in (("live", "1"), ("coverage", "2"), ("schema", "3"), ("replay", "4"), ("health", "5")):
             await c.press(number)
             await c.tick()
             await c.press("question_mark")
@@ -293,12 +295,14 @@ def test_the_help_names_every_key_of_the_screen(console):
 def test_every_key_of_the_table_has_an_action_and_its_own_id():
     from pg_events_tui import keys
     from pg_events_tui.screens.coverage import CoverageScreen
-    from pg_events_tui.screens.events import LiveScreen, SchemaScreen
+    from pg_events_tui.screens.health import HealthScreen
+    from pg_events_tui.screens.live import LiveScreen
     from pg_events_tui.screens.replay import ReplayScreen
+    from pg_events_tui.screens.schema import SchemaScreen
     from pg_events_tui.widgets.line_list import LineList
 
     assert len({key.id for key in keys.KEYS}) == len(keys.KEYS)
-    for screen in (LiveScreen, CoverageScreen, SchemaScreen, ReplayScreen):
+    for screen in (LiveScreen, CoverageScreen, SchemaScreen, ReplayScreen, HealthScreen):
         found = [key for key in keys.on_screen(screen.MODE) if key.keys]
         pressed = [one for key in found for one in key.keys.split(",")]
         assert len(pressed) == len(set(pressed)), screen
@@ -311,7 +315,7 @@ def test_every_key_of_the_table_has_an_action_and_its_own_id():
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (99, 30), (100, 30), (160, 40), (200, 60)])
 def test_every_screen_draws_at_every_size(console, make, size):
     async def scenario(c):
-        for key in "1234":
+        for key in "12345":
             await c.press(key)
             await c.tick()
             assert all(len(line) <= size[0] for line in c.lines())

@@ -1,5 +1,7 @@
 """How each screen looks, letter by letter, in both layouts: `snapshots/`."""
 
+import re
+
 import pytest
 
 from pg_events.settings import Settings
@@ -174,3 +176,80 @@ def test_without_colours_the_letters_still_tell(console, history, monkeypatch):
             assert word in c.text(), word
 
     console(scenario, history=history, size=(120, 60))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_health(console, snapshot, history, make, size):
+    async def scenario(c):
+        await c.push(*[make.record(184_241 + number, table_name="stock") for number in range(20)])
+        c.app.tick_seconds = lambda: (0.0041, 0.0042, 0.0097)
+        await c.press("5")
+        c.app.screen.query_one("#pipeline")
+        await c.tick()
+        c.app.screen._drawn = None
+        await c.tick()
+        snapshot(name_of("health", size), steady(c.text()))
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("face", ["failed", "consumers", "transactions"])
+def test_health_lists(console, snapshot, size, face):
+    async def scenario(c):
+        await c.press("5")
+        for _ in range(["rates", "failed", "consumers", "transactions"].index(face)):
+            await c.press("d")
+        await c.tick()
+        snapshot(name_of(f"health-{face}", size), steady(c.text()))
+
+    console(scenario, size=size)
+
+
+def steady(text):
+    """What no clock can be injected for: the cost of a tick and the memory of the process."""
+    text = re.sub(r"memory \d+ [kM]B *│", lambda found: "memory 61 MB".ljust(len(found[0]) - 1) + "│", text)
+    return re.sub(r"tick \d+\.\d ms", "tick 9.7 ms", text)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_live_found_and_sorted(console, snapshot, history, size):
+    async def scenario(c):
+        await c.press("k", "k", "k", "m")
+        await c.press("ctrl+f")
+        await c.type("op:D")
+        await c.press("enter")
+        await c.until(lambda: not c.app.screen.query_one("#filter").editing)
+        c.app.screen.sort_by("table")
+        await c.tick()
+        snapshot(name_of("live-sorted", size), c.text())
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("name", "key"), [("copy", "y"), ("value", "equals_sign"), ("columns", "c"), ("write", "w")])
+def test_choices(console, snapshot, history, size, name, key):
+    async def scenario(c):
+        await c.press("k", key)
+        await c.tick()
+        snapshot(name_of(f"choice-{name}", size), c.text())
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_live_history_of_a_row(console, snapshot, history, make, size):
+    old = {"id": 90_317, "status": "new"}
+
+    async def scenario(c):
+        await c.press("k")
+        await c.press("enter")
+        c.app.screen.detail._since = 0
+        await c.until(lambda: c.app.screen.detail.history and c.app.screen.detail.history.complete)
+        await c.tick()
+        snapshot(name_of("live-history", size), c.text())
+
+    row = [make.record(184_250 + n, old=old, new=old | {"status": f"step {n}"},
+                       at=f"2026-08-22T11:59:59.{n}82+00:00") for n in range(3)]  # fmt: skip
+    console(scenario, history=[*history, *row], size=size)

@@ -343,6 +343,21 @@ def test_a_process_that_is_closed_may_clean_up(start: Callable[..., Child], fold
     assert (folder / "cancelled").exists()
 
 
+def test_an_answer_given_with_the_last_breath_counts() -> None:
+    child = Child(at("nowhere"), lambda number, chunk: None)
+    select = child._selector.select
+
+    def sees_nothing_until_it_is_dead(timeout: float | None) -> list[object]:
+        until(child._is_dead)
+        child._selector.select = select
+        return []
+
+    child._selector.select = sees_nothing_until_it_is_dead
+
+    with pytest.raises(UsageError, match="has no 'nowhere'"):
+        child.begin()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="SIGIO on pipes is Linux's")
 def test_a_process_does_not_outlive_its_parent_not_even_in_a_hang(folder: Path) -> None:
     program = (

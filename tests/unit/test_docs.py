@@ -27,7 +27,6 @@ EVERYWHERE = {"--settings", "--database-url", "--help"}
 """Options that the README explains once, below the table."""
 IN_THE_HELP_ONLY = {
     "failed": {"--name", "--json"},
-    "tui": {"--log"},  # its option is there before what it opens
 }
 OTHER_VARIABLES = {
     "PG_EVENTS_SETTINGS",

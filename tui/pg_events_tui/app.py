@@ -1,9 +1,11 @@
-"""The console: one app, four screens, one tick that moves them all."""
+"""The console: one app, five screens, one tick that moves them all."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any, Final, cast
 from uuid import uuid4
 
@@ -13,18 +15,27 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from pg_events.catalog import Table
+from pg_events.errors import PgEventsError
 from pg_events.event import Record
+from pg_events.filter_condition import qualified_name
 from pg_events.text import clean, counted, one_line
-from pg_events_tui import clipboard, describe, keys, replay
-from pg_events_tui.backend import Backend, problem_line
+from pg_events_tui import clipboard, describe, keys, recording, replay, state
+from pg_events_tui.backend import Backend, DatabaseHealth, problem_line
+from pg_events_tui.eventlog import LETTERS, EventLog
 from pg_events_tui.feed import Feed, Intake, Link, Rates
-from pg_events_tui.lines import line, seconds_words, span
+from pg_events_tui.lines import HANG, Line, line, seconds_words, span
+from pg_events_tui.places import Place, Places
+from pg_events_tui.rates import TableRates
+from pg_events_tui.recording import Recorder
 from pg_events_tui.replay import Attempt, Target
+from pg_events_tui.saved import SavedLog
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.coverage import PROBLEMS, CoverageScreen
-from pg_events_tui.screens.dialogs import Question
-from pg_events_tui.screens.events import LiveScreen, SchemaScreen
+from pg_events_tui.screens.dialogs import Ask, Choice, Option, Question, Reading
+from pg_events_tui.screens.health import HealthScreen
+from pg_events_tui.screens.live import LiveScreen
 from pg_events_tui.screens.replay import ReplayScreen
+from pg_events_tui.screens.schema import SchemaScreen
 from pg_events_tui.store import Store
 from pg_events_tui.themes import THEMES
 from pg_events_tui.view import Mode, View
@@ -32,6 +43,11 @@ from pg_events_tui.widgets.header import Health
 
 TICK_SECONDS: Final = 0.1
 MAX_ATTEMPTS_KEPT: Final = 200
+MAX_MARKS_KEPT: Final = 1_000
+"""Marks that are remembered until the next time."""
+SAVE_SECONDS: Final = 20.0
+MODES: Final = ("live", "coverage", "schema", "replay", "health")
+SEVERITY_ROLES: Final = {"information": "good", "warning": "warning", "error": "bad"}
 
 FindTarget = Callable[[str], Target]
 """The callback for events of a kind; raises `NoTarget`."""
@@ -47,7 +63,7 @@ class ConsoleApp(App[int]):
 
     def __init__(
         self,
-        feed: Feed,
+        feed: Feed | Path,
         backend: Backend,
         find_target: FindTarget,
         *,
@@ -57,67 +73,151 @@ class ConsoleApp(App[int]):
         zone: tzinfo | None = None,
         copy_path: Path | None = None,
         replay_seconds: float = replay.TIMEOUT_SECONDS,
-        start: str = "live",
+        start: str = "",
+        places: Places | None = None,
+        keymap: Mapping[str, str] | None = None,
+        state_path: Path | None = None,
+        message: str = "",
     ) -> None:
-        """`zone` is the time zone of what is shown; None is the local one."""
+        """`feed` may be the path of a saved log. `zone` is the time zone of what is shown; None is the local one.
+
+        `start` is the first screen, empty for the one remembered; `state_path` keeps what is remembered, None remembers
+        nothing. `message` is said at once. Raises `UsageError` when a saved log cannot be opened or a key is unknown.
+        """
         super().__init__()
         self.backend = backend
-        self.read_only = read_only
+        self.places = places or Places()
+        self.read_only = read_only or self.places.here.read_only
         self.store = Store() if store is None else store
-        self.intake = Intake(feed, self.store, now=lambda: clock().timestamp())
+        self.recorder = Recorder()
+        if isinstance(feed, Path):
+            self.intake: Intake | SavedLog = SavedLog(feed, self.store)
+        else:
+            self.intake = Intake(feed, self.store, now=lambda: clock().timestamp(), on_records=self.recorder.take)
         self.zone = zone
         self.attempts: list[Attempt] = []
-        self.coverage: tuple[Sequence[Table] | None, str] = (None, "")
+        self.coverage: tuple[Sequence[Table] | None, str] = (None, backend.absent)
         """The tables, None while not known, and why they could not be asked for."""
+        self.told: tuple[DatabaseHealth | None, str] = (None, backend.absent)
+        """What the database told of the pipeline, and why it did not."""
+        self.rates = TableRates()
+        self.event_log = EventLog()
+        self.next_place: Place | None = None
+        """Where to go when the app has ended; None is back."""
+        self.keys = keys.remapped(keymap or {})
+        self.live = View(self.store)
+        self.schema = View(self.store, newest_first=True)
+        self.known_screens: dict[str, ConsoleScreen] = {}
+        """The screens that were opened, by mode."""
         self._find_target = find_target
         self._clock = clock
         self._copy_path = copy_path or clipboard.default_path()
         self._replay_seconds = replay_seconds
-        self._start = start
         self._rates = Rates()
-        self._reconnects = 0
-        self.live = View(self.store)
-        self.schema = View(self.store, newest_first=True)
+        self._counted: int | None = None
+        self._tick_seconds: deque[float] = deque(maxlen=300)
+        self._was: Link = self.intake.link
+        self._told_reconnects = 0
+        self._state_path = state_path
+        self.remembered, problem = state.load(state_path) if state_path else (state.NOTHING, "")
+        self._saved: Mapping[str, Any] = self.remembered
+        self._marks_to_find = state.numbers(self.remembered, "marks")
+        self._start = start or self._remembered_screen()
+        self._messages = [text for text in (message, problem) if text]
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = THEMES[0].name
+        chosen = state.text(self.remembered, "theme")
+        self.theme = chosen if chosen in self.available_themes else THEMES[0].name
+        self.set_keymap(dict(keymap or {}))
+
+    def _remembered_screen(self) -> str:
+        found = state.text(self.remembered, "screen")
+        return found if found in MODES else "live"
 
     # ---- life
 
     def on_mount(self) -> None:
-        for mode, make in (
-            ("live", lambda: LiveScreen(self.live)),
-            ("coverage", CoverageScreen),
-            ("schema", lambda: SchemaScreen(self.schema)),
-            ("replay", ReplayScreen),
-        ):
+        made: dict[str, Callable[[], ConsoleScreen]] = {
+            "live": lambda: LiveScreen(self.live),
+            "coverage": CoverageScreen,
+            "schema": lambda: SchemaScreen(self.schema),
+            "replay": ReplayScreen,
+            "health": HealthScreen,
+        }
+        for mode, make in made.items():
             self.add_mode(mode, cast("Callable[[], Screen[Any]]", make))  # pyright: ignore[reportUnknownMemberType]
         self.switch_mode(self._start)
         self.intake.start()
-        self.load_coverage()
+        if not self.backend.absent:
+            self.load_coverage()
+            self.load_health()
+        for text in self._messages:
+            self.say(text, "warning")
         self.set_interval(TICK_SECONDS, self.tick)
+        if self._state_path:
+            self.set_interval(SAVE_SECONDS, self.save_state)
 
     def stop(self) -> None:
         """After the app has ended: stop the reader, kill what runs, give the disk space back."""
         for attempt in self.attempts:
             replay.kill(attempt)
+        with suppress(PgEventsError):  # the disk is full: nobody is there any more to be told
+            self.recorder.stop()
         if self.intake.stop():
             self.store.close()
+
+    # ---- what is remembered
+
+    def exit(self, *given: Any, **named: Any) -> None:
+        """As Textual's; keeps what is to be remembered while the screens are still there."""
+        self.save_state()
+        super().exit(*given, **named)
+
+    def save_state(self) -> None:
+        """Keep filters, columns, marks and the screen, if they changed."""
+        if self._state_path is None:
+            return
+        values: dict[str, Any] = dict(self.remembered)
+        values |= {mode: screen.to_remember() for mode, screen in self.known_screens.items()}
+        values |= {"screen": self.current_mode, "theme": self.theme, "marks": self._marked_ids()}
+        if values != self._saved:
+            self._saved = values
+            problem = state.save(self._state_path, values)
+            if problem and self.is_running:
+                self.say(problem, "warning")
+
+    def _marked_ids(self) -> list[int]:
+        found = list(self._marks_to_find)
+        for row in sorted(self.live.marks)[-MAX_MARKS_KEPT:]:
+            with suppress(IndexError):
+                found.append(self.store.id(row))
+        return found[-MAX_MARKS_KEPT:]
+
+    def _find_marks(self, link: Link) -> None:
+        """Mark again what was marked, once the past is here."""
+        if self._marks_to_find and link.state in ("live", "saved"):
+            rows = [self.store.row_of_id(number) for number in self._marks_to_find]
+            self._marks_to_find = []
+            self.live.marks |= {row for row in rows if row is not None}
 
     def tick(self) -> None:
         """Ten times a second: everything that moves, moves here."""
         if not self.is_running:  # The screens are being taken down.
             return
+        began = thread_time()
+        self._move()
+        self._tick_seconds.append(thread_time() - began)
+
+    def _move(self) -> None:
         now = self._clock()
         link = self.link
         self._rates.add(link.received, now.timestamp())
-        if link.reconnects != self._reconnects and not link.behind:
-            self._reconnects = link.reconnects
-            self.say(
-                f"reconnected after {seconds_words(link.down_seconds)}; "
-                f"{counted(link.caught_up, 'event')} caught up, none missed"
-            )
-            self.load_coverage()
+        self._count_tables(link, now.timestamp())
+        self._find_marks(link)
+        self._tell_about(link)
+        if self.recorder.problem:
+            self.say(f"the recording ended: {self.recorder.problem}", "error")
+            self.recorder.problem = ""
         health = self.health(now, link)
         others = [view for view in (self.live, self.schema) if not self._is_shown(view)]
         for view in others:
@@ -126,8 +226,48 @@ class ConsoleApp(App[int]):
             if isinstance(screen, ConsoleScreen) and screen.ready:
                 screen.tick(health)
 
+    def _count_tables(self, link: Link, now: float) -> None:
+        """Which tables the events came from that arrived since the last tick."""
+        end = self.store.end
+        if link.state in ("connecting", "reading", "saved"):
+            return
+        if self._counted is not None and end > self._counted:
+            self.rates.add(self.store.table_counts(self._counted, end), now)
+        self._counted = end
+
+    def _tell_about(self, link: Link) -> None:
+        """Into the event log what became of the link; and say the good news."""
+        was, self._was = self._was, link
+        if link.state == "down" and was.state != "down":
+            self.event_log.add(self._clock(), "error", one_line(f"connection lost: {link.reason}"))
+        elif link.state == "silent" and was.state != "silent":
+            self.event_log.add(self._clock(), "error", one_line(link.reason))
+        elif link.state == "live" and was.state == "connecting":
+            self.event_log.add(self._clock(), "information", f"connected to {self.backend.name}")
+        elif link.state == "saved" and was.state != "saved":
+            what = f"{counted(self.store.end, 'event')} read from {self.backend.name}"
+            self.say(f"{what}; {link.reason}" if link.reason else what, "warning" if link.reason else "information")
+        if link.reconnects != self._told_reconnects and not link.behind:
+            self._told_reconnects = link.reconnects
+            self.say(
+                f"reconnected after {seconds_words(link.down_seconds)}; "
+                f"{counted(link.caught_up, 'event')} caught up, none missed"
+            )
+            self.load_coverage()
+
     def _is_shown(self, view: View) -> bool:
         return any(getattr(screen, "view", None) is view for screen in self.screen_stack)
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    def lags(self) -> Sequence[float]:
+        """How late events came lately."""
+        return tuple(self.intake.lags.copy()) if isinstance(self.intake, Intake) else ()
+
+    def tick_seconds(self) -> Sequence[float]:
+        """What the last ticks cost the thread that draws."""
+        return tuple(self._tick_seconds)
 
     @property
     def link(self) -> Link:
@@ -147,13 +287,33 @@ class ConsoleApp(App[int]):
             kept_bytes=self.store.size_bytes,
             problems=None if tables is None else sum(table.state in PROBLEMS for table in tables),
             running=any(one.outcome == "running" for one in self.attempts),
+            label=self.places.here.label,
+            colour=self.places.here.colour,
+            recorded_bytes=self.recorder.size_bytes if self.recorder.path else None,
+            failed=sum(one.failed for one in told.consumers) if (told := self.told[0]) else 0,
         )
 
     # ---- words
 
     def say(self, text: str, severity: str = "information") -> None:
         """A toast. What it says may come from anywhere, so it is cleaned and never markup."""
+        self.event_log.add(self._clock(), severity, one_line(text))
         self.notify(one_line(text), severity=severity, markup=False, timeout=6)  # type: ignore[arg-type]
+
+    def show_event_log(self) -> None:
+        """What happened to the console itself, the newest at the end."""
+        entries = self.event_log.entries
+        lines = [
+            line(
+                span(f"{one.at.astimezone(self.zone):%H:%M:%S} ", "note"),
+                span(f"{LETTERS.get(one.severity, ''):<5}", SEVERITY_ROLES.get(one.severity, "")),
+                HANG,
+                span(one.text),
+            )
+            for one in entries
+        ]
+        empty = [line(span("nothing happened yet", "note"))]
+        self.push_screen(Reading(f"Event log: {self.event_log.added:,} so far", lines or empty, at_end=True))
 
     def copy(self, what: str, text: str) -> None:
         """To the terminal's clipboard if it fits, and to a file; says what went where."""
@@ -180,24 +340,168 @@ class ConsoleApp(App[int]):
             found = (tables, "")
         self.call_from_thread(setattr, self, "coverage", found)
 
+    @work(thread=True, exclusive=True, group="health", exit_on_error=False)
+    def load_health(self) -> None:
+        """Ask again how the pipeline is; the answer comes with a later tick."""
+        try:
+            told = self.backend.health()
+        except Exception as error:  # noqa: BLE001 - as above
+            found = (self.told[0], problem_line(error))
+        else:
+            found = (told, "")
+        self.call_from_thread(setattr, self, "told", found)
+
+    @work(thread=True, group="discard", exit_on_error=False)
+    def discard(self, consumer: str, event_id: int) -> None:
+        """Forget a failed event; says what came of it."""
+        self._change_failed(self.backend.discard, consumer, event_id, "is forgotten")
+
+    @work(thread=True, group="discard", exit_on_error=False)
+    def retry(self, consumer: str, event_id: int) -> None:
+        """Have a failed event delivered again by its consumer's worker."""
+        self._change_failed(self.backend.retry, consumer, event_id, "will be delivered again by its worker")
+
+    def _change_failed(self, change: Callable[[str, int], None], consumer: str, event_id: int, done: str) -> None:
+        try:
+            change(consumer, event_id)
+        except Exception as error:  # noqa: BLE001
+            self.call_from_thread(self.say, problem_line(error), "error")
+        else:
+            self.call_from_thread(self.say, f"event {event_id} of {consumer} {done}")
+        self.call_from_thread(self.load_health)
+
+    # ---- files
+
+    def toggle_recording(self) -> None:
+        """Record what arrives from now on, or end that."""
+        if self.backend.absent:
+            self.say("nothing arrives here to be recorded: this is a saved log", "warning")
+            return
+        path = self.recorder.path
+        if path is not None:
+            try:
+                count = self.recorder.stop()
+            except PgEventsError as error:
+                self.say(str(error), "error")
+            else:
+                self.say(f"recorded {counted(count, 'event')} to {path}")
+            return
+        text = [
+            line(span("Every event that arrives from now on goes to this file, whatever the filter shows.")),
+            line(
+                span(
+                    "It can hold what nobody else should see: only you can read it. A name in .gz is compressed.",
+                    "note",
+                )
+            ),
+        ]
+
+        def answered(path: str | None) -> None:
+            if path:
+                self._start_recording(path)
+
+        self.push_screen(
+            Ask("Record to", text, value=self._file_name("jsonl"), check=recording.new_file_problem), answered
+        )
+
+    def _file_name(self, ending: str) -> str:
+        database = "".join(one if one.isalnum() else "-" for one in self.backend.name.partition("@")[0]) or "events"
+        return f"{database}-{self._clock().astimezone(self.zone):%Y%m%d-%H%M%S}.{ending}"
+
+    @work(thread=True, exclusive=True, group="record", exit_on_error=False)
+    def _start_recording(self, path: str) -> None:
+        try:
+            self.recorder.start(path, self.backend.journal_header())
+        except Exception as error:  # noqa: BLE001
+            self.call_from_thread(self.say, problem_line(error), "error")
+        else:
+            self.call_from_thread(self.say, f"recording to {path}; W ends it")
+
+    def ask_to_write(self, what: str, rows: Sequence[int]) -> None:
+        """Write these rows to a file that the user names."""
+        text = [
+            line(span(f"@{what}: {counted(len(rows), 'event')}. The name's ending tells the form:")),
+            line(
+                span(" ".join(recording.KINDS), "strong"), span("  (jsonl can be opened with o, and replayed)", "note")
+            ),
+        ]
+
+        def answered(path: str | None) -> None:
+            if path:
+                self._write(rows, path)
+
+        self.push_screen(
+            Ask("Write to", text, value=self._file_name("jsonl"), check=recording.new_file_problem), answered
+        )
+
+    @work(thread=True, group="write", exit_on_error=False)
+    def _write(self, rows: Sequence[int], path: str) -> None:
+        try:
+            count = recording.write(self.store, rows, path, self.backend.journal_header())
+        except Exception as error:  # noqa: BLE001
+            self.call_from_thread(self.say, problem_line(error), "error")
+        else:
+            self.call_from_thread(self.say, f"{counted(count, 'event')} written to {path}")
+
+    @work(thread=True, group="write", exit_on_error=False)
+    def write_text(self, path: str, text: str) -> None:
+        """Into a new file that only the user can read."""
+        problem = recording.write_text(path, text)
+        self.call_from_thread(self.say, problem or f"written to {path}", "error" if problem else "information")
+
+    def ask_for_log(self) -> None:
+        def problem(text: str) -> str:
+            path = Path(text).expanduser()
+            return "" if path.is_file() else f"there is no file {text}"
+
+        def answered(path: str | None) -> None:
+            if path:
+                log = Path(path).expanduser()
+                self.leave_for(Place(log=log, words=log.name))
+
+        text = [line(span("A file of listen --output, export, w or W; q leads back here."))]
+        self.push_screen(Ask("Open a saved log", text, check=problem), answered)
+
+    def ask_for_database(self) -> None:
+        others = self.places.profiles
+        if not others:
+            self.say("no other database is known: name them in PG_EVENTS_PROFILES of your settings", "warning")
+            return
+        here = self.places.here
+        options = [
+            Option(str(number), place.label, place, note=place.words, why_not="you are here" if place == here else "")
+            for number, place in enumerate(others, 1)
+        ]
+
+        def chosen(place: Place | None) -> None:
+            if place is not None:
+                self.leave_for(place)
+
+        self.push_screen(Choice("Go to database", options), chosen)
+
+    def leave_for(self, place: Place) -> None:
+        """End, and let a console on another place begin."""
+        self.next_place = place
+        self.exit(0)
+
     # ---- going places
+
+    def show_coverage_of(self, record: Record) -> None:
+        """The table of an event, in Coverage."""
+        self.switch_mode("coverage")
+        if isinstance(self.screen, CoverageScreen):
+            self.screen.show_table(qualified_name(record))
 
     def show_in_live(self, row: int) -> None:
         """Select a row in Live, whatever its filter hides."""
         self.switch_mode("live")
-        self.live.hold()
-        self.live.wanted = row
-        screen = self.screen
-        if isinstance(screen, LiveScreen):
-            if self.live.index(row) is None:
-                screen.filter_by("")
-            screen.events.show_cursor()
-            screen.events.redraw()
+        if isinstance(self.screen, LiveScreen):
+            self.screen.call_after_refresh(self.screen.go_to, row)
 
     def filter_live(self, text: str) -> None:
         self.switch_mode("live")
         if isinstance(self.screen, LiveScreen):
-            self.screen.filter_by(text)
+            self.screen.call_after_refresh(self.screen.filter_by, text)
 
     # ---- replay
 
@@ -253,17 +557,22 @@ class ConsoleApp(App[int]):
             if yes:
                 self.exit(0)
 
-        self.push_screen(
-            Question("Quit?", [line(span("The database is not affected; nothing here is lost there."))], "quit"),
-            answered,
-        )
+        self.push_screen(Question(*self._quit_words()), answered)
+
+    def _quit_words(self) -> tuple[str, Sequence[Line], str]:
+        if self.places.back is not None:
+            return f"Back to {self.places.back.words}?", [line(span("The saved log is closed."))], "go back"
+        lines = [line(span("The database is not affected; nothing here is lost there."))]
+        if self.recorder.path:
+            lines.append(line(span(f"The recording to {self.recorder.path} ends.", "warning")))
+        return "Quit?", lines, "quit"
 
     # ---- the palette
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The keys of the screen, by name; and Textual's own for themes and pictures."""
         if isinstance(screen, ConsoleScreen):
-            for key in keys.on_screen(screen.MODE):
+            for key in keys.on_screen(screen.MODE, self.keys):
                 if key.keys and not key.widget and key.action and key.action != "app.command_palette":
                     yield SystemCommand(f"{key.label}  ({key.shown})", key.help, self._runner(screen, key.action))
         for command in super().get_system_commands(screen):  # pyright: ignore[reportUnknownMemberType]

@@ -7,10 +7,11 @@ from typing import Any, Final
 from rich.cells import cell_len
 
 from pg_events import difference
+from pg_events.catalog import Table
 from pg_events.difference import MISSING, Change, spelled
 from pg_events.event import METHODS, SCHEMA, Record
 from pg_events_tui.lines import HANG, Line, Span, line, shorten, size_words, span, text_lines
-from pg_events_tui.store import table_title
+from pg_events_tui.store import NOTE, table_title
 from pg_events_tui.summary import clock, column_words, columns, key_of, schema_members
 
 FACES: Final = ("Diff", "New", "Old", "JSON", "SQL")
@@ -23,6 +24,8 @@ ROLES: Final[Mapping[str, str]] = {"+": "added", "-": "removed", "~": "changed",
 
 def title(record: Record) -> str:
     """`#184220 UPDATE public.orders`; not cleaned."""
+    if record.kind == NOTE:
+        return "about the link"
     if record.kind == SCHEMA:
         what = str(schema_members(record).get("command_tag") or "DDL")
     else:
@@ -32,6 +35,8 @@ def title(record: Record) -> str:
 
 def head(record: Record, zone: tzinfo | None) -> list[Line]:
     """Which row, when, in which transaction, by whom."""
+    if record.kind == NOTE:
+        return [line(span("when  ", "label"), HANG, span(_when(record.at, zone)))]
     rows: list[tuple[str, str]] = []
     key = _key(record)
     if key:
@@ -77,6 +82,8 @@ def face(record: Record, name: str, cells: int, *, unfolded: bool = False) -> li
 
 
 def _face(record: Record, name: str, cells: int, unfolded: bool) -> list[Line]:
+    if record.kind == NOTE:
+        return text_lines(record.query or "", "noted")
     if name == "SQL":
         return _query(record)
     if name == "JSON":
@@ -276,3 +283,33 @@ def _was(column: Mapping[str, Any], kind: str) -> str:
     if "old_not_null" in column and column.get("old_not_null") != column.get("not_null"):
         words.append("now not null" if column.get("not_null") else "now nullable")
     return ", ".join(words)
+
+
+def impact(record: Record, tables: Sequence[Table] | None) -> list[Line]:
+    """What a DDL event meant for the capture of its table, told from how the table is covered now."""
+    ddl = schema_members(record)
+    tag, kind = str(ddl.get("command_tag") or ""), str(ddl.get("object_type") or "")
+    words: list[Line] = []
+    for sign, what in (("+", "added"), ("-", "removed"), ("~", "changed")):
+        names = [str(column.get("name")) for column in columns(ddl, what)]
+        if names and not tag.startswith("CREATE TABLE"):
+            told = {"+": "payloads have", "-": "payloads no longer have", "~": "payloads have another"}[sign]
+            words.append(line(span(f"{sign} ", ROLES[sign]), HANG, span(f"{told} {', '.join(names)} from here on")))
+    if tag.startswith("DROP") and kind in ("table", "view"):
+        return [line(span("  its events end here; those before stay in the log", "note"))]
+    identity = (record.table_name or "").replace('"', "")
+    found = next(
+        (table for table in tables or () if identity in (table.identity, f"{table.schema}.{table.name}")), None
+    )
+    if found is not None and kind == "table":
+        good = found.state == "covered"
+        words.append(
+            line(
+                span("  the table is ", "label"),
+                span("covered now" if good else f"{found.state.upper()} now", "good" if good else "warning"),
+                span("" if good else f": {found.reason.partition('; run:')[0]} (C shows it)", "note"),
+            )
+        )
+    if "trigger" in kind.lower() and "pgevents" in identity:
+        words.append(line(span("! a trigger of the capture was touched: see Coverage (C)", "bad")))
+    return words or [line(span("  none", "note"))]

@@ -5,15 +5,17 @@ behind, and then says by how much. The screens read `Intake.link`, an immutable 
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from threading import Event, Thread
 from time import monotonic, time
 from typing import Final, Literal, Protocol
 
 from pg_events.errors import PgEventsError
 from pg_events.event import Record
-from pg_events_tui.store import Store
+from pg_events_tui.store import NOTE, Store
 
 HISTORY: Final = 5_000
 """Events of the past to begin with."""
@@ -41,6 +43,10 @@ class Feed(Protocol):
         """The next page, empty when nothing is new. Raises `DatabaseUnreachable` when the link is lost."""
         ...
 
+    def oldest(self) -> int | None:
+        """The id of the oldest event that is kept; None when the log is empty."""
+        ...
+
     def wait(self, timeout_seconds: float) -> None:
         """Return when a poll may be worth it, at the latest after so many seconds."""
         ...
@@ -48,7 +54,8 @@ class Feed(Protocol):
     def close(self) -> None: ...
 
 
-State = Literal["connecting", "live", "down", "silent", "stopped"]
+State = Literal["connecting", "live", "down", "silent", "stopped", "reading", "saved"]
+"""`reading` and `saved` are those of a saved log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +104,19 @@ class Intake:
         history: int = HISTORY,
         now: Callable[[], float] = time,
         jitter: random.Random | None = None,
+        on_records: Callable[[Sequence[Record]], None] = lambda _: None,
     ) -> None:
-        """`now` tells the seconds since 1970."""
+        """`now` tells the seconds since 1970; `on_records` is given each page that arrives, in the thread."""
         self.link = Link(since=now())
         self._time = now
         self._feed = feed
         self._store = store
         self._history = history
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, no secret
+        self._on_records = on_records
+        self.lags: deque[float] = deque(maxlen=2_000)
+        """How old each page's newest event was when it was here, the newest last. Read a copy."""
+        self._last_id = 0
         self._stopping = Event()
         self._now = Event()
         self._thread: Thread | None = None
@@ -155,6 +167,8 @@ class Intake:
         was_down = self.link.state == "down" and self.link.received > 0
         self._catching_up = was_down
         now = self._time()
+        if was_down:
+            self._note_reconnect(now)
         self.link = replace(
             self.link,
             state="live",
@@ -166,6 +180,22 @@ class Intake:
             reconnects=self.link.reconnects + was_down,
             down_seconds=now - self.link.since if was_down else self.link.down_seconds,
         )
+
+    def _note_reconnect(self, now: float) -> None:
+        """Rows among the events that say what happened to the link, and whether events may be missing."""
+        lost = datetime.fromtimestamp(self.link.since).astimezone()
+        seconds = now - self.link.since
+        words = [
+            f"the connection was lost at {lost:%H:%M:%S} and is back after {seconds:.0f} s; what follows was caught up"
+        ]
+        oldest = self._feed.oldest()
+        if oldest is None or oldest > self._last_id:
+            begin = f"begins at #{oldest}" if oldest is not None else "is empty"
+            words.append(
+                f"GAP: the log was pruned meanwhile and {begin}; what came after #{self._last_id} and was pruned is not here"
+            )
+        at = datetime.fromtimestamp(now).astimezone().isoformat()
+        self._store.append([note(self._last_id, at, text) for text in words])
 
     def _pull(self) -> None:
         while not self._stopping.is_set():
@@ -182,8 +212,13 @@ class Intake:
             self.link = replace(self.link, heard=heard, behind=False)
             return
         self._store.append(records)
+        self._last_id = max(self._last_id, records[-1].id)
+        if self._has_history:
+            self._on_records(records)
         newest_at = self._store.at(self._store.end - 1)
         now = self._time()
+        if self._has_history:
+            self.lags.append(max(0.0, now - newest_at))
         self.link = replace(
             self.link,
             heard=heard,
@@ -214,6 +249,11 @@ class Intake:
             self._now.wait(self._retry_seconds)
             if not self._stopping.is_set():
                 self._now.clear()
+
+
+def note(last_id: int, at: str, text: str) -> Record:
+    """A row that is no event: a word about the link."""
+    return Record(last_id, 0, at, NOTE, None, None, None, None, text, None, None, None)
 
 
 class Rates:

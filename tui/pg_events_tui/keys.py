@@ -3,14 +3,18 @@
 A key means the same on every screen. A key that asks for a confirmation is never the key that confirms.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Final
 
 from textual.binding import Binding
 
-EVERYWHERE: Final = ("live", "coverage", "schema", "replay")
+from pg_events.errors import UsageError
+
+EVERYWHERE: Final = ("live", "coverage", "schema", "replay", "health")
 EVENTS: Final = ("live", "schema")
+LISTS: Final = ("live", "schema", "coverage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ KEYS: Final[tuple[Key, ...]] = (
     # ---- moving
     Key("list.down", "j,down", "j ↓", "move(1)", "down", "Select the next row.", widget=True),
     Key("list.up", "k,up", "k ↑", "move(-1)", "up", "Select the row before.", widget=True),
-    Key("list.page-down", "pagedown,ctrl+f", "PgDn", "page(1)", "page down", "Go on by a page.", widget=True),
+    Key("list.page-down", "pagedown", "PgDn", "page(1)", "page down", "Go on by a page.", widget=True),
     Key("list.page-up", "pageup", "PgUp", "page(-1)", "page up", "Go back by a page.", widget=True),
     Key("list.half-down", "ctrl+d", "ctrl+d", "page(0.5)", "half down", "Go on by half a page.", widget=True),
     Key("list.half-up", "ctrl+u", "ctrl+u", "page(-0.5)", "half up", "Go back by half a page.", widget=True),
@@ -56,7 +60,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "filter",
         "filter",
         "Show only what matches; type ? there for the words.",
-        ("live", "schema", "coverage"),
+        LISTS,
         1,
     ),
     Key(
@@ -66,7 +70,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "toggle_filter",
         "filter on/off",
         "Take the filter off, or put it back; the selected row stays.",
-        ("live", "schema", "coverage"),
+        LISTS,
     ),
     Key(
         "events.face",
@@ -88,7 +92,6 @@ KEYS: Final[tuple[Key, ...]] = (
         ("replay",),
         1,
     ),
-    Key("events.fold", "u", "u", "fold", "unchanged", "Show or hide unchanged columns.", EVENTS, 1),
     Key(
         "events.replay",
         "r",
@@ -100,8 +103,83 @@ KEYS: Final[tuple[Key, ...]] = (
         1,
     ),
     Key("events.mark", "m", "m", "mark", "mark", "Mark the selected event, or take its mark away.", EVENTS, 1),
+    Key("events.marked", "M", "M", "marked", "marked only", "Show only marked events, or all again.", EVENTS),
+    Key("events.copy", "y", "y", "copy", "copy", "Copy what is selected; asks in which form.", EVERYWHERE, 1),
+    Key("events.write", "w", "w", "write", "write", "Write events to a file: shown, marked or selected.", EVENTS, 1),
+    Key(
+        "filter.include",
+        "equals_sign",
+        "=",
+        "by_value(True)",
+        "by value",
+        "Show only events with a value of the selected one; asks which.",
+        EVENTS,
+    ),
+    Key(
+        "filter.exclude",
+        "number_sign",
+        "#",
+        "by_value(False)",
+        "without",
+        "Leave out events with a value of the selected one; asks which.",
+        EVENTS,
+    ),
+    Key("find.open", "ctrl+f", "ctrl+f", "find", "find", "Look for events without hiding the others.", EVENTS, 2),
+    Key("find.next", "n", "n", "find_next(1)", "next match", "Go to the next match.", EVENTS),
+    Key("find.previous", "N", "N", "find_next(-1)", "match before", "Go to the match before.", EVENTS),
+    Key(
+        "events.goto",
+        "at",
+        "@",
+        "goto",
+        "go to",
+        "Go to a time (14:01:07, 5m) or to an event's number (#184220).",
+        EVENTS,
+        2,
+    ),
+    Key(
+        "row.previous",
+        "left_square_bracket",
+        "[",
+        "row_history(-1)",
+        "row before",
+        "Go to the event before of the same row, or of the same object.",
+        EVENTS,
+    ),
+    Key(
+        "row.next",
+        "right_square_bracket",
+        "]",
+        "row_history(1)",
+        "row after",
+        "Go to the next event of the same row, or of the same object.",
+        EVENTS,
+    ),
+    Key("filter.value", "", "= #", "by_value(True)", "by value", "", EVENTS, 1),
+    Key("row.history", "", "[ ]", "row_history(1)", "row hist", "", EVENTS, 1),
+    Key("events.fold", "u", "u", "fold", "unchanged", "Show or hide unchanged columns.", EVENTS, 1),
     Key("events.transaction", "T", "T", "transaction", "tx", "Show only the selected event's transaction.", EVENTS, 1),
-    Key("events.copy", "y", "y", "copy", "copy", "Copy the selected row as JSON.", EVERYWHERE, 1),
+    Key(
+        "events.sort",
+        "s",
+        "s",
+        "sort",
+        "sort",
+        "Sort what is shown by a column, or by the order of the log.",
+        (*LISTS, "health"),
+        2,
+    ),
+    Key("events.columns", "c", "c", "columns", "columns", "Choose the columns and their order.", EVENTS, 2),
+    Key(
+        "events.coverage",
+        "C",
+        "C",
+        "coverage",
+        "coverage",
+        "Show whether this event's table is captured.",
+        EVENTS,
+        2,
+    ),
     # ---- the view
     Key(
         "view.pause",
@@ -150,7 +228,46 @@ KEYS: Final[tuple[Key, ...]] = (
         1,
     ),
     Key(
-        "coverage.events", "E", "E", "table_events", "its events", "Show this table's events in Live.", ("coverage",), 1
+        "coverage.exclude",
+        "X",
+        "X",
+        "exclude",
+        "exclude",
+        "Leave the selected table out, or take it in again: plans it first.",
+        ("coverage",),
+        1,
+    ),
+    Key(
+        "coverage.events",
+        "L",
+        "L",
+        "table_events",
+        "in Live",
+        "Show this table's events in Live.",
+        ("coverage", "health"),
+        1,
+    ),
+    # ---- health
+    Key("health.face", "d", "d", "face", "next list", "Go on: Rates, Failed, Consumers, Transactions.", ("health",), 1),
+    Key(
+        "health.retry",
+        "r",
+        "r",
+        "retry",
+        "retry",
+        "Have the worker deliver the selected failed event again; asks first.",
+        ("health",),
+        1,
+    ),
+    Key(
+        "health.discard",
+        "delete,X",
+        "X",
+        "discard",
+        "discard",
+        "Forget the selected failed event; asks first.",
+        ("health",),
+        1,
     ),
     # ---- replay
     Key("replay.kill", "x", "x", "kill", "kill", "End the callback that is running.", ("replay",), 1),
@@ -159,7 +276,15 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("screen.coverage", "2", "2", "screen('coverage')", "Coverage", "Which tables are captured, and building it."),
     Key("screen.schema", "3", "3", "screen('schema')", "Schema", "What DDL ran."),
     Key("screen.replay", "4", "4", "screen('replay')", "Replay", "Events run through your callbacks again."),
-    Key("screen.any", "", "1-4", "", "screens", "Go to a screen.", EVERYWHERE, 2),
+    Key(
+        "screen.health",
+        "5",
+        "5",
+        "screen('health')",
+        "Health",
+        "The link, how late events come, who reads, what failed.",
+    ),
+    Key("screen.any", "", "1-5", "", "screens", "Go to a screen.", EVERYWHERE, 2),
     Key("pane.next", "tab", "tab", "app.focus_next", "pane", "Go to the next pane.", EVERYWHERE, 2),
     Key("pane.previous", "shift+tab", "shift+tab", "app.focus_previous", "pane back", "Go to the pane before."),
     Key(
@@ -173,6 +298,28 @@ KEYS: Final[tuple[Key, ...]] = (
         2,
     ),
     Key(
+        "app.record",
+        "W",
+        "W",
+        "record",
+        "record",
+        "Record what arrives to a file, or end the recording.",
+        EVERYWHERE,
+        2,
+    ),
+    Key("app.open", "o", "o", "open_log", "open log", "Open a saved log; q leads back."),
+    Key("app.database", "D", "D", "database", "database", "Go to another database of PG_EVENTS_PROFILES."),
+    Key(
+        "app.log",
+        "E",
+        "E",
+        "event_log",
+        "event log",
+        "What happened to the console: link, recording, replays.",
+        EVERYWHERE,
+        2,
+    ),
+    Key(
         "app.palette", "colon,ctrl+p", ":", "app.command_palette", "commands", "Find a command by name.", EVERYWHERE, 2
     ),
     Key("app.help", "question_mark,f1", "?", "help", "keys", "All keys, and the filter's words.", EVERYWHERE, 2),
@@ -182,9 +329,37 @@ KEYS: Final[tuple[Key, ...]] = (
 )
 
 
-def on_screen(screen: str) -> Iterable[Key]:
+def on_screen(screen: str, table: Iterable[Key] = KEYS) -> Iterable[Key]:
     """The keys that mean something there, in the table's order."""
-    return (key for key in KEYS if screen in key.screens)
+    return (key for key in table if screen in key.screens)
+
+
+def remapped(keymap: Mapping[str, str]) -> tuple[Key, ...]:
+    """The table with other keys (separated by commas) for some ids. Raises `UsageError` with what is wrong."""
+    known = {key.id: key for key in KEYS if key.keys}
+    for name in keymap:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+            raise UsageError(f"PG_EVENTS_KEYS: there is no {name!r}{hint}")
+    table = tuple(
+        replace(key, keys=keymap[key.id], shown=shown_keys(keymap[key.id])) if key.id in keymap else key for key in KEYS
+    )
+    for screen in EVERYWHERE:
+        taken: dict[str, str] = {}
+        for key in on_screen(screen, table):
+            for one in filter(None, key.keys.split(",")):
+                other = taken.setdefault(one.strip(), key.id)
+                if other != key.id:
+                    raise UsageError(f"PG_EVENTS_KEYS: {one.strip()} is both {other} and {key.id}")
+    return table
+
+
+def shown_keys(keys: str) -> str:
+    """As people call them: `f5`, `=`."""
+    names = {"equals_sign": "=", "number_sign": "#", "at": "@", "slash": "/", "colon": ":", "question_mark": "?",
+             "left_square_bracket": "[", "right_square_bracket": "]", "enter": "⏎", "escape": "esc"}  # fmt: skip
+    return " ".join(names.get(one.strip(), one.strip()) for one in keys.split(","))
 
 
 def bindings(screen: str) -> list[Binding]:

@@ -187,3 +187,12 @@ def sparkline(values: Sequence[float]) -> str:
     """One character a value, the largest is full height; a space where nothing was."""
     top = max(values, default=0)
     return "".join(" " if value <= 0 else "▁▂▃▄▅▆▇█"[min(7, int(value / top * 7.999))] for value in values)
+
+
+def plot(values: Sequence[float], rows: int) -> list[str]:
+    """Bars, a character wide each and so many rows high, the largest at full height; the top row first."""
+    top = max(values, default=0)
+    eighths = [0 if value <= 0 else max(1, round(value / top * rows * 8)) for value in values]
+    return [
+        "".join(" ▁▂▃▄▅▆▇█"[max(0, min(8, height - row * 8))] for height in eighths) for row in range(rows - 1, -1, -1)
+    ]

@@ -208,7 +208,7 @@ def _text(store: Store, condition: Text) -> Select:
                 row for row in rows if (may(block, row) or in_name(block.tables[row])) and _tested(holds, block, row)
             ]
         lines = block.text
-        hits = _rows_with(lines.lower(), needle, block, skip=AT_BYTES)
+        hits = rows_with(lines.lower(), needle, block, skip=AT_BYTES)
         tables = set(block.tables)
         named = frozenset(number for number in tables if number and in_name(number))
         all_numbered = 0 not in tables and 0 not in block.users and 0 not in block.applications
@@ -260,7 +260,7 @@ def _names_with(store: Store, text: str) -> Callable[[int], bool]:
     return in_name
 
 
-def _rows_with(lines: bytes, needle: bytes, block: Block, skip: int = 0) -> list[int]:
+def rows_with(lines: bytes, needle: bytes, block: Block, skip: int = 0) -> list[int]:
     """The rows of the block whose line has the bytes, not counting its first `skip`."""
     found: list[int] = []
     find, edges, base, size = lines.find, block.edges, block.base, len(needle)
@@ -294,8 +294,8 @@ def _rest(condition: Query | Regex | Column | Key | Changed | Tag) -> Select:
             rows = _of(block.kinds, rows, frozenset(b"S"))
         elif needle and len(rows) * 8 >= block.size:
             lines = block.text.lower() if folded else block.text
-            may = set(_rows_with(lines, needle, block))
-            may.update(_rows_with(lines, b"\\", block))  # A backslash may spell any character in another way.
+            may = set(rows_with(lines, needle, block))
+            may.update(rows_with(lines, b"\\", block))  # A backslash may spell any character in another way.
             if folded and not lines.isascii():
                 may.update(range(block.size))
             rows = [row for row in rows if row in may]

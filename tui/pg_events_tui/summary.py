@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple, cast
 from pg_events import difference
 from pg_events.event import SCHEMA, Record
 from pg_events_tui.lines import size_words
-from pg_events_tui.store import Store
+from pg_events_tui.store import NOTE, Store
 
 GIANT_BYTES: Final = 256_000
 """Events larger than this are not read to be listed."""
 
-LETTERS: Final[Mapping[str, str]] = {"I": "I", "U": "U", "D": "D", "T": "T", SCHEMA: "!"}
+LETTERS: Final[Mapping[str, str]] = {"I": "I", "U": "U", "D": "D", "T": "T", SCHEMA: "!", NOTE: "·"}
 
 
 class Summary(NamedTuple):
@@ -33,6 +33,9 @@ class Summary(NamedTuple):
     tx: str
     user: str
     application: str
+    size: int
+    """In bytes, as it is stored."""
+    query: str
 
 
 def summary(store: Store, row: int) -> Summary:
@@ -40,12 +43,14 @@ def summary(store: Store, row: int) -> Summary:
     kind, seq, tx = store.kind(row), str(store.id(row)), str(store.xid(row))
     at, table, size = store.at(row), store.table(row), store.line_bytes(row)
     if size > GIANT_BYTES:
-        return Summary(kind, seq, at, table, "", f"({size_words(size)})", (), tx, "", "")
+        return Summary(kind, seq, at, table, "", f"({size_words(size)})", (), tx, "", "", size, "")
     record = store.record(row)
+    if kind == NOTE:
+        return Summary(kind, "", at, "", "", record.query or "", (), "", "", "", size, "")
     key, changed, names = _schema_cells(record) if kind == SCHEMA else _data_cells(record)
-    return Summary(
-        kind, seq, at, table, key, changed, names, tx, record.session_user or "", record.application_name or ""
-    )
+    query = " ".join((record.query or "")[:300].split())
+    who = (record.session_user or "", record.application_name or "")
+    return Summary(kind, seq, at, table, key, changed, names, tx, *who, size, query)
 
 
 _Cells = tuple[str, str, Sequence[str]]

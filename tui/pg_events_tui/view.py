@@ -6,9 +6,10 @@ cannot move it: only the user does, or following, which always selects the newes
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from enum import Enum
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from pg_events_tui.scan import Passing
 from pg_events_tui.store import Store
@@ -16,6 +17,8 @@ from pg_events_tui.store import Store
 CHUNK: Final = 256
 """Rows looked at before the clock is, to begin with; a filter that is fast looks at more."""
 MAX_CHUNK: Final = 16_384
+MAX_SORTED: Final = 50_000
+"""Rows that can be sorted: more would hold up the keys."""
 
 
 class Mode(Enum):
@@ -47,7 +50,9 @@ class View:
         self.wanted: int | None = None
         """The row the user chose. It stays chosen while a filter hides it."""
         self._passing: Passing | None = None
-        self._rows: _All | _Found = _All(store)
+        self._rows: _All | _Found | _Sorted = _All(store)
+        self.sorted_by = ""
+        """The column, when what is shown is not in the order of the log."""
         self._seen = 0  # Rows from here on arrived after following ended, and the user has not been at them.
         self._limit: int | None = None  # While paused: the first row that is not shown.
         self._pending = 0  # While paused: how many rows that pass are held back,
@@ -60,14 +65,18 @@ class View:
 
     def row(self, index: int) -> int:
         """The store's row at a place in the list."""
-        return self._rows[len(self._rows) - 1 - index if self.newest_first else index]
+        return self._rows[len(self._rows) - 1 - index if self._is_upside_down else index]
+
+    @property
+    def _is_upside_down(self) -> bool:
+        return self.newest_first and not self.sorted_by
 
     def index(self, row: int) -> int | None:
         """The place of a row in the list, None when it is not shown."""
         place = self._rows.place(row)
         if place >= len(self._rows) or self._rows[place] != row:
             return None
-        return len(self._rows) - 1 - place if self.newest_first else place
+        return len(self._rows) - 1 - place if self._is_upside_down else place
 
     @property
     def filtered(self) -> bool:
@@ -83,7 +92,7 @@ class View:
         """How many rows that pass arrived since following ended and were not visited yet."""
         if self.mode is Mode.FOLLOW:
             return 0
-        return len(self._rows) - self._rows.place(self._seen) + self._pending
+        return self._rows.since(self._seen) + self._pending
 
     # ---- the selection
 
@@ -129,6 +138,8 @@ class View:
         self.mode = Mode.FOLLOW
         self._limit = None
         self._pending = 0
+        if self.sorted_by:
+            self.set_filter(self._passing)
         self.sync()
 
     def toggle_pause(self) -> None:
@@ -150,6 +161,20 @@ class View:
         self.marks.symmetric_difference_update({row})
         return row in self.marks
 
+    def sort(self, column: str, key: Callable[[int], Any], *, descending: bool = False) -> bool:
+        """Show what is shown now in another order, and nothing new until the user follows or resumes.
+
+        False when there are too many rows: see `MAX_SORTED`.
+        """
+        if len(self._rows) > MAX_SORTED:
+            return False
+        rows = sorted((self._rows[place] for place in range(len(self._rows))), key=key, reverse=descending)
+        if self.mode is not Mode.PAUSED:
+            self.toggle_pause()
+        self._rows = _Sorted(self.store, rows, self._rows.stop)
+        self.sorted_by = column
+        return True
+
     # ---- what changes
 
     def set_filter(self, passing: Passing | None) -> None:
@@ -158,6 +183,7 @@ class View:
             self.wanted = self.selected
         stop = self.store.end if self._limit is None else self._limit
         self._passing = passing
+        self.sorted_by = ""
         self._rows = _All(self.store, stop) if passing is None else _Found(self.store, passing, stop)
         self._counted = self._rows.stop
         self._pending = 0
@@ -213,6 +239,9 @@ class _All:
     def place(self, row: int) -> int:
         return max(0, min(row, self.stop) - self._first)
 
+    def since(self, row: int) -> int:
+        return len(self) - self.place(row)
+
     def trim(self) -> None:
         self._first = self._store.first
         self.stop = max(self.stop, self._first)
@@ -247,6 +276,9 @@ class _Found:
 
     def place(self, row: int) -> int:
         return bisect_left(self, row)
+
+    def since(self, row: int) -> int:
+        return len(self) - self.place(row)
 
     @property
     def progress(self) -> float | None:
@@ -287,6 +319,47 @@ class _Found:
             if now > deadline:
                 break
         return self._searched > first
+
+
+class _Sorted:
+    """Some rows in an order of their own; nothing is added."""
+
+    progress: float | None = None
+
+    def __init__(self, store: Store, rows: Sequence[int], stop: int) -> None:
+        self._store = store
+        self._first = store.first
+        self.stop = stop
+        self._take(rows)
+
+    def _take(self, rows: Sequence[int]) -> None:
+        self._rows = array("q", rows)
+        self._places = {row: place for place, row in enumerate(self._rows)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> int:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._rows[index]
+
+    def place(self, row: int) -> int:
+        """Beyond the end when it is not shown: there is no place where it would be."""
+        return self._places.get(row, len(self._rows))
+
+    def since(self, row: int) -> int:  # noqa: ARG002 - the same call as on the others
+        return 0
+
+    def trim(self) -> None:
+        if self._store.first != self._first:
+            self._first = self._store.first
+            self._take([row for row in self._rows if row >= self._first])
+
+    def extend(self, seconds: float) -> None: ...
+
+    def search(self, seconds: float) -> bool:  # noqa: ARG002
+        return False
 
 
 def next_chunk(chunk: int, took: float, seconds: float) -> int:

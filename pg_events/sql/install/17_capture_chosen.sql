@@ -101,7 +101,8 @@ begin
             row_to_json(o.data), row_to_json(n.data)
         from (select row_number() over () as number, ctid as data from old_rows ctid) o
         full join (select row_number() over () as number, ctid as data from new_rows ctid) n using (number)
-        where o.data *<> n.data;
+        -- `is not false`: what is strict would let the planner make an inner join of the full one, and a nested loop of that.
+        where (o.data *<> n.data) is not false;
         get diagnostics _written_in_all = row_count;
     else
         if _options ? 'computed' then
@@ -209,7 +210,7 @@ begin
                     ' cross join lateral (select %1$s from (select new.*) r) xmax',
                     _compared
                 ) end,
-                case when _kind = 'U' and _options ? 'skip_unchanged' then ' and xmin *<> xmax' end
+                case when _kind = 'U' and _options ? 'skip_unchanged' then ' and (xmin *<> xmax) is not false' end
             )
             using old, new, _key, _keep, _statement_id, _kind, _table_schema, _table_name,
                 case when not _is_kept_apart then _query end;

@@ -1,6 +1,7 @@
 """What all screens share: the rows on top and at the bottom, and the keys that work everywhere."""
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.content import Content
@@ -8,6 +9,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from pg_events.text import clean
+from pg_events_tui import state
 from pg_events_tui.lines import Line
 from pg_events_tui.screens.dialogs import Help
 from pg_events_tui.widgets.header import Header, Health
@@ -38,10 +40,19 @@ class ConsoleScreen(Screen[None]):
         yield FilterRow(id="filter")
         yield from self.compose_body()
         yield Row(id="state")
-        yield KeyRows(self.MODE)
+        yield KeyRows(self.MODE, self.app.keys)
 
     def on_mount(self) -> None:
         self.ready = True
+        self.app.known_screens[self.MODE] = self
+        self.remember(state.part(self.app.remembered, self.MODE))
+
+    def to_remember(self) -> Mapping[str, Any]:
+        """What of this screen shall be there when it is opened the next time; fit for JSON."""
+        return {}
+
+    def remember(self, values: Mapping[str, Any]) -> None:
+        """Put back what `to_remember` told; anything may be missing, or wrong."""
 
     def compose_body(self) -> ComposeResult:
         yield from ()
@@ -95,9 +106,33 @@ class ConsoleScreen(Screen[None]):
         self.action_screen(event.mode)
 
     def action_help(self) -> None:
-        self.app.push_screen(Help(self.MODE))
+        self.app.push_screen(Help(self.MODE, self.app.keys))
+
+    def open_detail(self) -> None:
+        """Focus the detail; without room for both it takes the list's place."""
+        pane = self.query_one("#detail")
+        if not self.is_wide:
+            self.add_class("-zoomed")
+            for one in self.query(".pane"):
+                one.set_class(one is pane, "-front")
+        pane.focus()
+
+    def action_record(self) -> None:
+        self.app.toggle_recording()
+
+    def action_open_log(self) -> None:
+        self.app.ask_for_log()
+
+    def action_database(self) -> None:
+        self.app.ask_for_database()
+
+    def action_event_log(self) -> None:
+        self.app.show_event_log()
 
     def action_reconnect(self) -> None:
+        if self.app.backend.absent:
+            self.say(self.app.backend.absent, "warning")
+            return
         self.app.intake.reconnect_now()
         self.say("connecting now" if self.app.link.state != "live" else "connected already")
 

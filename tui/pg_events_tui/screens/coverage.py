@@ -1,8 +1,9 @@
 """Coverage: would I see a change to this table right now?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import ClassVar, Final
+from time import monotonic
+from typing import Any, ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -10,9 +11,11 @@ from textual.containers import Horizontal
 
 from pg_events.catalog import OPERATIONS, Table
 from pg_events.text import counted
-from pg_events_tui import keys
-from pg_events_tui.lines import Line, Span, fit, line, span
+from pg_events_tui import keys, state
+from pg_events_tui.lines import Line, Span, fit, line, plot, span, sparkline
+from pg_events_tui.rates import Series
 from pg_events_tui.screens.base import ConsoleScreen
+from pg_events_tui.screens.dialogs import Choice, Option
 from pg_events_tui.screens.plan import PlanDialog
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import ItemList, LineList
@@ -39,6 +42,8 @@ STATES: Final = {
 """Word and role of each state; the order is that of the list."""
 PROBLEMS: Final = ("missing", "partial", "disabled", "outdated")
 RELOAD_SECONDS: Final = 10.0
+DRAW_SECONDS: Final = 1.0
+"""Rates move on by themselves."""
 
 
 class CoverageScreen(ConsoleScreen):
@@ -53,8 +58,11 @@ class CoverageScreen(ConsoleScreen):
         self.filter_on = False
         self._filter_before = ("", False)
         self._only_problems = False
+        self._sort = "problems"
+        self._wanted_name = ""
+        self._drawn_at = 0.0
         self._shown: tuple[object, ...] | None = None
-        self._selected: Table | None = None
+        self._detail_drawn: object = None
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="body"):
@@ -72,38 +80,76 @@ class CoverageScreen(ConsoleScreen):
         self._reload()
 
     def _reload(self) -> None:
-        if self.app.screen is self:
+        if self.app.screen is self and not self.app.backend.absent:
             self.app.load_coverage()
+
+    def to_remember(self) -> Mapping[str, Any]:
+        return {"filter": self.filter_text, "on": self.filter_on, "problems": self._only_problems, "sort": self._sort}
+
+    def remember(self, values: Mapping[str, Any]) -> None:
+        self.filter_text, self.filter_on = state.text(values, "filter"), state.flag(values, "on")
+        self._only_problems = state.flag(values, "problems")
+        sort = state.text(values, "sort")
+        self._sort = sort if sort in ORDERS else "problems"
 
     # ---- drawing
 
     def tick(self, health: Health) -> None:
         tables, problem = self.app.coverage
         width = self.query_one("#tables").size.width
-        drawn = (id(tables), problem, self.filter_text, self.filter_on, self._only_problems, width)
-        if drawn != self._shown:
-            self._shown = drawn
+        drawn = (id(tables), problem, self.filter_text, self.filter_on, self._only_problems, self._sort, width)
+        if drawn != self._shown or monotonic() - self._drawn_at > DRAW_SECONDS:
+            self._shown, self._drawn_at = drawn, monotonic()
             self._draw(tables)
         super().tick(health)
 
     def _draw(self, tables: Sequence[Table] | None) -> None:
         found = self.query_one("#tables", ItemList)
         problem = self.app.coverage[1]
-        if tables is None:
+        if self.app.backend.absent:
+            found.empty = (problem, "pg_events tui on the database itself shows which tables are covered")
+        elif tables is None:
             found.empty = ("cannot ask the database", problem) if problem else "asking the database …"
         else:
             found.empty = "no table matches" if tables else "no tables in this database"
         shown = [table for table in tables or () if self._is_shown(table)]
-        order = list(STATES)
-        shown.sort(key=lambda table: (order.index(table.state), table.schema, table.name))
-        wide = self.is_wide
+        now = self.app.now().timestamp()
+        rates = self.app.rates.tables
+        shown.sort(key=lambda table: ORDERS[self._sort](table, rates.get(table.identity), now))
         names = max([len(span(table.identity).text) for table in shown] or [10])
-        cells = min(max(names, 10), max(16, found.size.width - 30 - (20 if wide else 0)))
-        heading = line(span(fit("table", cells), "heading"), span("  I U D T  state        reason", "heading"))
-        found.show(heading, [(table.oid, table_line(table, cells)) for table in shown])
+        cells = min(max(names, 10), max(16, found.size.width - 50))
+        wide = found.size.width >= cells + 75  # room for the hour and the count, beside a reason
+        activity = "last    1 min" + (" " * 10 + "1 h" + " " * 12 + "events  " if wide else "    ")
+        head = f"  I U D T  state        {activity}reason"
+        found.show(
+            line(span(fit("table", cells), "heading"), span(head, "heading")),
+            [(table.oid, table_line(table, cells, rates.get(table.identity), now, wide=wide)) for table in shown],
+        )
+        if self._wanted_name:
+            self._select_wanted(found, shown)
         self.titled(found, summary_words(tables or ()), "u problems only" if not self._only_problems else "u shows all")
         self._show_filter(len(shown), len(tables or ()))
         self._show_selected()
+
+    def show_table(self, name: str) -> None:
+        """Select the table with this name as soon as it is there; a filter that hides it is taken off."""
+        self._wanted_name = name
+        self._shown = None
+
+    def _select_wanted(self, found: ItemList, shown: Sequence[Table]) -> None:
+        tables = self.app.coverage[0]
+        if tables is None:
+            return
+        table = next((one for one in tables if one.identity == self._wanted_name), None)
+        if table is not None and table not in shown:
+            self.filter_on = self._only_problems = False
+            self._shown = None
+            return
+        if table is None:
+            self.say(f"{self._wanted_name} is no table of this database (any more)", "warning")
+        else:
+            found.select_key(table.oid)
+        self._wanted_name = ""
 
     def _is_shown(self, table: Table) -> bool:
         if self._only_problems and table.state not in PROBLEMS:
@@ -141,7 +187,11 @@ class CoverageScreen(ConsoleScreen):
             preview.show(())
             return
         self.titled(pane, table.identity)
-        pane.show(table_text(table), keep_place=False)
+        now = self.app.now().timestamp()
+        series = self.app.rates.tables.get(table.identity)
+        drawn = (table.oid, pane.size.width)
+        pane.show(table_text(table, series, now, max(10, pane.size.width)), keep_place=drawn == self._detail_drawn)
+        self._detail_drawn = drawn
         preview.show(line(span(f" {table.identity}: {table.reason or table.state}")), line(span(" ⏎ detail ", "note")))
 
     def state_words(self) -> tuple[Line, Line]:
@@ -175,24 +225,21 @@ class CoverageScreen(ConsoleScreen):
     # ---- keys
 
     def why_not(self, action: str) -> str:
-        if action in ("plan", "plan_all"):
+        if action in ("plan", "plan_all", "exclude"):
+            if self.app.backend.absent:
+                return self.app.backend.absent
             if self.app.read_only:
                 return "building is off: the console was started with --read-only"
             if self.app.link.state in ("down", "silent") and self.app.coverage[1]:
                 return "the database cannot be reached"
-        if action in ("plan", "open", "table_events", "copy") and self.selected is None:
+        if action in ("plan", "open", "table_events", "copy", "exclude") and self.selected is None:
             return "no table is selected"
         return ""
 
     def action_open(self) -> None:
         if self.refused("open"):
             return
-        pane = self.query_one("#detail", TextPane)
-        if not self.is_wide:
-            self.add_class("-zoomed")
-            for one in self.query(".pane"):
-                one.set_class(one is pane, "-front")
-        pane.focus()
+        self.open_detail()
 
     def action_filter(self) -> None:
         self._filter_before = (self.filter_text, self.filter_on)
@@ -237,6 +284,25 @@ class CoverageScreen(ConsoleScreen):
         if not self.refused("plan_all"):
             self.app.push_screen(PlanDialog(None))
 
+    def action_exclude(self) -> None:
+        """Leave the table out, or take it in again: the plan says what that does."""
+        table = self.selected
+        if self.refused("exclude") or table is None:
+            return
+        if table.state == "unsupported":
+            self.say(f"{table.identity} cannot be captured: {table.reason}", "warning")
+            return
+        self.app.push_screen(PlanDialog(table, exclude=table.state != "excluded"))
+
+    def action_sort(self) -> None:
+        def chosen(name: str | None) -> None:
+            if name:
+                self._sort = name
+
+        words = {"problems": "problems first", "table": "table", "rate": "events a second", "last": "last event"}
+        options = [Option(str(number), words[name], name) for number, name in enumerate(ORDERS, 1)]
+        self.app.push_screen(Choice("Sort tables by", options), chosen)
+
     def copied(self) -> tuple[str, str] | None:
         table = self.selected
         if table is None:
@@ -265,18 +331,49 @@ def letters(table: Table) -> list[Span]:
     return found
 
 
-def table_line(table: Table, cells: int) -> Line:
+def _by_problem(table: Table, series: Series | None, now: float) -> Any:  # noqa: ARG001 - as the others
+    return list(STATES).index(table.state), table.schema, table.name
+
+
+def _by_name(table: Table, series: Series | None, now: float) -> Any:  # noqa: ARG001
+    return table.schema, table.name
+
+
+ORDERS: Final[Mapping[str, Callable[[Table, Series | None, float], Any]]] = {
+    "problems": _by_problem,
+    "table": _by_name,
+    "rate": lambda table, series, now: (-(series.per_second(now) if series else 0), *_by_problem(table, series, now)),
+    "last": lambda table, series, now: (-(series.last if series else 0), *_by_problem(table, series, now)),
+}
+"""By what the list can be sorted."""
+
+
+def ago_words(series: Series | None, now: float) -> str:
+    """How long ago the last event was, short: `3 s`."""
+    if series is None:
+        return "-"
+    seconds = max(0.0, now - series.last)
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds // 60:.0f} min" if seconds < 3600 else "> 1 h"
+
+
+def table_line(table: Table, cells: int, series: Series | None, now: float, *, wide: bool) -> Line:
     word, role = STATES[table.state]
+    minute = sparkline(series.by_second(now, 12, 5)) if series else ""
+    hour = sparkline(series.by_minute(now, 60)[-60::5]) if series else ""
+    more = [span(f"{hour:>12}  ", "plot"), span(f"{series.total if series else 0:>9,}  ", "note")] if wide else []
     return line(
         span(fit(span(table.identity).text, cells), "note" if role == "note" else ""),
         span("  "),
         *letters(table),
         span(f" {word:<12} ", role),
+        span(f"{ago_words(series, now):<7} ", "note"),
+        span(f"{minute:>12}  ", "plot"),
+        *more,
         span(table.reason.partition("; run:")[0], "note"),
     )
 
 
-def table_text(table: Table) -> list[Line]:
+def table_text(table: Table, series: Series | None, now: float, cells: int) -> list[Line]:
     """What there is to know about one table."""
     word, role = STATES[table.state]
     lines = [
@@ -299,5 +396,18 @@ def table_text(table: Table) -> list[Line]:
             line(span("b", "key"), span(" plans what is missing here")),
             line(span("B", "key"), span(" plans all that is missing")),
         ]
-    lines += [*([] if table.state in PROBLEMS else [line()]), line(span("E", "key"), span(" shows its events"))]
+    lines += [*([] if table.state in PROBLEMS else [line()]), line(span("L", "key"), span(" shows its events in Live"))]
+    if table.state == "excluded":
+        lines.append(line(span("X", "key"), span(" takes it in again (shows the plan first)")))
+    elif table.state != "unsupported":
+        lines.append(line(span("X", "key"), span(" leaves it out (shows the plan first)")))
+    if series is not None:
+        wide = min(60, cells)
+        values = series.by_second(now, wide)
+        lines += [
+            line(),
+            line(span(f"the last {wide} seconds", "heading"), span(f"  at most {max(values):,}/s", "note")),
+        ]
+        lines += [line(span(row, "plot")) for row in plot(values, 3)]
+        lines.append(line(span(f"{series.total:,} events since the console started", "note")))
     return lines

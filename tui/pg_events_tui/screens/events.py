@@ -1,64 +1,97 @@
-"""Live and Schema: events in a list, the selected one beside it."""
+"""What Live and Schema share: events in a list, the selected one beside it, filtered, searched, marked, copied."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from pg_events.errors import FilterError
 from pg_events.event import Record
 from pg_events.filter import Filter, parse
-from pg_events.filter_condition import And
-from pg_events.text import counted
-from pg_events_tui import describe, keys, scan
-from pg_events_tui.lines import Line, crop, line, size_words, span
+from pg_events.text import counted, one_line
+from pg_events_tui import copying, goto, scan, state
+from pg_events_tui.filtering import MAX_HISTORY, Filtering, narrowed
+from pg_events_tui.lines import Line, line, span
 from pg_events_tui.replay import NoTarget
 from pg_events_tui.scan import Passing
 from pg_events_tui.screens.base import EXTRA_WIDE, ConsoleScreen
-from pg_events_tui.summary import GIANT_BYTES, LETTERS, summary
-from pg_events_tui.view import Mode, View
-from pg_events_tui.widgets.event_list import EventList
+from pg_events_tui.screens.dialogs import Ask, Choice, ColumnsDialog, Option
+from pg_events_tui.store import NOTE
+from pg_events_tui.summary import LETTERS, summary
+from pg_events_tui.view import MAX_SORTED, Mode, View
+from pg_events_tui.widgets.event_detail import EventDetail
+from pg_events_tui.widgets.event_list import COLUMNS, EventList
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import LineList
 from pg_events_tui.widgets.rows import FilterRow, Row
-from pg_events_tui.widgets.text_pane import TextPane
 
-SEARCH_SECONDS = 0.008
+SEARCH_SECONDS: Final = 0.008
+FIND_BLOCK: Final = 4_096
+NUMBERS: Final = "1234567890abcdefhilmoprtuvwxz"
+"""Keys of a choice without letters of its own."""
 
 
 class EventsScreen(ConsoleScreen):
-    """A view of the store, with filter, follow, marks and the faces of an event."""
+    """A view of the store, with filter, search, follow, marks and the faces of an event."""
 
     EMPTY: ClassVar[Sequence[str]] = ()
 
     def __init__(self, view: View) -> None:
         super().__init__()
         self.view = view
-        self.filter_text = ""
-        """What is applied; kept while the filter is off."""
-        self.filter_on = False
-        self._filter_before = ("", False)
-        self._filter_error: FilterError | None = None
-        self._face = 0
-        self._unfolded = False
-        self._detail_of: tuple[object, ...] | None = None
+        self.filtering = Filtering()
+        self.only_marked = False
+        self.find_text = ""
+        """What was looked for without hiding the rest."""
+        self.find_history: list[str] = []
+        self._finding = False
+        """The field edits what to find, not the filter."""
+        self._find_error: FilterError | None = None
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="body"):
             yield EventList(self.view, self.app.zone, dates=self.MODE == "schema", id="events")
-            yield TextPane(id="detail")
+            yield EventDetail(self.view.store, self.app.zone, id="detail")
         yield Row(id="preview")
 
     def on_mount(self) -> None:
-        self.query_one("#events").add_class("pane")
-        self.query_one("#detail").add_class("pane")
-        self.query_one("#events").focus()
+        self.events.add_class("pane")
+        self.detail.add_class("pane")
+        self.events.focus()
 
     @property
     def events(self) -> EventList:
         return self.query_one("#events", EventList)
+
+    @property
+    def detail(self) -> EventDetail:
+        return self.query_one("#detail", EventDetail)
+
+    def to_remember(self) -> Mapping[str, Any]:
+        return {
+            "filter": self.filtering.text,
+            "on": self.filtering.on,
+            "history": self.filtering.history,
+            "find": self.find_text,
+            "columns": list(self.events.chosen),
+            "face": self.detail.face_name,
+            "unfolded": self.detail.unfolded,
+        }
+
+    def remember(self, values: Mapping[str, Any]) -> None:
+        self.filtering.history = state.texts(values, "history")[-MAX_HISTORY:]
+        self.events.chosen = tuple(name for name in state.texts(values, "columns") if name in COLUMNS)
+        face = state.text(values, "face")
+        if face in copying.FACES:
+            self.detail.face = copying.FACES.index(face)
+        self.detail.unfolded = state.flag(values, "unfolded")
+        self._read_find(state.text(values, "find"))
+        text = state.text(values, "filter")
+        if text and not self.filtering.apply(text, state.flag(values, "on")):
+            self.filtering = Filtering()  # the language has moved on
+        self.refresh_filter()
 
     # ---- the tick
 
@@ -67,26 +100,32 @@ class EventsScreen(ConsoleScreen):
         found.narrow, found.extra = not self.is_wide, self.app.size.width >= EXTRA_WIDE
         found.empty = self._empty_words()
         found.change(self.view.sync)
-        if self.view.searching is not None:
-            self.run_worker(self._search(), group="search", exclusive=False) if not self._is_searching() else None
-        new = self.view.new
-        where = f"+{new:,} new · G follow" if new else ""
-        self.titled(found, self.list_title(), where)
+        if self.view.searching is not None and not self._is_searching():
+            self.run_worker(self._search(), group="search")
+        self.titled(found, self.list_title(), self._where())
         self._show_filter()
         self._show_detail()
         super().tick(health)
 
     def list_title(self) -> str:
-        return "Events"
+        return "Events" + (f", by {self.view.sorted_by}" if self.view.sorted_by else "")
+
+    def _where(self) -> str:
+        new = self.view.new
+        return f"+{new:,} new · G follow" if new else ""
 
     def _empty_words(self) -> Sequence[str]:
         if self.view.filtered and len(self.view.store):
-            return (
-                ("searching …",)
-                if self.view.searching is not None
-                else ("nothing matches the filter", "F takes it off · / edits it")
-            )
+            if self.view.searching is not None:
+                return ("searching …",)
+            if self.only_marked:
+                return ("nothing is marked", "m marks the selected event · M shows all again")
+            return ("nothing matches the filter", "F takes it off · / edits it")
         link = self.app.link
+        if link.state == "reading":
+            return ("reading the log …",)
+        if link.state == "saved":
+            return ("there is no event in this log", link.reason)
         if link.state in ("down", "connecting") and not link.received:
             return ("not connected yet",)
         return self.EMPTY
@@ -103,104 +142,268 @@ class EventsScreen(ConsoleScreen):
         }[view.mode]
         if view.newest_first and view.mode is Mode.FROZEN:
             words = "HOLDING your place (new events are added above)"
+        if view.sorted_by:
+            words, role, remedy = f"SORTED by {view.sorted_by} (nothing is added)", "warning", "G follows"
+        elif self.app.link.state == "saved":
+            words, role, remedy = (
+                ("AT THE END of the log", "good", "") if view.mode is Mode.FOLLOW else ("", "", "G to the end")
+            )
         if not self.is_wide:
             words = words.partition(" (")[0]
-        return line(span(f" {words}", role), span(f" · {place}{marks}", "note")), line(span(f"{remedy} ", "note"))
+        found = f" · n N: {self.find_text}" if self.find_text else ""
+        first = f" {words} · {place}" if words else f" {place}"
+        return line(span(first, role), span(f"{marks}{found}", "note")), line(span(f"{remedy} ", "note"))
 
     # ---- the filter
 
     def passing(self, wanted: Filter | None) -> Passing | None:
         """How the view finds what passes."""
+        if self.only_marked:
+            return scan.passing(self.view.store, wanted, also=lambda row: row in self.view.marks)
         return None if wanted is None else scan.passing(self.view.store, wanted)
 
     def action_filter(self) -> None:
-        self._filter_before = (self.filter_text, self.filter_on)
-        self._filter_error = None
-        self.query_one(FilterRow).edit(self.filter_text)
+        self._finding = False
+        self.filtering.begin()
+        self.query_one(FilterRow).edit(self.filtering.text, self.filtering.history)
 
     def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
-        self._apply(event.text, bool(event.text.strip()))
+        if self._finding:
+            self._read_find(event.text)
+        else:
+            self._apply(event.text, bool(event.text.strip()))
 
     def on_filter_row_closed(self, event: FilterRow.Closed) -> None:
-        if not event.kept:
-            self._apply(*self._filter_before)
-        self._filter_error = None
+        if self._finding:
+            self._close_find(event.kept)
+        elif event.kept:
+            self.filtering.keep()
+        else:
+            self.filtering.take_back()
+            self.refresh_filter()
         self.events.focus()
 
     def _apply(self, text: str, on: bool) -> None:
         """Show what matches; a text that cannot be read leaves the last one that could in force."""
-        try:
-            wanted = parse(text) if on else None
-        except FilterError as error:
-            self._filter_error = error
-            self._show_filter()
-            return
-        self._filter_error = None
-        self.filter_text, self.filter_on = text, on
-        self.events.change(lambda: self.view.set_filter(self.passing(wanted)))
+        if self.filtering.apply(text, on):
+            self.refresh_filter()
+        self._show_filter()
+
+    def refresh_filter(self) -> None:
+        """Show what passes now: the filter changed, or what is marked did."""
+        self.events.change(lambda: self.view.set_filter(self.passing(self.filtering.wanted)))
         self.events.show_cursor()
         self.events.redraw()
         if self.view.searching is not None and not self._is_searching():
             self.run_worker(self._search(), group="search")
-        self._show_filter()
 
     def _is_searching(self) -> bool:
         return any(worker.group == "search" and worker.is_running for worker in self.workers if worker.node is self)
 
     async def _search(self) -> None:
         """Look at older events in slices, so that keys are answered between them."""
-        import asyncio
-
         while self.view.search(SEARCH_SECONDS):
             await asyncio.sleep(0)
 
     def action_toggle_filter(self) -> None:
-        if not self.filter_text:
+        if not self.filtering.text:
             self.say("there is no filter; / makes one", "warning")
             return
-        self._apply(self.filter_text, not self.filter_on)
+        self._apply(self.filtering.text, not self.filtering.on)
 
     def filter_by(self, text: str) -> None:
         """Show what matches this text, as if it had been typed."""
-        self._apply(text, True)
+        self._apply(text, bool(text))
+        self.filtering.keep()
 
     def action_transaction(self) -> None:
         row = self._taken()
         if row is None:
             return
         text = f"tx:{self.view.store.xid(row)}"
-        if self.filter_on and self.filter_text == text:
+        if self.filtering.on and self.filtering.text == text:
             self._apply("", False)
         else:
             self._apply(text, True)
 
+    def action_by_value(self, include: bool) -> None:
+        """Narrow the filter by a value of the selected event."""
+        record = self._taken_record()
+        if record is None:
+            return
+        found = copying.conditions(record)
+        sign = "" if include else "-"
+        options = [
+            Option(NUMBERS[number], condition, f"{sign}{condition}")
+            for number, condition in enumerate(found[: len(NUMBERS)])
+        ]
+
+        def chosen(condition: str | None) -> None:
+            if condition:
+                self.filter_by(narrowed(self.filtering.text if self.filtering.on else "", condition))
+
+        self.app.push_screen(Choice("Show only" if include else "Leave out", options), chosen)
+
+    def action_marked(self) -> None:
+        if not self.only_marked and not self.view.marks:
+            self.say("nothing is marked; m marks the selected event", "warning")
+            return
+        self.only_marked = not self.only_marked
+        self.refresh_filter()
+
     def _show_filter(self) -> None:
         row = self.query_one(FilterRow)
-        total = len(self.view.store)
-        count = f"{len(self.view):,} of {total:,} match" if self.view.filtered else counted(total, "event")
-        if self.view.searching is not None:
-            count = f"{len(self.view):,} match · searching {self.view.searching:.0%}"
-        right = line(span(f"{count} ", "note"))
+        right = line(span(f"{self._count_words()} ", "note"))
         if row.editing:
-            error = self._filter_error
-            if error is None:
-                row.hint(line(span("   ⏎ keeps it · esc takes it back", "note")), right)
+            error = self._find_error if self._finding else self.filtering.error
+            if error is not None:
+                row.hint(line(span(" " * (error.position + 3) + "^ ", "bad"), span(error.message, "bad")))
+            elif self._finding:
+                row.hint(
+                    line(
+                        span("   find without hiding · ⏎ goes to the next match, then n and N · esc leaves it", "note")
+                    )
+                )
             else:
-                caret = " " * (error.position + 3) + "^ "
-                row.hint(line(span(caret, "bad"), span(error.message, "bad")))
+                row.hint(line(span("   ⏎ keeps it · esc takes it back · ↑ ↓ earlier ones", "note")), right)
             return
-        if not self.filter_text:
-            row.words(line(span(" /", "key"), span(" filter", "note")), right)
+        row.words(self._filter_words(), right)
+
+    def _count_words(self) -> str:
+        total = len(self.view.store)
+        if self.view.searching is not None:
+            return f"{len(self.view):,} match · searching {self.view.searching:.0%}"
+        return f"{len(self.view):,} of {total:,} match" if self.view.filtered else counted(total, "event")
+
+    def _filter_words(self) -> Line:
+        text = self.filtering.text
+        marked = [span(" marked only (M shows all)", "warning")] if self.only_marked else []
+        if not text:
+            return line(span(" /", "key"), span(" filter", "note"), *marked)
+        off = "" if self.filtering.on else "  (off, F puts it back)"
+        role = "strong" if self.filtering.on else "note"
+        return line(span(" / ", "key"), span(text, role), span(off, "note"), *marked)
+
+    # ---- searching without hiding
+
+    def action_find(self) -> None:
+        self._finding = True
+        self._find_error = None
+        self.query_one(FilterRow).edit(self.find_text, self.find_history)
+
+    def _read_find(self, text: str) -> None:
+        try:
+            wanted = parse(text) if text.strip() else None
+        except FilterError as error:
+            self._find_error = error
+            return
+        self._find_error = None
+        self.find_text = text if wanted else ""
+        found = None if wanted is None else scan.passing(self.view.store, wanted)
+        self.events.matches = None if found is None else lambda row: bool(found(row, row + 1))
+        self.events.redraw()
+
+    def _close_find(self, kept: bool) -> None:
+        self._finding = False
+        if not kept:
+            self._read_find("")
+        elif self.find_text:
+            self.find_history.append(self.find_text)
+            self.action_find_next(1)
+
+    def action_find_next(self, direction: int) -> None:
+        if not self.find_text:
+            self.say("nothing to find; ctrl+f says what", "warning")
+        elif self.view.selected is not None:
+            self.events.change(self.view.hold)
+            self.run_worker(self._find_next(direction), group="find", exclusive=True)
+
+    async def _find_next(self, direction: int) -> None:
+        async for row in self._matches(direction):
+            index = self.view.index(row)
+            if index is not None:
+                self.events.choose(index)
+                return
+        self.say(f"no more match {'below' if direction > 0 else 'above'}: {self.find_text}")
+
+    async def _matches(self, direction: int) -> AsyncIterator[int]:
+        """Rows that match, from the selected one on, nearest first; gives way between slices."""
+        view, passing = self.view, scan.passing(self.view.store, parse(self.find_text))
+        index, row = view.selected_index, view.selected
+        if index is None or row is None:
+            return
+        if view.sorted_by:
+            for place in range(index + direction, len(view) if direction > 0 else -1, direction):
+                if passing(view.row(place), view.row(place) + 1):
+                    yield view.row(place)
+            return
+        if view.newest_first:
+            direction = -direction
+        start, stop = (row + 1, view.store.end) if direction > 0 else (view.store.first, row)
+        while start < stop:
+            if direction > 0:
+                found = passing(start, start + FIND_BLOCK)
+                start += FIND_BLOCK
+            else:
+                found = list(reversed(passing(max(start, stop - FIND_BLOCK), stop)))
+                stop -= FIND_BLOCK
+            for one in found:
+                yield one
+            await asyncio.sleep(0)
+
+    # ---- going to a place
+
+    def action_goto(self) -> None:
+        if not len(self.view.store):
+            self.say("there is no event to go to", "warning")
+            return
+        text = [line(span("a time: 14:01:07, 2026-08-22T14:01, 5m (ago); or an event's number: #184220"))]
+
+        def answered(text: str | None) -> None:
+            if text:
+                self.go_to(goto.row(self.view.store, text))
+
+        self.app.push_screen(Ask("Go to", text, check=lambda text: goto.problem(self.view.store, text)), answered)
+
+    def go_to(self, row: int | None) -> None:
+        """Select a row, whatever the filter hides; a filter that hides it is taken off."""
+        if row is None:
+            return
+        self.events.change(self.view.hold)
+        if self.view.index(row) is None:
+            if self.only_marked or self.filtering.on:
+                self.only_marked = False
+                self._apply(self.filtering.text, False)
+                self.say("the filter hides it and was taken off; F puts it back")
+            if self.view.mode is Mode.PAUSED:
+                self.action_pause()
+        index = self.view.index(row)
+        if index is None:
+            self.view.wanted = row
+            self.events.redraw()
         else:
-            off = "" if self.filter_on else "  (off, F puts it back)"
-            row.words(
-                line(
-                    span(" / ", "key"),
-                    span(self.filter_text, "strong" if self.filter_on else "note"),
-                    span(off, "note"),
-                ),
-                right,
-            )
+            self.events.choose(index)
+
+    def action_row_history(self, direction: int) -> None:
+        row = self._taken()
+        found = self.detail.load_history() if row is not None else None
+        if found is None:
+            if row is not None:
+                self.say("this event tells no row", "warning")
+            return
+        self.run_worker(self._go_in_history(direction), group="find", exclusive=True)
+
+    async def _go_in_history(self, direction: int) -> None:
+        found = self.detail.history
+        if found is None:
+            return
+        while not (found.newer if direction > 0 else found.older) and found.search(SEARCH_SECONDS):
+            await asyncio.sleep(0)
+        rows = found.newer if direction > 0 else found.older
+        if rows:
+            self.go_to(rows[0])
+        else:
+            self.say(f"no {'later' if direction > 0 else 'earlier'} event of this row is kept here")
 
     # ---- the detail
 
@@ -221,41 +424,16 @@ class EventsScreen(ConsoleScreen):
         event.stop()
         self.action_open()
 
+    def detail_notes(self) -> Sequence[Line]:
+        """What the screen knows about the selected event beside what stands in it."""
+        return ()
+
     def _show_detail(self) -> None:
         row = self.view.selected
-        pane = self.query_one("#detail", TextPane)
-        wanted = (row, self._face, self._unfolded, self.view.mode is Mode.FOLLOW, self.is_wide, pane.size.width)
-        if wanted == self._detail_of:
-            return
-        same_text = self._detail_of is not None and wanted[:3] == self._detail_of[:3]
-        self._detail_of = wanted
         self._show_preview(row)
-        if row is None:
-            self.titled(pane, "No event", "")
-            pane.show([])
-            return
-        try:
-            size = self.view.store.line_bytes(row)
-            if size > GIANT_BYTES and self.view.mode is Mode.FOLLOW:
-                self.titled(pane, f"#{self.view.store.id(row)}", "")
-                pane.show([line(span(f"{size_words(size)}: select it to look inside", "note"))])
-                return
-            record = self.view.store.record(row)
-        except IndexError:
-            return
-        self.titled(pane, crop(line(span(describe.title(record))), 60)[0].text, "d next face · z zoom · y copy")
-        fixed = [*describe.head(record, self.app.zone), line(), self._faces(pane.size.width)]
-        name, unfolded = describe.FACES[self._face], self._unfolded
-        pane.show(
-            lambda cells: describe.face(record, name, cells, unfolded=unfolded), fixed=fixed, keep_place=same_text
-        )
-
-    def _faces(self, cells: int) -> Line:
-        parts = [
-            span(f"[{name}]" if number == self._face else f" {name} ", "tab" if number == self._face else "note")
-            for number, name in enumerate(describe.FACES)
-        ]
-        return crop(tuple(parts), max(1, cells))
+        pane = self.detail
+        pane.show_event(row, passing_by=self.view.mode is Mode.FOLLOW, notes=self.detail_notes())
+        self.titled(pane, pane.heading, "d next face · z zoom · y copy" if row is not None else "")
 
     def _show_preview(self, row: int | None) -> None:
         """Where there is no room for the detail: the selected event in one line."""
@@ -273,11 +451,11 @@ class EventsScreen(ConsoleScreen):
         preview.show(line(span(" "), span(text)), line(span(" ⏎ detail ", "note")))
 
     def action_face(self) -> None:
-        self._face = (self._face + 1) % len(describe.FACES)
+        self.detail.face = (self.detail.face + 1) % len(copying.FACES)
         self._show_detail()
 
     def action_fold(self) -> None:
-        self._unfolded = not self._unfolded
+        self.detail.unfolded = not self.detail.unfolded
         self._show_detail()
 
     def action_open(self) -> None:
@@ -287,12 +465,7 @@ class EventsScreen(ConsoleScreen):
             return
         self.events.change(self.view.hold)
         self._show_detail()
-        pane = self.query_one("#detail", TextPane)
-        if not self.is_wide:
-            self.set_class(True, "-zoomed")
-            for one in self.query(".pane"):
-                one.set_class(one is pane, "-front")
-        pane.focus()
+        self.open_detail()
 
     def action_step(self, by: int) -> None:
         self.events.action_move(by)
@@ -308,8 +481,12 @@ class EventsScreen(ConsoleScreen):
             return
         if not self.events.has_focus:
             self.events.focus()
-        elif self.filter_on:
-            self._apply(self.filter_text, False)
+        elif self.only_marked:
+            self.action_marked()
+        elif self.find_text:
+            self._read_find("")
+        elif self.filtering.on:
+            self._apply(self.filtering.text, False)
         elif self.view.mode is Mode.PAUSED:
             self.action_pause()
 
@@ -320,16 +497,21 @@ class EventsScreen(ConsoleScreen):
             if self.app.read_only:
                 return "replay is off: the console was started with --read-only"
             return self._no_target()
-        if action in ("open", "mark", "transaction", "copy") and self.view.selected is None:
-            return "nothing is selected"
-        return ""
+        name = action.partition("(")[0]
+        if name in ("find_next",) and not self.find_text:
+            return "nothing to find; ctrl+f says what"
+        needs = ("open", "mark", "transaction", "copy", "by_value", "row_history", "coverage", "write", "goto", "sort")
+        return "nothing is selected" if name in needs and self.view.selected is None else ""
 
     def _no_target(self) -> str:
         row = self.view.selected
         if row is None:
             return "nothing is selected"
         try:
-            self.app.target(self.view.store.kind(row))
+            kind = self.view.store.kind(row)
+            if kind == NOTE:
+                return "this row is no event"
+            self.app.target(kind)
         except NoTarget as reason:
             return str(reason)
         except IndexError:
@@ -344,6 +526,15 @@ class EventsScreen(ConsoleScreen):
         self.events.change(self.view.hold)
         return self.view.selected
 
+    def _taken_record(self) -> Record | None:
+        if self._taken() is None:
+            return None
+        record = self.selected_record()
+        if record is not None and record.kind == NOTE:
+            self.say("this row is no event", "warning")
+            return None
+        return record
+
     def action_last(self) -> None:
         self.events.action_last()
 
@@ -352,9 +543,12 @@ class EventsScreen(ConsoleScreen):
         self.events.redraw()
 
     def action_mark(self) -> None:
-        if self._taken() is not None:
-            self.view.toggle_mark()
-            self.events.redraw()
+        if self._taken() is None:
+            return
+        self.view.toggle_mark()
+        if self.only_marked:
+            self.refresh_filter()
+        self.events.redraw()
 
     def action_replay(self) -> None:
         if self.refused("replay") or self._taken() is None:
@@ -363,54 +557,100 @@ class EventsScreen(ConsoleScreen):
         if record is not None:
             self.app.ask_to_replay(record)
 
-    def copied(self) -> tuple[str, str] | None:
-        if self.view.selected is None:
-            return None
-        self.events.change(self.view.hold)
-        record = self.selected_record()
-        return None if record is None else (f"event #{record.id}", record.payload)
+    # ---- sort and columns
 
+    def action_sort(self) -> None:
+        if self.refused("sort"):
+            return
+        many = f"more than {MAX_SORTED:,} rows: filter first" if len(self.view) > MAX_SORTED else ""
+        options = [Option("1", "the order of the log", "")]
+        options += [Option(NUMBERS[n], name, name, why_not=many) for n, name in enumerate(_SORT_KEYS, 1)]
 
-class LiveScreen(EventsScreen):
-    """Every event, as it happens."""
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self.sort_by(name)
 
-    MODE: ClassVar[str] = "live"
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("live")]
-    EMPTY: ClassVar[Sequence[str]] = (
-        "no events yet",
-        "as soon as a covered table changes, it shows here",
-        "2 shows which tables are covered",
-    )
+        self.app.push_screen(Choice("Sort by", options), chosen)
 
+    def sort_by(self, name: str) -> None:
+        if name:
+            key, descending = _SORT_KEYS[name]
+            store = self.view.store
+            self.events.change(lambda: self.view.sort(name, lambda row: key(store, row), descending=descending))
+            self.events.choose(0)
+        else:
+            self.refresh_filter()
+        self.events.redraw()
 
-class SchemaScreen(EventsScreen):
-    """What DDL ran, the newest on top."""
+    def action_columns(self) -> None:
+        def chosen(names: Sequence[str] | None) -> None:
+            if names is not None:
+                self.events.chosen = tuple(names)
+                self.events.redraw()
 
-    MODE: ClassVar[str] = "schema"
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("schema")]
-    EMPTY: ClassVar[Sequence[str]] = ("no schema events yet", "CREATE, ALTER and DROP show here")
+        self.app.push_screen(ColumnsDialog(COLUMNS, self.events.shown_columns), chosen)
 
-    def on_mount(self) -> None:
-        self._apply("", False)
+    # ---- copy and write
 
-    def list_title(self) -> str:
-        return "DDL, newest first"
+    def action_copy(self) -> None:
+        record = self._taken_record()
+        if record is None:
+            return
+        options = [
+            Option(form.key, form.label, form, why_not="" if form.text(record) is not None else "this event has none")
+            for form in copying.FORMS
+        ]
 
-    def passing(self, wanted: Filter | None) -> Passing:
-        ddl = parse("is:ddl")
-        both = ddl if wanted is None else Filter(And((ddl.condition, wanted.condition)))
-        return scan.passing(self.view.store, both)
+        def chosen(form: copying.Form | None) -> None:
+            text = form.text(record) if form else None
+            if form and text is not None:
+                self.app.copy(f"{form.label} of #{record.id}", text)
 
-    def _show_filter(self) -> None:
-        super()._show_filter()
-        row = self.query_one(FilterRow)
-        if not row.editing and not self.filter_text:
-            row.words(
-                line(span(" /", "key"), span(" filter", "note")),
-                line(span(f"{counted(len(self.view), 'schema event')} ", "note")),
-            )
+        self.app.push_screen(Choice(f"Copy of #{record.id}", options), chosen)
 
-    def action_show_in_live(self) -> None:
+    def action_write(self) -> None:
         row = self._taken()
-        if row is not None:
-            self.app.show_in_live(row)
+        if row is None:
+            return
+        view = self.view
+        shown = f"{len(view):,}" + (" so far" if view.searching is not None else "")
+        options = [
+            Option("s", f"@shown: {shown}", "shown"),
+            Option("m", f"@marked: {len(view.marks)}", "marked", why_not="" if view.marks else "nothing is marked"),
+            Option("o", "@focus: the selected one", "focus"),
+            Option("a", f"@all: {len(view.store):,} kept", "all"),
+        ]
+
+        def chosen(what: str | None) -> None:
+            if what:
+                self.app.ask_to_write(what, self._rows_of(what, row))
+
+        self.app.push_screen(Choice("Write which events?", options), chosen)
+
+    def _rows_of(self, what: str, row: int) -> Sequence[int]:
+        view = self.view
+        return {
+            "shown": lambda: sorted(view.row(index) for index in range(len(view))),
+            "marked": lambda: sorted(view.marks),
+            "focus": lambda: [row],
+            "all": lambda: range(view.store.first, view.store.end),
+        }[what]()
+
+    def action_coverage(self) -> None:
+        record = self._taken_record()
+        if record is not None and not self.refused("coverage"):
+            self.app.show_coverage_of(record)
+
+
+def _by_table(store: Any, row: int) -> str:
+    return one_line(store.table(row))
+
+
+_SORT_KEYS: Final[dict[str, tuple[Callable[[Any, int], Any], bool]]] = {
+    "table": (_by_table, False),
+    "op": (lambda store, row: store.kind(row), False),
+    "time": (lambda store, row: store.at(row), True),
+    "size": (lambda store, row: store.line_bytes(row), True),
+    "tx": (lambda store, row: store.xid(row), False),
+}
+"""Column -> what to sort by, and whether the largest comes first."""

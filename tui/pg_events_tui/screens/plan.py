@@ -1,5 +1,6 @@
 """The plan of a build: shown statement by statement, reviewed, applied."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -15,6 +16,8 @@ from pg_events.plan import Plan, Step
 from pg_events.text import counted
 from pg_events_tui.backend import problem_line
 from pg_events_tui.lines import Line, fit, line, span, text_lines
+from pg_events_tui.recording import new_file_problem
+from pg_events_tui.screens.dialogs import Ask
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row
 from pg_events_tui.widgets.text_pane import TextPane
@@ -28,6 +31,8 @@ class PlanDialog(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "apply", "apply", show=False),
+        Binding("s", "script", "full script", show=False),
+        Binding("w", "write", "write", show=False),
         Binding("n,escape,q", "cancel", "cancel", show=False),
     ]
 
@@ -36,9 +41,15 @@ class PlanDialog(ModalScreen[None]):
         @property
         def app(self) -> "ConsoleApp": ...
 
-    def __init__(self, table: Table | None) -> None:
+    def __init__(self, table: Table | None, *, exclude: bool | None = None) -> None:
+        """`exclude`: the plan of leaving the table out (True), or of taking it in again (False)."""
         super().__init__()
         self._table = table
+        names = (table.identity,) if table is not None else ()
+        self._exclude = names if exclude else ()
+        self._include = names if exclude is False else ()
+        self._writers: Mapping[int, int] = {}
+        self._whole_script = False
         self._plan: Plan | None = None
         self._outcomes: dict[int, str] = {}
         self._applying = False
@@ -63,7 +74,9 @@ class PlanDialog(ModalScreen[None]):
     def _load(self) -> None:
         backend = self.app.backend
         try:
-            plan = backend.plan(None if self._table is None else self._table.oid)
+            relation = None if self._table is None else self._table.oid
+            plan = backend.plan(relation, include=self._include, exclude=self._exclude)
+            self._writers = backend.writers()
         except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
             self.app.call_from_thread(self._loaded, None, problem_line(error))
         else:
@@ -76,6 +89,7 @@ class PlanDialog(ModalScreen[None]):
 
     def _show(self) -> None:
         what = "the whole database" if self._table is None else self._table.identity
+        what = f"leaving out {what}" if self._exclude else f"taking in {what}" if self._include else what
         steps = self.query_one("#steps", ItemList)
         plan = self._plan
         self.query_one("#plan-head", Row).show(
@@ -109,7 +123,13 @@ class PlanDialog(ModalScreen[None]):
             span(fit(span(step.object).text, self._columns()[0]) + " "),
             span(fit(span(step.table or "-").text, self._columns()[1]) + " "),
             span((step.lock or "none") if self._has_room else "", "note" if not step.lock else ""),
+            span(self._waits(step), "warning"),
         )
+
+    def _waits(self, step: Step) -> str:
+        """`  2 writers`: who holds the table now; empty when nobody does."""
+        count = self._writers.get(step.relation, 0) if step.lock and step.relation is not None else 0
+        return f"  {counted(count, 'writer')}" if count else ""
 
     def _columns(self) -> tuple[int, int]:
         """Cells of a step's object and table: what is left beside its number, action and lock."""
@@ -129,10 +149,15 @@ class PlanDialog(ModalScreen[None]):
         if plan is None or not isinstance(number, int):
             pane.show([line(span(f"! {warning}", "warning")) for warning in plan.warnings] if plan else [])
             return
+        if self._whole_script:
+            pane.show([line(span("the whole script", "heading")), line(), *text_lines(script(plan))])
+            return
         step = plan.steps[number]
         outcome = self._outcomes.get(number, "")
         failed = outcome not in ("", "done", "waiting")
         lock = f"{step.lock} on {step.table}" if step.lock else "none"
+        if self._waits(step):
+            lock += f"; held now by{self._waits(step)}, the build waits briefly and tries again"
         lines = [line(span("why    ", "label"), span(step.reason)), line(span("lock   ", "label"), span(lock))]
         if failed:
             lines.append(line(span("failed ", "bad"), span(outcome, "bad")))
@@ -166,10 +191,14 @@ class PlanDialog(ModalScreen[None]):
             note.show(())
             keys_row.show(close)
         else:
-            note.show(line(span(" one table a transaction, short lock timeout, tried again when busy", "note")))
-            keys_row.show(
-                line(span(" y", "key"), span(" apply    "), span("n / esc", "key"), span(" cancel (default)"))
-            )
+            words = " one table a transaction, short lock timeout, tried again when busy"
+            if self._exclude or self._include:
+                constant = "PG_EVENTS_EXCLUDE" if self._exclude else "PG_EVENTS_INCLUDE / PG_EVENTS_EXCLUDE"
+                words = f" until the next build from the settings: change {constant} there, too"
+            note.show(line(span(words, "warning" if self._exclude or self._include else "note")))
+            told = (("y", "apply"), ("s", "one step" if self._whole_script else "full script"), ("w", "write it"),
+                    ("n / esc", "cancel (default)"))  # fmt: skip
+            keys_row.show(line(*[part for key, word in told for part in (span(f" {key}", "key"), span(f" {word}   "))]))
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
         event.stop()
@@ -181,9 +210,47 @@ class PlanDialog(ModalScreen[None]):
         if self.app.read_only:
             self.app.say("building is off: the console was started with --read-only", "warning")
             return
+        place = self.app.places.here
+        if not place.label.upper().startswith("PROD"):
+            self._begin()
+            return
+        name = self.app.backend.name.partition("@")[0]
+
+        def answered(text: str | None) -> None:
+            if text is not None:
+                self._begin()
+
+        text = [line(span(f"This is {place.label}. Type the name of the database to go on: "), span(name, "strong"))]
+
+        def problem(text: str) -> str:
+            return "" if text == name else f"that is not {name}"
+
+        self.app.push_screen(Ask("Apply the plan?", text, check=problem), answered)
+
+    def _begin(self) -> None:
+        if self._plan is None or self._applying:
+            return
         self._applying = True
         self._show_keys()
         self._apply(self._plan)
+
+    def action_script(self) -> None:
+        self._whole_script = not self._whole_script
+        self._show_sql()
+        self._show_keys()
+
+    def action_write(self) -> None:
+        plan = self._plan
+        if plan is None or not plan.steps:
+            self.app.say("there is nothing to write", "warning")
+            return
+
+        def answered(path: str | None) -> None:
+            if path:
+                self.app.write_text(path, script(plan))
+
+        text = [line(span("The statements of the plan, to be read or run elsewhere."))]
+        self.app.push_screen(Ask("Write the plan to", text, value="plan.sql", check=new_file_problem), answered)
 
     @work(thread=True, exit_on_error=False)
     def _apply(self, plan: Plan) -> None:
@@ -213,6 +280,8 @@ class PlanDialog(ModalScreen[None]):
         if applied is None:
             app.say(f"the build failed: {problem}", "error")
         else:
+            if applied.applied and not applied.failed:
+                app.backend.choose(include=self._include, exclude=self._exclude)
             app.say(
                 f"build: {applied.applied} applied, {len(applied.failed)} failed",
                 "warning" if applied.failed else "information",
@@ -224,3 +293,11 @@ class PlanDialog(ModalScreen[None]):
 
     def action_cancel(self) -> None:
         self.dismiss(None)
+
+
+def script(plan: Plan) -> str:
+    """The statements of a plan, one behind the other."""
+    parts = [
+        f"-- {step.action} {step.object}: {step.reason}\n{step.sql.strip()}" for step in plan.steps if step.sql.strip()
+    ]
+    return "\n\n".join(parts) + "\n"

@@ -151,12 +151,7 @@ class ReplayScreen(ConsoleScreen):
     def action_open(self) -> None:
         if self.refused("open"):
             return
-        pane = self.query_one("#detail", TextPane)
-        if not self.is_wide:
-            self.add_class("-zoomed")
-            for widget in self.query(".pane"):
-                widget.set_class(widget is pane, "-front")
-        pane.focus()
+        self.open_detail()
 
     def action_face(self) -> None:
         if not self.refused("face"):

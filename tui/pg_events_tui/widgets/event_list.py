@@ -7,12 +7,17 @@ from typing import Final, NamedTuple
 from rich.cells import cell_len
 from textual import events
 
-from pg_events_tui.lines import Line, Span, fit, span
+from pg_events_tui.lines import Line, Span, fit, size_words, span
+from pg_events_tui.store import NOTE
 from pg_events_tui.summary import LETTERS, Summary, clock, summary
 from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.line_list import LineList
 
 KIND_ROLES: Final = {"I": "added", "U": "changed", "D": "removed", "T": "removed", "S": "schema"}
+
+
+COLUMNS: Final = ("seq", "time", "op", "table", "key", "changed", "tx", "user", "application", "size", "query")
+"""Every column there is."""
 
 
 class Column(NamedTuple):
@@ -42,6 +47,10 @@ class EventList(LineList):
         """No room for the numbers of event and transaction."""
         self.extra = False
         """Room for who did it."""
+        self.chosen: Sequence[str] = ()
+        """The columns the user wants, in order; empty: those that there is room for."""
+        self.matches: Callable[[int], bool] | None = None
+        """Whether a row is one that is being looked for."""
         self._dates = dates
         self._table_cells = 14
         self._key_cells = 6
@@ -63,11 +72,8 @@ class EventList(LineList):
     def select(self, index: int) -> None:
         self.view.select(index)
 
-    def row_mark(self, index: int) -> str:
-        return "m" if self.view.row(index) in self.view.marks else " "
-
     def row_key(self, index: int) -> object | None:
-        return (self.view.row(index), self.narrow, self.extra, *self._cells())
+        return (self.view.row(index), self.narrow, self.extra, *self.chosen, *self._cells())
 
     def change(self, change: Callable[[], object]) -> None:
         """Do something to the view that may add, drop or hide rows; what is selected stays where it is on screen."""
@@ -117,23 +123,36 @@ class EventList(LineList):
         return self._seq_cells, self._table_cells, self._key_cells, self._tx_cells
 
     def _columns(self, width: int) -> list[Column]:
-        time = Column("time", 18 if self._dates else 12)
-        if self.narrow:
-            fixed = [time, Column("op", 2), Column("table", min(self._table_cells, width // 4)),
-                     Column("key", min(self._key_cells, width // 7))]  # fmt: skip
-            rest: list[Column] = []
-        else:
-            fixed = [Column("seq", self._seq_cells), time, Column("op", 2),
-                     Column("table", min(self._table_cells, width // 3)), Column("key", min(self._key_cells, 12))]  # fmt: skip
-            rest = [Column("tx", self._tx_cells)]
-            if self.extra:
-                rest += [Column("user", 12), Column("application", 16)]
+        wanted = list(self.chosen) or self._fitting()
+        narrow = self.narrow and not self.chosen
+        cells = {
+            "seq": self._seq_cells,
+            "time": 18 if self._dates else 12,
+            "op": 2,
+            "table": min(self._table_cells, width // (4 if narrow else 3)),
+            "key": min(self._key_cells, width // 7 if narrow else 12),
+            "tx": self._tx_cells,
+            "user": 12,
+            "application": 16,
+            "size": 8,
+            "query": max(20, width // 4),
+        }
+        fixed = sum(cells.get(name, 0) + 1 for name in wanted)
+        return [Column(name, cells.get(name, max(6, width - fixed - 1))) for name in wanted]
+
+    def _fitting(self) -> list[str]:
+        """The columns as they come: those that there is room for."""
         if self._dates:
             # DDL has no row to tell, and its statement needs the room; the detail has the transaction.
-            fixed = [column for column in fixed if column.name not in ("key", "seq")]
-            rest = [column for column in rest if column.name != "tx"]
-        room = width - sum(column.cells + 1 for column in (*fixed, *rest)) - 1
-        return [*fixed, Column("changed", max(6, room)), *rest]
+            return ["time", "op", "table", "changed", *(["user", "application"] if self.extra else [])]
+        if self.narrow:
+            return ["time", "op", "table", "key", "changed"]
+        extra = ["user", "application"] if self.extra else []
+        return ["seq", "time", "op", "table", "key", "changed", "tx", *extra]
+
+    @property
+    def shown_columns(self) -> Sequence[str]:
+        return self.chosen or self._fitting()
 
     def heading(self, width: int) -> Line:
         self._measure()
@@ -161,9 +180,22 @@ class EventList(LineList):
             found = summary(self.view.store, self.view.row(index))
         except IndexError:  # trimmed between the tick and now
             return (span("…", "note"),)
+        if found.kind == NOTE:
+            return self._note(found, width)
         if self._key_cells < 12 and not self._dates:
             self._key_cells = max(self._key_cells, min(12, cell_len(span(found.key).text)))
         return tuple(self._cell(found, name, cells) for name, cells in self._columns(width))
+
+    def _note(self, found: Summary, width: int) -> Line:
+        """A word about the link, across all columns."""
+        words = span(f"── {clock(found.at, self.zone)} {found.changed} ").text
+        return (Span(fit(words + "─" * max(0, width - cell_len(words)), width), "noted"),)
+
+    def row_mark(self, index: int) -> str:
+        row = self.view.row(index)
+        if row in self.view.marks:
+            return "m"
+        return "/" if self.matches is not None and self.matches(row) else " "
 
     def _table(self, name: str) -> str:
         return name.removeprefix("public.")
@@ -183,5 +215,7 @@ class EventList(LineList):
             "tx": (found.tx, "quiet"),
             "user": (found.user, "quiet"),
             "application": (found.application, "quiet"),
+            "size": (size_words(found.size), "quiet"),
+            "query": (found.query, "note"),
         }[name]
         return Span(fit(span(text).text, cells) + " ", role)

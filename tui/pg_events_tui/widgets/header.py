@@ -9,11 +9,20 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
+from pg_events.text import clean
 from pg_events_tui.feed import Link
 from pg_events_tui.lines import Line, Span, crop, justify, line, seconds_words, size_words, span, sparkline, width
 from pg_events_tui.widgets.painted import Painted
 
-TABS: Final = (("live", "Live"), ("coverage", "Coverage"), ("schema", "Schema"), ("replay", "Replay"))
+TABS: Final = (
+    ("live", "Live"),
+    ("coverage", "Coverage"),
+    ("schema", "Schema"),
+    ("replay", "Replay"),
+    ("health", "Health"),
+)
+
+SHORT: Final = {"Coverage": "Cov"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,14 @@ class Health:
     """Tables that are not covered as they should be; None when not known."""
     running: bool = False
     """A replay is running."""
+    label: str = ""
+    """What the profile calls the database."""
+    colour: str = ""
+    """And its colour."""
+    recorded_bytes: int | None = None
+    """Size of the file that is being recorded; None when there is none."""
+    failed: int = 0
+    """Events whose callback gave up, as far as is known."""
 
 
 def count_words(count: int) -> str:
@@ -58,6 +75,10 @@ def state_words(health: Health) -> tuple[str, str]:
             return "◌ CONNECTING", "warning"
         case "stopped":
             return "○ STOPPED", "bad"
+        case "reading":
+            return f"◌ READING {link.received:,}", "warning"
+        case "saved":
+            return "■ SAVED LOG", "accent"
 
 
 def lag_words(health: Health) -> tuple[str, str]:
@@ -69,6 +90,8 @@ def lag_words(health: Health) -> tuple[str, str]:
 
 def behind_words(health: Health) -> tuple[str, str]:
     link = health.link
+    if link.state in ("reading", "saved"):
+        return "", "note"
     if link.state != "live":
         return "behind ?", "note"
     if link.behind and link.lag_seconds is not None:
@@ -88,11 +111,20 @@ def health_line(health: Health, cells: int) -> Line:
         if wide
         else [span(f" {health.database}", "strong")]
     )
+    if health.label:
+        left += [span(" "), Span(f"[{clean(health.label)}]", f"on:{health.colour}" if health.colour else "strong")]
     if health.read_only:
         left.append(span(" [read-only]" if wide else " [ro]", "note"))
-    left += [gap, state, gap, lag, gap, span(f"{rate} {'ev/s' if wide else '/s'} "), spark]
+    left += [gap, state]
+    if health.link.state not in ("reading", "saved"):
+        left += [gap, lag, gap, span(f"{rate} {'ev/s' if wide else '/s'} "), spark]
     kept = f"{health.kept:,} ev {size_words(health.kept_bytes)}" if wide else count_words(health.kept)
-    return justify(tuple(left), line(gap, span(kept, "note"), gap, behind, " "), cells)
+    right = [gap, span(kept, "note")]
+    if behind.text:
+        right += [gap, behind]
+    if health.recorded_bytes is not None:
+        right += [gap, span(f"● REC {size_words(health.recorded_bytes)}" if wide else "●R", "bad")]
+    return justify(tuple(left), line(*right, " "), cells)
 
 
 def tab_line(health: Health, current: str, cells: int) -> tuple[Line, list[tuple[int, int, str]]]:
@@ -105,7 +137,9 @@ def tab_line(health: Health, current: str, cells: int) -> tuple[Line, list[tuple
             badge = f" ▲{health.problems}"
         if mode == "replay" and health.running:
             badge = " …"
-        text = f"{number} {name if cells >= 76 else name[:3]}{badge}"
+        if mode == "health" and health.failed:
+            badge = f" ▲{health.failed}"
+        text = f"{number} {name if cells >= 84 else name[:3] if cells < 70 else SHORT.get(name, name)}{badge}"
         start = width(parts)
         is_current = mode == current
         parts.append(

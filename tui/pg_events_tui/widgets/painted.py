@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -12,9 +13,14 @@ from pg_events_tui.lines import Span
 
 ROLES: Final = (
     "label", "heading", "note", "null", "number", "new", "key", "strong", "good", "warning", "bad", "accent", "quiet",
-    "added", "removed", "changed", "same", "schema", "cursor", "cursor-quiet", "tab", "match",
+    "added", "removed", "changed", "same", "schema", "cursor", "cursor-quiet", "tab", "match", "noted", "plot",
 )  # fmt: skip
 """Each is styled as `.role--<name>` in console.tcss."""
+
+
+def readable_on(ground: str) -> str:
+    """Black or white, whichever can be read on that colour."""
+    return Color.parse(ground).get_contrast_text(1.0).hex[:7]
 
 
 class Painted(Widget):
@@ -25,6 +31,9 @@ class Painted(Widget):
 
     def role_style(self, role: str) -> Style:
         """The role's own colours; of what it does not set, the widget's."""
+        if role.startswith("on:"):  # a colour that a profile chose
+            ground = role.removeprefix("on:")
+            return Style(bgcolor=ground, color=readable_on(ground), bold=True)
         return self.get_component_rich_style(f"role--{role}", partial=True) if role else Style.null()
 
     def strip(self, parts: Iterable[Span], width: int, base: Style | None = None) -> Strip:

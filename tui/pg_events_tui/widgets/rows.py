@@ -1,6 +1,6 @@
 """Single rows: the filter on top, the state in words and the keys at the bottom."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
@@ -65,8 +65,10 @@ class FilterRow(Vertical):
     def editing(self) -> bool:
         return bool(self.query_one("#filter-input").display)
 
-    def edit(self, text: str) -> None:
+    def edit(self, text: str, history: Sequence[str] = ()) -> None:
+        """Begin to edit; ↑ and ↓ go through the history, the newest of which is the last."""
         field = self.query_one("#filter-input", FilterInput)
+        field.begin(history)
         self._show_field(True)
         field.value = text
         field.cursor_position = len(text)
@@ -96,7 +98,25 @@ class FilterRow(Vertical):
 
 
 class FilterInput(Input):
-    """The field; esc takes back what was typed."""
+    """The field; esc takes back what was typed, ↑ and ↓ bring earlier texts."""
+
+    _history: Sequence[str] = ()
+    _place: int = 0
+
+    def begin(self, history: Sequence[str]) -> None:
+        self._history, self._place = list(history), len(history)
+
+    def key_up(self) -> None:
+        self._recall(-1)
+
+    def key_down(self) -> None:
+        self._recall(1)
+
+    def _recall(self, by: int) -> None:
+        if 0 <= self._place + by <= len(self._history):
+            self._place += by
+            self.value = self._history[self._place] if self._place < len(self._history) else ""
+            self.cursor_position = len(self.value)
 
     def key_escape(self) -> None:
         assert isinstance(self.parent, FilterRow)
@@ -110,26 +130,27 @@ class FilterInput(Input):
 class KeyRows(Painted):
     """The keys that mean something here, from the table; what cannot be done now is grey."""
 
-    def __init__(self, screen: str) -> None:
+    def __init__(self, screen: str, table: Sequence[keys.Key] = keys.KEYS) -> None:
         super().__init__(id="keys")
         self._screen = screen
+        self._table = table
         self._why_not: Callable[[str], str] = lambda _: ""
         self._drawn: tuple[object, ...] = ()
 
     def show(self, why_not: Callable[[str], str]) -> None:
         """`why_not` gives the reason why an action cannot be done now, empty when it can."""
         self._why_not = why_not
-        drawn = tuple(why_not(key.action) != "" for key in keys.on_screen(self._screen))
+        drawn = tuple(why_not(key.action) != "" for key in keys.on_screen(self._screen, self._table))
         if drawn != self._drawn:
             self._drawn = drawn
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
         cells = self.size.width
-        found = [key for key in keys.on_screen(self._screen) if key.row == y + 1]
+        found = [key for key in keys.on_screen(self._screen, self._table) if key.row == y + 1]
         last = [key for key in found if key.id == "app.help"]
         if not y and self.size.height == 1:
-            last = [key for key in keys.KEYS if key.id == "app.help"]
+            last = [key for key in self._table if key.id == "app.help"]
         return self.strip(crop(self._row([key for key in found if key not in last], last, cells), cells), cells)
 
     def _row(self, found: Iterable[keys.Key], last: Iterable[keys.Key], cells: int) -> Line:

@@ -1,0 +1,144 @@
+"""Asks the database what the doctor wants to know. A question that may not be asked becomes a finding that says so."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.rows import dict_row
+
+from pg_events import build, catalog, doctor, session, sql
+from pg_events.catalog import Connection, Server
+from pg_events.connection import connect, translate
+from pg_events.doctor import Finding
+from pg_events.errors import PgEventsError
+from pg_events.plan import plan
+from pg_events.settings import Settings
+
+SILENCE_SECONDS = 30.0
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every finding, in the order in which one reads them. Changes nothing.
+
+    Raises `DatabaseUnreachable` or `NotPermitted` when there is no connection to be had, now or in the midst of it.
+    """
+    assert settings.database_url is not None
+    with connect(
+        settings.database_url, application_name="pg_events doctor", silence_seconds=SILENCE_SECONDS
+    ) as connection:
+        return _Examination(settings, connection, catalog.server(connection)).findings()
+
+
+@dataclass(frozen=True)
+class _Examination:
+    settings: Settings
+    connection: Connection
+    server: Server
+
+    def findings(self) -> list[Finding]:
+        found = [*doctor.server(self.server), *self._try("pooler", self._link)]
+        checks: list[tuple[str, Callable[[], list[Finding]]]]
+        if self.server.is_installed:
+            checks = [
+                ("rights", self._rights),
+                ("origin", lambda: doctor.origin(self.server, catalog.installed(self.connection))),
+                ("drift", self._drift),
+                ("DDL", lambda: doctor.event_triggers(self.server, catalog.installed(self.connection))),
+                ("consumers", lambda: doctor.consumers(self._rows("consumers.sql"))),
+                ("log", lambda: doctor.log_size(self._rows("doctor_log.sql")[0])),
+            ]
+        else:
+            found += doctor.not_installed(self.server)
+            checks = []
+        checks += [
+            ("queue", self._queue),
+            ("transactions", lambda: doctor.transactions(self._rows("doctor_transactions.sql", doctor.OLD_SECONDS))),
+            ("prepared", lambda: doctor.prepared(self._rows("doctor_prepared.sql", doctor.OLD_SECONDS))),
+            ("slots", lambda: doctor.slots(self._rows("doctor_slots.sql", doctor.HELD_TRANSACTIONS))),
+            ("settings", self._settings),
+            ("clock", self._clock),
+        ]
+        for name, check in checks:
+            found += self._try(name, check)
+        return found
+
+    def _try(self, name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+        """The check's findings, or one that says why it could not be made. A lost connection ends the examination."""
+        try:
+            return check()
+        except (psycopg.Error, PgEventsError) as error:
+            assert self.settings.database_url is not None
+            told = translate(error, self.settings.database_url) if isinstance(error, psycopg.Error) else error
+            if self.connection.closed:
+                raise told from error
+            reason = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+            return [Finding(name, "unknown", f"could not be checked: {reason or told}")]
+
+    def _rows(self, question: str, *parameters: object) -> list[dict[str, Any]]:
+        with RawCursor(self.connection, row_factory=dict_row) as cursor:
+            return cursor.execute(sql.text(question), parameters).fetchall()
+
+    def _link(self) -> list[Finding]:
+        assert self.settings.database_url is not None
+        # The echo listens, and what listens in a pooled session stays there: on a connection that ends.
+        with connect(self.settings.database_url, application_name="pg_events doctor") as other:
+            is_proxied = session.is_proxied(other)
+            return doctor.link(is_proxied, is_proxied and session.is_shared(other, self.settings.database_url))
+
+    def _rights(self) -> list[Finding]:
+        row = self._rows("doctor_rights.sql")[0]
+        wanted = (
+            [table.oid for table in self._tables() if any(trigger.wanted for trigger in table.triggers)]
+            if row["may_read"]
+            else []
+        )
+        without = [each["relation"] for each in self._rows("doctor_no_trigger.sql", wanted)]
+        return doctor.rights(self.server, row, without)
+
+    def _tables(self) -> list[catalog.Table]:
+        chosen = build.settled(self.connection, self.settings)
+        return catalog.tables(
+            self.connection,
+            chosen.include,
+            chosen.exclude,
+            choices=build.wanted(chosen, self.server).settings["choices"],
+        )
+
+    def _drift(self) -> list[Finding]:
+        chosen = build.settled(self.connection, self.settings)
+        wanted = build.wanted(chosen, self.server)
+        if wanted.settings["system_identifier"] != catalog.installed(self.connection).settings.get("system_identifier"):
+            return []  # the origin is wrong, and says it all
+        return doctor.drift(plan(self.server, catalog.installed(self.connection), self._tables(), wanted))
+
+    def _queue(self) -> list[Finding]:
+        return doctor.queue(self._one("select pg_catalog.pg_notification_queue_usage() as usage")["usage"])
+
+    def _settings(self) -> list[Finding]:
+        row = self._rows("doctor_settings.sql")[0]
+        roles = json.loads(row.pop("replica_roles"))
+        here = self._one(
+            "select count(*) as prepared from pg_catalog.pg_prepared_xacts where database = current_database()"
+        )
+        wake_up = self.settings.wake_up
+        if self.server.is_installed:
+            wake_up = build.settled(self.connection, self.settings).wake_up
+        return doctor.settings(row, roles, wake_up, here["prepared"] > 0)
+
+    def _clock(self) -> list[Finding]:
+        begin = monotonic()
+        before = datetime.now(UTC)
+        there = self._one("select clock_timestamp() as now")["now"]
+        took = monotonic() - begin
+        return doctor.clock((there - before).total_seconds() - took / 2, took)
+
+    def _one(self, question: Any) -> dict[str, Any]:
+        with RawCursor(self.connection, row_factory=dict_row) as cursor:
+            row = cursor.execute(question).fetchone()
+        assert row is not None
+        return row

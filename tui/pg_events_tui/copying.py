@@ -1,0 +1,103 @@
+"""The forms in which an event can be copied, and the conditions that its values make. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pg_events import difference
+from pg_events.event import METHODS, SCHEMA, Record
+from pg_events.filter_condition import qualified_name
+from pg_events_tui import describe
+from pg_events_tui.describe import FACES as FACES
+from pg_events_tui.filtering import spelt
+from pg_events_tui.history import row_key
+from pg_events_tui.recording import csv_line
+from pg_events_tui.summary import schema_members
+
+MAX_CONDITIONS: Final = 24
+MAX_VALUE: Final = 200
+"""Characters of a value that make a condition somebody would want."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to copy an event."""
+
+    key: str
+    label: str
+    text: Callable[[Record], str | None]
+    """None when the event has nothing of it."""
+
+
+def _pretty(record: Record) -> str | None:
+    try:
+        return difference.pretty(difference.row_of(record.payload))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _difference(record: Record) -> str:
+    lines = describe.face(record, "Diff", 100)
+    return "\n".join([describe.title(record), *("".join(part.text for part in one).rstrip() for one in lines)])
+
+
+def _key(record: Record) -> str | None:
+    key = row_key(record)
+    return None if key is None else difference.spelled(key[1])
+
+
+def _row_filter(record: Record) -> str | None:
+    key = row_key(record)
+    return None if key is None else f"table:{spelt(qualified_name(record))} pk:{spelt(key[1])}"
+
+
+FORMS: Final[tuple[Form, ...]] = (
+    Form("y", "payload, one line", lambda record: record.payload),
+    Form("p", "payload, indented", _pretty),
+    Form("d", "difference, as text", _difference),
+    Form("n", "new row, JSON", lambda record: record.new_data),
+    Form("o", "old row, JSON", lambda record: record.old_data),
+    Form("s", "statement", lambda record: record.query),
+    Form("r", "the row's key", _key),
+    Form("f", "filter for this row", _row_filter),
+    Form("x", "filter for this transaction", lambda record: f"tx:{record.xid}"),
+    Form("c", "CSV line", csv_line),
+)
+"""`y y` copies the payload."""
+
+
+def conditions(record: Record) -> list[str]:
+    """Conditions that the event fulfils: its table, operation, row, who, and the values that changed."""
+    found = [f"table:{spelt(qualified_name(record))}"]
+    if record.kind == SCHEMA:
+        found += ["is:ddl", f"tag:{spelt(str(schema_members(record).get('command_tag') or ''))}"]
+    else:
+        found.append(f"op:{METHODS[record.kind]}")
+    row_filter = _row_filter(record)
+    if row_filter:
+        found.append(row_filter)
+    found.append(f"tx:{record.xid}")
+    found += [f"{name}:{spelt(value)}" for name, value in (("user", record.session_user), ("app", record.application_name))
+              if value]  # fmt: skip
+    return [*found, *_values(record)][:MAX_CONDITIONS]
+
+
+def _values(record: Record) -> Sequence[str]:
+    """Of an UPDATE what changed, of the others every column that is short."""
+    try:
+        old, new = difference.row_of(record.old_data), difference.row_of(record.new_data)
+    except (ValueError, RecursionError):
+        return ()
+    side, row = ("new", new) if new is not None else ("old", old)
+    if row is None:
+        return ()
+    names = list(row) if old is None or new is None else difference.changed_columns(old, new)
+    return [f"{side}.{_column(name)}:{spelt(row[name])}" for name in names if name in row and _is_plain(row[name])]
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, dict | list) and len(str(value)) <= MAX_VALUE
+
+
+def _column(name: str) -> str:
+    return name if name.isidentifier() else spelt(name)

@@ -1,0 +1,134 @@
+"""A saved log as the console's source: read into the store by a thread, in bounded memory, without any database."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic, time
+from typing import Final, cast
+
+from pg_events import journal
+from pg_events.errors import PgEventsError
+from pg_events.event import METHODS, SCHEMA, DataEvent, Record
+from pg_events.text import counted, one_line
+from pg_events_tui.feed import Link
+from pg_events_tui.store import Store
+
+PAGE: Final = 1_000
+
+_LETTERS: Final = {word: letter for letter, word in METHODS.items()}
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+_VALUE: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+"""Only to find where a value ends."""
+_NAME: Final = json.JSONDecoder()
+_ENVELOPE: Final = frozenset(("id", "xid", "at", "session_user", "application_name", "query", "replay"))
+
+
+class SavedLog:
+    """Reads the file once; what `Intake` is for a database."""
+
+    def __init__(self, path: str | Path, store: Store) -> None:
+        """Raises `UsageError` when there is no such file, or it cannot be opened."""
+        self.path = Path(path)
+        self.link = Link(state="reading", since=time())
+        self._reader = journal.read(path)
+        self._store = store
+        self._stopping = Event()
+        self._thread: Thread | None = None
+
+    @property
+    def database(self) -> str:
+        """Whose events these are, as the file says; known once it is being read."""
+        header = self._reader.header
+        return header.database if header else ""
+
+    def start(self) -> None:
+        self._thread = Thread(target=self._run, name="pg_events saved log", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 3.0) -> bool:
+        """End the thread; False when it did not in time."""
+        self._stopping.set()
+        if self._thread is None:
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def reconnect_now(self) -> None:
+        """There is nothing to connect to."""
+
+    def _run(self) -> None:
+        problem = ""
+        try:
+            for page in self._pages():
+                self._store.append(page)
+                self.link = replace(self.link, received=self.link.received + len(page), heard=monotonic())
+        except PgEventsError as error:
+            problem = one_line(str(error))
+        except Exception as error:  # noqa: BLE001 - a bug here must not look like an empty file
+            problem = one_line(f"{type(error).__name__}: {error}")
+        self.link = replace(self.link, state="saved", reason="; ".join(filter(None, [problem, self._words()])))
+
+    def _pages(self) -> Iterator[list[Record]]:
+        page: list[Record] = []
+        for found in self._reader:
+            page.append(record_of(found))
+            if len(page) >= PAGE:
+                yield page
+                page = []
+            if self._stopping.is_set():
+                return
+        if page:
+            yield page
+
+    def _words(self) -> str:
+        """What could not be read, or is not kept; empty when all is here."""
+        words: list[str] = []
+        if self._reader.bad_lines:
+            first = self._reader.problems[0]
+            words.append(
+                f"{counted(self._reader.bad_lines, 'line')} could not be read, the first is line {first.line}: "
+                f"{one_line(first.reason)}"
+            )
+        if self._store.first:
+            words.append(f"only the newest {len(self._store):,} of {counted(self._store.end, 'event')} are kept")
+        return "; ".join(words)
+
+
+def record_of(found: journal.Line) -> Record:
+    """A line of a file as a record. Rows and DDL are taken as they stand there, digit for digit."""
+    event = found.event
+    parts = dict(_members(found.payload))
+    at: str = json.loads(parts["at"])
+    if isinstance(event, DataEvent):
+        return Record(
+            event.id, event.xid, at, _LETTERS[event.method], event.table_schema, event.table_name,
+            event.session_user, event.application_name or None, event.query,
+            None if event.old_data is None else parts["old_data"],
+            None if event.new_data is None else parts["new_data"], None,
+        )  # fmt: skip
+    ddl = ", ".join(f"{json.dumps(name)}: {text}" for name, text in parts.items() if name not in _ENVELOPE)
+    return Record(
+        event.id, event.xid, at, SCHEMA, event.schema_name, event.object_identity,
+        event.session_user, event.application_name or None, event.query, None, None, f"{{{ddl}}}",
+    )  # fmt: skip
+
+
+def _members(text: str) -> Iterator[tuple[str, str]]:
+    """The members of a JSON object that was read before: each name, and its value as it is spelt."""
+    position = _after_space(text, text.index("{") + 1)
+    while text[position] != "}":
+        name, position = cast("tuple[str, int]", _NAME.raw_decode(text, position))
+        start = _after_space(text, _after_space(text, position) + 1)
+        _, end = _VALUE.raw_decode(text, start)
+        yield name, text[start:end]
+        position = _after_space(text, end)
+        if text[position] == ",":
+            position = _after_space(text, position + 1)
+
+
+def _after_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position

@@ -1,0 +1,21 @@
+"""Live: every event, as it happens."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from pg_events_tui import keys
+from pg_events_tui.screens.events import EventsScreen
+
+
+class LiveScreen(EventsScreen):
+    """Every event, as it happens."""
+
+    MODE: ClassVar[str] = "live"
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("live")]
+    EMPTY: ClassVar[Sequence[str]] = (
+        "no events yet",
+        "as soon as a covered table changes, it shows here",
+        "2 shows which tables are covered",
+    )

@@ -1,0 +1,51 @@
+"""Schema: what DDL ran, what it changed, and what that meant for the capture."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from pg_events.event import SCHEMA
+from pg_events.filter import Filter, parse
+from pg_events.filter_condition import And
+from pg_events.text import counted
+from pg_events_tui import describe, keys, scan
+from pg_events_tui.lines import Line, line, span
+from pg_events_tui.scan import Passing
+from pg_events_tui.screens.events import EventsScreen
+
+_DDL = parse("is:ddl")
+
+
+class SchemaScreen(EventsScreen):
+    """What DDL ran, the newest on top."""
+
+    MODE: ClassVar[str] = "schema"
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("schema")]
+    EMPTY: ClassVar[Sequence[str]] = ("no schema events yet", "CREATE, ALTER and DROP show here")
+
+    def list_title(self) -> str:
+        return "DDL, newest first"
+
+    def passing(self, wanted: Filter | None) -> Passing:
+        both = _DDL if wanted is None else Filter(And((_DDL.condition, wanted.condition)))
+        if self.only_marked:
+            return scan.passing(self.view.store, both, also=lambda row: row in self.view.marks)
+        return scan.passing(self.view.store, both)
+
+    def _count_words(self) -> str:
+        if not self.filtering.on and not self.only_marked:
+            return counted(len(self.view), "schema event")
+        return f"{counted(len(self.view), 'schema event')} match"
+
+    def detail_notes(self) -> Sequence[Line]:
+        """What the command did to the capture, as far as the coverage of now tells."""
+        record = self.selected_record()
+        if record is None or record.kind != SCHEMA:
+            return ()
+        return [line(span("capture", "heading")), *describe.impact(record, self.app.coverage[0])]
+
+    def action_show_in_live(self) -> None:
+        row = self._taken()
+        if row is not None:
+            self.app.show_in_live(row)
