@@ -78,14 +78,15 @@ def is_saved(url: str) -> bool:
     ) == [(True,)]
 
 
-def test_row_5_a_connection_cut_while_it_acknowledges_repeats_nothing(url, worker, deliveries) -> None:
+@pytest.mark.parametrize("cut", ["pg_terminate_backend(pid, 5000)", "pg_cancel_backend(pid)"])
+def test_row_5_a_connection_cut_while_it_acknowledges_repeats_nothing(url, worker, deliveries, cut) -> None:
     one = worker().ready()
     deliveries.wait_for(committed(url))
 
     with acknowledging_blocked(url) as somebody_waits:
         execute(url, "update account set version = 1 where key = 7")
         wait_until(somebody_waits, "the worker acknowledges")
-        execute(url, f"select pg_terminate_backend(pid, 5000) from ({backends()}) b")
+        execute(url, f"select {cut} from ({backends()}) b")
     one.wait_until_said("connected again")
     execute(url, "update account set version = 1 where key = 8")
     got = deliveries.wait_for(committed(url))
