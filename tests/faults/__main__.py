@@ -227,6 +227,8 @@ def soak(server: Server, seconds: float, seed: int) -> Run:
             count[fault] += 1
             if ended := [one for one in test.workers if one.process.poll() is not None]:
                 say(f"after {fault} a worker ended with {ended[0].process.returncode}:\n{ended[0].log()[-2000:]}")
+                for one in test.workers:
+                    one.kill()
                 return Run(f"soak, ended by: {fault}", count.total(), time.monotonic() - begin, Verdict(0, 1, 0, 0, 0))
             if time.monotonic() > said + 30:
                 said = time.monotonic()
