@@ -360,6 +360,8 @@ def _refused(error: psycopg.Error, database_url: str) -> PgEventsError:
 
 _LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "53300", "3D000"})
 """Shut down, crashed, starting, idle too long (twice), too many connections, no such database. Besides class 08."""
+_PASSING: Final = frozenset({"40001", "40P01", "57014", "53100", "53200"})
+"""Serialisation, deadlock, cancelled, disk full, out of memory: a worker tries again, on a new connection, as if it were lost."""
 
 _DENIED: Final = frozenset({"42501", "28000", "28P01"})
 _ABSENT: Final = frozenset({"3F000", "42P01", "42883", "42703"})
@@ -369,13 +371,14 @@ _ABSENT: Final = frozenset({"3F000", "42P01", "42883", "42703"})
 def translate(error: psycopg.Error, database_url: str) -> PgEventsError:
     """What an error of an established connection means to the user; for `raise translate(error, url) from error`.
 
-    `DatabaseUnreachable` when the connection is lost, `NotPermitted` when a right is missing, `NotInstalled` when the
-    schema `pgevents` or a part of it is, else a plain `PgEventsError`. One line, without the password.
+    `DatabaseUnreachable` when the connection is lost or the reason may pass, `NotPermitted` when a right is missing,
+    `NotInstalled` when the schema `pgevents` or a part of it is, else a plain `PgEventsError`. One line, without the
+    password.
     """
     state = error.sqlstate or ""
     reason = error.diag.message_primary or next(iter(message(error).splitlines()), type(error).__name__)
     text = f"{describe(database_url)}: {_safe(_LIBPQ_PREFIX.sub('', reason), database_url)}"
-    if state[:2] == "08" or state in _LOST or (isinstance(error, psycopg.OperationalError) and not state):
+    if state[:2] == "08" or state in _LOST | _PASSING or (isinstance(error, psycopg.OperationalError) and not state):
         return DatabaseUnreachable(text)
     if state in _DENIED:
         return NotPermitted(text + _remedy(reason, database_url))

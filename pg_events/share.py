@@ -98,7 +98,7 @@ class Share:
     interruptions: int = 0
     """Workers that died with the events that come next in hand: each may have called a callback with them."""
     done: set[int] = field(default_factory=set[int])
-    """Events that were dealt with since the cursor was saved."""
+    """Events of these slots, behind the saved cursor, that were dealt with."""
     delivered: int = 0
     kept: list[Kept] = field(default_factory=list[Kept])
     saved: Cursor | None = None
@@ -290,6 +290,7 @@ class Shares:
             raise translate(error, self._listener.database_url) from error
         share.slots |= other.slots
         share.attempts |= other.attempts
+        share.done |= other.done
         share.interruptions = max(share.interruptions, other.interruptions)
         self.held.remove(other)
 
@@ -315,7 +316,8 @@ class Shares:
             raise translate(error, self._listener.database_url) from error
         share.delivered = 0
         share.kept.clear()
-        share.done.clear()
+        # Within a window only up to the position: what follows may have been done before the link was lost.
+        share.done = {event for event in share.done if share.cursor.window_end and event > share.cursor.position}
         share.saved = share.cursor
         share.saved_at = time.monotonic()
 

@@ -167,9 +167,10 @@ class Worker:
             if self._stopping.is_set():
                 break
             try:
-                if record.id not in share.done:
-                    if (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
-                        self._hand_over(share, record)
+                if record.id in share.done:
+                    pass  # before the link was lost
+                elif (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
+                    self._hand_over(share, record)
                     share.done.add(record.id)
             except Stopping:
                 break
@@ -194,6 +195,7 @@ class Worker:
             row = keys.key(record)
             if record.kind != "T" and row in self._shares.waiting_rows:
                 share.kept.append(Kept(record.id, record.payload, row, holds=True))
+                share.done.add(record.id)
                 self.report.held += 1
                 return False
         return True

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -208,6 +209,8 @@ class Soak:
 def soak(server: Server, seconds: float, seed: int) -> Run:
     chance = random.Random(seed)
     count: Counter[str] = Counter()
+    told: list[str] = []
+    """When what happened: told when something was lost."""
     begin = time.monotonic()
     with (
         shop(server, "soaked") as (url, deliveries),
@@ -219,10 +222,13 @@ def soak(server: Server, seconds: float, seed: int) -> Run:
         while time.monotonic() < begin + seconds:
             time.sleep(chance.uniform(0, 1))
             fault = chance.choice(list(test.faults))
+            told.append(f"{datetime.now(UTC):%H:%M:%S.%f} {fault}")
             test.faults[fault]()
             count[fault] += 1
             if ended := [one for one in test.workers if one.process.poll() is not None]:
                 say(f"after {fault} a worker ended with {ended[0].process.returncode}:\n{ended[0].log()[-2000:]}")
+                for one in test.workers:
+                    one.kill()
                 return Run(f"soak, ended by: {fault}", count.total(), time.monotonic() - begin, Verdict(0, 1, 0, 0, 0))
             if time.monotonic() > said + 30:
                 said = time.monotonic()
@@ -231,6 +237,10 @@ def soak(server: Server, seconds: float, seed: int) -> Run:
         for one in test.workers:
             one.kill()
         verdict = drained(url, writers, deliveries)
+        if verdict.lost:
+            say("\n".join(told))
+            for file in sorted(deliveries.path.parent.glob("*.log")):
+                say(f"--- {file.name}\n{file.read_text()}")
     what = ", ".join(f"{name} {number}×" for name, number in sorted(count.items()))
     return Run(f"soak: {what}", count.total(), time.monotonic() - begin, verdict)
 

@@ -78,14 +78,15 @@ def is_saved(url: str) -> bool:
     ) == [(True,)]
 
 
-def test_row_5_a_connection_cut_while_it_acknowledges_repeats_nothing(url, worker, deliveries) -> None:
+@pytest.mark.parametrize("cut", ["pg_terminate_backend(pid, 5000)", "pg_cancel_backend(pid)"])
+def test_row_5_a_connection_cut_while_it_acknowledges_repeats_nothing(url, worker, deliveries, cut) -> None:
     one = worker().ready()
     deliveries.wait_for(committed(url))
 
     with acknowledging_blocked(url) as somebody_waits:
         execute(url, "update account set version = 1 where key = 7")
         wait_until(somebody_waits, "the worker acknowledges")
-        execute(url, f"select pg_terminate_backend(pid, 5000) from ({backends()}) b")
+        execute(url, f"select {cut} from ({backends()}) b")
     one.wait_until_said("connected again")
     execute(url, "update account set version = 1 where key = 8")
     got = deliveries.wait_for(committed(url))
@@ -193,3 +194,23 @@ def test_row_7_transaction_ids_that_come_again_after_a_crash_hide_no_event(serve
 
 def last_look(url: str) -> datetime:
     return execute(url, f"select max(query_start) from pg_stat_activity where pid in ({backends()})")[0][0]
+
+
+def test_row_42_what_a_lost_page_held_for_another_worker_is_delivered_by_who_takes_over(
+    url, worker, deliveries
+) -> None:
+    first, second = worker().ready(), worker().ready()
+    execute(url, "update account set version = 1")
+    deliveries.wait_for(committed(url))
+    wait_until(lambda: is_saved(url), "both have saved their cursors")
+    second.send(signal.SIGSTOP)
+    # As it is when one share has just been parted in two.
+    execute(url, "update pgevents.share set snapshot = (select s.snapshot from pgevents.share s order by s.id limit 1)")
+
+    with acknowledging_blocked(url) as somebody_waits:
+        execute(url, "update account set version = 2")
+        wait_until(somebody_waits, "the first worker acknowledges a page that holds rows of both")
+        execute(url, f"select pg_terminate_backend(pid, 5000) from ({backends()}) b")
+    got = deliveries.wait_for(committed(url), first.log)
+
+    assert judge([], committed(url), got).is_good
