@@ -177,7 +177,9 @@ class Shares:
         self._worker = self.ask("worker_register.sql", values)[0][0]
         known = {} if reload else {share.id: share for share in self.held}
         saved = [_share(row) for row in self.ask("shares_held.sql", (self._worker,))]
-        self.held = [known[share.id].back_to(share) if share.id in known else share for share in saved]
+        # A standby that was promoted can have lost the last save, and gives ids again: then nothing is known of what comes.
+        unmoved = {share.id for share in saved if share.id in known and known[share.id].saved == share.cursor}
+        self.held = [known[share.id].back_to(share) if share.id in unmoved else share for share in saved]
         self.learn_waiting_rows()
         if not self._renewing.is_alive():
             self._renewing.start()
