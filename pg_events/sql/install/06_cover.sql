@@ -7,6 +7,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 set standard_conforming_strings = on
+-- To compile the question takes a hundred times as long as to answer it.
+set jit = off
 -- The command that called this has locked its own table. Of others it must not wait for long.
 set lock_timeout = '200ms'
 as $function$
