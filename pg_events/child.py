@@ -194,7 +194,7 @@ class Child:
         except _Overdue:
             self.end()
             raise CallbackUnavailable(f"callbacks cannot be imported within {START_SECONDS:g} s") from None
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no process behind
             self.end()
             raise
         value = json.loads(body)
@@ -229,7 +229,7 @@ class Child:
             if self._is_killed:
                 return Result("killed", _since(started), Failure("Killed", "its process was killed", ""))
             return Result("crashed", _since(started), Failure("Crashed", f"{died} before it returned", self._trace))
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no process behind
             self.end()
             raise
         self._is_ending = bool(kind & LAST)

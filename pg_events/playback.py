@@ -86,7 +86,7 @@ class Here:
         try:
             with contextlib.redirect_stdout(_Tee(sys.stdout, kept)), contextlib.redirect_stderr(_Tee(sys.stderr, kept)):
                 returned = self._callbacks[number](payload, attempt=attempt)
-        except BaseException as error:
+        except BaseException as error:  # a callback's SystemExit is its failure, see is_failure()
             milliseconds = _since(started)
             if not is_failure(error):
                 raise

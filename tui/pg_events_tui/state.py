@@ -67,7 +67,7 @@ def save(path: Path, values: Mapping[str, Any]) -> str:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
             Path(temporary).replace(path)
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no half file behind
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
