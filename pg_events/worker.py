@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pg_events.callbacks import Callback
@@ -49,9 +49,9 @@ class Report:
     held: int = 0
     """Events kept because an earlier one of their row failed."""
     reconnects: int = 0
-    batches: int = 0
+    batches: int = field(default=0, compare=False)
     """Pages read that were not empty."""
-    read: int = 0
+    read: int = field(default=0, compare=False)
     """Events in them, those of other workers' rows among them."""
 
 
