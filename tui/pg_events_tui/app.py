@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from uuid import uuid4
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.screen import Screen
 from textual.worker import Worker
 
@@ -38,6 +38,7 @@ from pg_events_tui.screens.replay import ReplayScreen
 from pg_events_tui.screens.schema import SchemaScreen
 from pg_events_tui.store import Store
 from pg_events_tui.themes import THEMES
+from pg_events_tui.typing_ahead import TypingAhead
 from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.header import Health
 
@@ -53,7 +54,7 @@ FindTarget = Callable[[str], Target]
 """The callback for events of a kind; raises `NoTarget`."""
 
 
-class ConsoleApp(App[int]):
+class ConsoleApp(TypingAhead):
     """Everything the screens share: store, intake, coverage, attempts."""
 
     TITLE = "pg_events"
@@ -272,6 +273,10 @@ class ConsoleApp(App[int]):
     @property
     def link(self) -> Link:
         return self.intake.link.seen(monotonic())
+
+    def health_now(self) -> Health:
+        """What the header tells."""
+        return self.health(self._clock(), self.link)
 
     def health(self, now: datetime, link: Link) -> Health:
         tables = self.coverage[0]
