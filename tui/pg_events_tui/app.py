@@ -23,6 +23,7 @@ from pg_events_tui import clipboard, describe, keys, recording, replay, state
 from pg_events_tui.backend import Backend, DatabaseHealth, problem_line
 from pg_events_tui.eventlog import LETTERS, EventLog
 from pg_events_tui.feed import Feed, Intake, Link, Rates
+from pg_events_tui.keyboard import InOrder
 from pg_events_tui.lines import HANG, Line, line, seconds_words, span
 from pg_events_tui.places import Place, Places
 from pg_events_tui.rates import TableRates
@@ -38,7 +39,6 @@ from pg_events_tui.screens.replay import ReplayScreen
 from pg_events_tui.screens.schema import SchemaScreen
 from pg_events_tui.store import Store
 from pg_events_tui.themes import THEMES
-from pg_events_tui.typing_ahead import TypingAhead
 from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.header import Health
 
@@ -54,7 +54,7 @@ FindTarget = Callable[[str], Target]
 """The callback for events of a kind; raises `NoTarget`."""
 
 
-class ConsoleApp(TypingAhead):
+class ConsoleApp(InOrder[int]):
     """Everything the screens share: store, intake, coverage, attempts."""
 
     TITLE = "pg_events"
@@ -288,7 +288,7 @@ class ConsoleApp(TypingAhead):
             read_only=self.read_only,
             rate=self._rates.per_second(now.timestamp()),
             rates=self._rates.series(now.timestamp(), 8),
-            kept=len(self.store),
+            kept=self.store.event_count,
             kept_bytes=self.store.size_bytes,
             problems=None if tables is None else sum(table.state in PROBLEMS for table in tables),
             running=any(one.outcome == "running" for one in self.attempts),

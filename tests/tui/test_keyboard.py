@@ -1,10 +1,40 @@
-"""Keys that come faster than the console: each does what it would have done had the user waited."""
+"""Keys that come faster than the console can look at them: all are done, in their order."""
 
 import re
 
 import pytest
 
 pytestmark = pytest.mark.timeout(60)
+
+
+def test_what_is_typed_behind_the_key_of_the_filter_goes_into_it(console, make):
+    async def scenario(c):
+        await c.burst(*"/table:orders op:UX", "backspace", "enter")
+
+        await c.shows("/ table:orders op:U ")
+        assert c.app.screen.view.filtered
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_a_dialog_gets_what_was_typed_before_it_was_there(console, make, tmp_path):
+    async def scenario(c):
+        await c.burst("w", "a", "ctrl+u", *f"{tmp_path}/all.jsonl", "enter")
+
+        await c.toast("30 events written")
+        assert (tmp_path / "all.jsonl").exists()
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_keys_go_on_after_one_that_closed_what_it_was_pressed_in(console, make):
+    async def scenario(c):
+        await c.burst("?", "escape", "q", "escape", *"kkm", "5", "1", "j")
+
+        await c.until(lambda: "28" in c.cursor_line())
+        assert len(c.app.live.marks) == 1
+
+    console(scenario, history=[make.record(number) for number in range(30)])
 
 
 def some(make, count=30):
@@ -59,16 +89,5 @@ def test_what_is_typed_behind_the_slash_is_in_the_filter_and_the_next_key_is_not
 
         assert c.app.screen.filtering.text == "op:D"
         assert c.app.live.marks == {24}
-
-    console(scenario, history=some(make))
-
-
-def test_a_letter_right_behind_the_key_of_a_dialog_is_the_dialogs(console, make, tmp_path):
-    async def scenario(c):
-        await c.burst("w", "s", *["backspace"] * 60, *str(tmp_path / "all.jsonl"), "enter")
-        await c.toast("30 events written")
-
-        await c.burst("q", "y")
-        await c.until(lambda: c.app.return_value == 0)
 
     console(scenario, history=some(make))
