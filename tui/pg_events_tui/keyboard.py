@@ -1,7 +1,7 @@
 """Keys take effect in the order in which they are pressed, however fast they come."""
 
 from collections import deque
-from time import monotonic
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from textual import events
@@ -9,7 +9,7 @@ from textual.app import App
 from textual.message_pump import MessagePump
 
 GIVEN_UP_SECONDS: Final = 2.0
-"""A key that is still on its way then does not hold up those behind it any longer."""
+"""A key whose callback got lost with a widget does not hold up those behind it for longer."""
 
 T = TypeVar("T")
 
@@ -26,20 +26,18 @@ class InOrder(App[T], Generic[T]):
         super().__init__()
         self._waiting_keys: deque[events.Key] = deque()
         """The first is on its way."""
-        self._key_began = 0.0
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
             return
-        if self._waiting_keys and monotonic() > self._key_began + GIVEN_UP_SECONDS:
-            self._waiting_keys.clear()
         self._waiting_keys.append(event)
         if len(self._waiting_keys) == 1:
             await self._take_key(event)
+        else:
+            self.set_timer(GIVEN_UP_SECONDS, partial(self._key_is_done, self._waiting_keys[0]))
 
     async def _take_key(self, event: events.Key) -> None:
-        self._key_began = monotonic()
         way: MessagePump | None = self.focused or self.screen
         await super().on_event(event)
         self._follow_key(event, way)
