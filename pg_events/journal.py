@@ -7,6 +7,7 @@ with a whole line). The reader trusts nothing: what it cannot use it counts, wit
 import gzip
 import json
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,9 @@ MAX_PROBLEMS: Final = 100
 """So many bad lines are remembered with their reasons; the rest is counted."""
 
 _BUFFER_BYTES: Final = 1024 * 1024
+_AT: Final = re.compile(rb'"at": ?"([^"\\]{1,40})"')
+_AT_BYTES: Final = 200
+"""The time stands at the front of a line, before anything a row could hold."""
 _BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"
 
@@ -264,6 +268,10 @@ class Reader:
                         self.events += 1
                         yield found
 
+    def raw_lines(self) -> Iterator[bytes]:
+        """Every line as it stands there, headers too. Raises `PgEventsError` when the disk fails."""
+        return (line for _, line in self._lines())
+
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """The lines that can be had, numbered; blank ones are left out."""
         number = 0
@@ -332,6 +340,21 @@ def _texts(value: object) -> dict[str, str]:
 def read(path: str | Path) -> Reader:
     """The events of a file: iterate over it. Raises `UsageError` when it cannot be opened."""
     return Reader(path)
+
+
+def ends_at(path: str | Path) -> datetime | None:
+    """When the newest event of a file was captured, aware; None when it has none. Reads the file, but no event of it.
+
+    Raises `UsageError` when it cannot be opened.
+    """
+    newest: datetime | None = None
+    with Reader(path) as reader:
+        for line in reader.raw_lines():
+            if match := _AT.search(line, 0, _AT_BYTES):
+                with suppress(ValueError, TypeError):  # no time, or one without a zone
+                    at = datetime.fromisoformat(match[1].decode())
+                    newest = at if newest is None else max(newest, at)
+    return newest or max((line.event.at for line in read(path)), default=None)
 
 
 def _refuse(constant: str) -> NoReturn:

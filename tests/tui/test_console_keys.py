@@ -169,6 +169,26 @@ def test_written_events_open_as_a_saved_log_and_are_the_same(console, make, tmp_
     console(read, feed=path, backend=NoDatabase("out.jsonl"))
 
 
+def test_in_a_saved_log_ago_counts_from_its_newest_event(console, make, tmp_path):
+    path = tmp_path / "old.jsonl"
+    with Writer(path, Header("shop")) as writer:
+        for record in some(make):  # 125 ms apart
+            writer.write(record.payload)
+
+    async def scenario(c):
+        await c.shows("■ SAVED LOG")
+        await c.press("/")
+        await c.type("since:1s")
+        await c.press("enter")
+        await c.until(lambda: len(c.app.live) == 9)
+        await c.press("@")
+        c.app.screen.query_one("#ask-input").value = "2s"
+        await c.press("enter")
+        await c.until(lambda: c.app.live.selected == 13)
+
+    console(scenario, feed=path, backend=NoDatabase("old.jsonl"))
+
+
 def test_broken_lines_of_a_saved_log_are_said_not_hidden(console, make, tmp_path):
     path = tmp_path / "broken.jsonl"
     with Writer(path, Header("shop")) as writer:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -376,6 +377,21 @@ def test_a_missing_header_is_seen_and_no_hindrance(read_bytes) -> None:
 
     assert payloads == [payload(1)] * 2
     assert reader.header is None
+
+
+def test_a_file_ends_when_its_newest_event_was_captured(write, tmp_path: Path) -> None:
+    first, newest = (payload(1).replace("T09:29", time) for time in ("T08:00", "T10:00"))
+    inside = payload(2, '{"at": "2030-01-01T00:00:00+00:00"}')
+    moment = datetime(2026, 11, 23, 10, 0, 26, 229689, UTC)
+    for name in NAMES:
+        assert journal.ends_at(write(name, first, newest, inside)) == moment
+        (tmp_path / name).unlink()
+    by_others = tmp_path / "others.jsonl"  # who write the members in another order, and not all of them well
+    values = json.loads(newest)
+    by_others.write_text(json.dumps({"new_data": {"text": "x" * 300}} | values) + '\n{"id": 9, "at": "soon"}\n')
+    assert journal.ends_at(by_others) == moment
+    by_others.write_text("")
+    assert journal.ends_at(by_others) is None
 
 
 def test_an_empty_file_has_no_events(read_bytes) -> None:

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, time
@@ -55,6 +57,14 @@ class SavedLog:
             return True
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def ends_at(self) -> datetime | None:
+        """When the newest event of the file was captured; looked for once, when it is asked for first."""
+        return self._ends_at
+
+    @cached_property
+    def _ends_at(self) -> datetime | None:
+        return journal.ends_at(self.path)
 
     def reconnect_now(self) -> None:
         """There is nothing to connect to."""

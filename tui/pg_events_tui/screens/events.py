@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 
 from pg_events.errors import FilterError
 from pg_events.event import Record
-from pg_events.filter import Filter, parse
+from pg_events.filter import Filter
 from pg_events.text import counted, one_line
 from pg_events_tui import copying, goto, scan, state
 from pg_events_tui.filtering import MAX_HISTORY, Filtering, narrowed
@@ -41,7 +41,7 @@ class EventsScreen(ConsoleScreen):
     def __init__(self, view: View) -> None:
         super().__init__()
         self.view = view
-        self.filtering = Filtering()
+        self.filtering = Filtering(self._read_filter)
         self.only_marked = False
         self.find_text = ""
         """What was looked for without hiding the rest."""
@@ -49,6 +49,10 @@ class EventsScreen(ConsoleScreen):
         self._finding = False
         """The field edits what to find, not the filter."""
         self._find_error: FilterError | None = None
+
+    def _read_filter(self, text: str) -> Filter:
+        """Raises `FilterError`."""
+        return self.app.read_filter(text)
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="body"):
@@ -90,7 +94,7 @@ class EventsScreen(ConsoleScreen):
         self._read_find(state.text(values, "find"))
         text = state.text(values, "filter")
         if text and not self.filtering.apply(text, state.flag(values, "on")):
-            self.filtering = Filtering()  # the language has moved on
+            self.filtering = Filtering(self._read_filter)  # the language has moved on
         self.refresh_filter()
 
     # ---- the tick
@@ -293,7 +297,7 @@ class EventsScreen(ConsoleScreen):
 
     def _read_find(self, text: str) -> None:
         try:
-            wanted = parse(text) if text.strip() else None
+            wanted = self._read_filter(text) if text.strip() else None
         except FilterError as error:
             self._find_error = error
             return
@@ -328,7 +332,7 @@ class EventsScreen(ConsoleScreen):
 
     async def _matches(self, direction: int) -> AsyncIterator[int]:
         """Rows that match, from the selected one on, nearest first; gives way between slices."""
-        view, passing = self.view, scan.passing(self.view.store, parse(self.find_text))
+        view, passing = self.view, scan.passing(self.view.store, self._read_filter(self.find_text))
         index, row = view.selected_index, view.selected
         if index is None or row is None:
             return
@@ -361,9 +365,11 @@ class EventsScreen(ConsoleScreen):
 
         def answered(text: str | None) -> None:
             if text:
-                self.go_to(goto.row(self.view.store, text))
+                self.go_to(goto.row(self.view.store, text, self._read_filter))
 
-        self.app.push_screen(Ask("Go to", text, check=lambda text: goto.problem(self.view.store, text)), answered)
+        self.app.push_screen(
+            Ask("Go to", text, check=lambda text: goto.problem(self.view.store, text, self._read_filter)), answered
+        )
 
     def go_to(self, row: int | None) -> None:
         """Select a row, whatever the filter hides; a filter that hides it is taken off."""
