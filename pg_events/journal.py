@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +23,10 @@ from pg_events.event import METHODS, DataEvent, SchemaEvent, parse
 from pg_events.text import one_line, shorten
 
 FORMAT_VERSION: Final = 1
-"""Version of the files; apart from the release's."""
+"""Version of the files; apart from the release's. A new one needs an entry in `CONVERTERS`."""
+
+CONVERTERS: Final[Mapping[int, Callable[[str], str]]] = {}
+"""Version -> what makes of its payloads those of the next: files of every older version are read through a chain of them."""
 
 MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 """A longer line is not held in memory: the reader counts it and goes on."""
@@ -230,6 +233,7 @@ class Reader:
         self.problems: list[Problem] = []
         """The first `MAX_PROBLEMS` bad lines."""
         self._unknown_version: str | None = None
+        self._converters: list[Callable[[str], str]] = []
         try:
             self._file = self.path.open("rb")
             self._stream: BinaryIO = cast(
@@ -305,15 +309,22 @@ class Reader:
             return None
         if self._unknown_version:
             raise ValueError(self._unknown_version)
-        return Line(number, payload, _event(values))
+        if not self._converters:
+            return Line(number, payload, _event(values))
+        for convert in self._converters:
+            payload = convert(payload)
+        return Line(number, payload, event(payload))
 
     def _take_header(self, values: dict[str, Any]) -> None:
         version = values["pg_events"]
+        older = range(version, FORMAT_VERSION) if type(version) is int else ()
         self._unknown_version = None
-        if type(version) is not int or version != FORMAT_VERSION:
+        if type(version) is not int or version > FORMAT_VERSION or not all(one in CONVERTERS for one in older):
             shown = shorten(one_line(str(version)), 40)
-            self._unknown_version = f"format version {shown}; this release reads {FORMAT_VERSION}"
+            newer = "; a newer pg_events reads it" if type(version) is int and version > FORMAT_VERSION else ""
+            self._unknown_version = f"format version {shown}; this release reads {FORMAT_VERSION}{newer}"
             raise ValueError(self._unknown_version)
+        self._converters = [CONVERTERS[one] for one in older]
         if self.header is None:
             columns = {name: _texts(one) for name, one in _members(values.get("columns")).items()}
             self.header = Header(
