@@ -28,7 +28,6 @@ from pg_events.filter_condition import (
     Names,
     Not,
     Numbers,
-    Operator,
     Or,
     Query,
     Regex,
@@ -37,10 +36,9 @@ from pg_events.filter_condition import (
     Test,
     Text,
     Time,
-    Value,
-    quote,
 )
 from pg_events.filter_time import counted_from, span, time_range
+from pg_events.filter_value import Operator, Value, quote
 
 __all__ = ["FIELDS", "Field", "Filter", "chosen", "edge", "parse"]
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pg_events.errors import FilterError
 from pg_events.event import Record
 from pg_events.filter import FIELDS, MAX_DEPTH, Filter, chosen, parse
-from pg_events.filter_condition import And, Column, Kinds, Names, Not, Numbers, Or, Text, Time, Value
+from pg_events.filter_condition import And, Column, Kinds, Names, Not, Numbers, Or, Text, Time
+from pg_events.filter_value import Value
 
 NOW = datetime(2026, 8, 22, 14, 3, 21, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pg_events.errors import FilterError
 from pg_events.filter import Filter, parse
-from pg_events.filter_condition import quote
+from pg_events.filter_value import quote
 
 MAX_HISTORY: Final = 50
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from pg_events.errors import FilterError
 from pg_events.filter import Filter, parse
-from pg_events.filter_condition import And, Condition, Time, quote
+from pg_events.filter_condition import And, Condition, Time
+from pg_events.filter_value import quote
 from pg_events_tui.store import Store
 
 _NUMBER: Final = re.compile(r"#\d{1,19}|\d{1,19}", re.ASCII)
