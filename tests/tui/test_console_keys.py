@@ -6,10 +6,10 @@ import pytest
 
 from pg_events import journal
 from pg_events.errors import UsageError
+from pg_events.event import record
 from pg_events.journal import Header, Writer
 from pg_events_tui import keys, state
 from pg_events_tui.backend import NoDatabase
-from pg_events_tui.saved import record_of
 from pg_events_tui.screens.dialogs import Ask
 
 pytestmark = pytest.mark.timeout(60)
@@ -153,7 +153,7 @@ def test_written_events_open_as_a_saved_log_and_are_the_same(console, make, tmp_
 
     history = [*some(make), make.ddl(30)]
     console(write, history=history)
-    assert [record_of(one) for one in journal.read(path)] == history
+    assert [record(one.payload) for one in journal.read(path)] == history
 
     async def read(c):
         await c.shows("■ SAVED LOG")
