@@ -63,7 +63,9 @@ def row_history(
     )
     code = _say_bad(events, file)
     if not found:
-        say(f"no event of {table} {' '.join(key)} is kept")
+        unknown = file is None and not shape.columns
+        hint = "; no table of that name is captured, see: pg_events status" if unknown else ""
+        say(f"no event of {table} {' '.join(key)} is kept{hint}")
         return 1
     _check_one_table(found, table)
     if not shape.columns and source.columns:
