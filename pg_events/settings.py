@@ -139,7 +139,7 @@ class Settings:
     metrics: Address | None = None
     """`PG_EVENTS_METRICS`: where a worker serves `/metrics` and `/healthz`; None: nowhere."""
     stalled_seconds: float = 60.0
-    """`PG_EVENTS_STALLED_SECONDS`: how long a worker may take for an event before `/healthz` calls it stalled."""
+    """`PG_EVENTS_STALLED_SECONDS`: how long a worker may take for an event before the log and `/healthz` say so."""
     profiles: tuple[Profile, ...] = ()
     """`PG_EVENTS_PROFILES`: databases that the console can go to."""
     keys: tuple[tuple[str, str], ...] = ()

@@ -110,10 +110,14 @@ class Worker:
 
     def trouble(self) -> str | None:
         """Why nothing is delivered, in a line; None when all is well, or nothing is there to do. For other threads."""
-        if self.no_link is not None:
-            return f"no link: {self.no_link}"
+        return self.stalled() if self.no_link is None else f"no link: {self.no_link}"
+
+    def stalled(self) -> str | None:
+        """That no event was finished for long although one waits and there is a link; else None."""
         seconds = time.monotonic() - self.moved_at
-        return f"stalled: no event was finished for {seconds:.0f} s" if seconds > self._stalled_seconds else None
+        if self.no_link is not None or seconds <= self._stalled_seconds:
+            return None
+        return f"stalled: no event was finished for {seconds:.0f} s"
 
     def run(self, once: bool = False) -> Report:
         """Deliver until `stop()`; with `once` until nothing is new.

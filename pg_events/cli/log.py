@@ -42,7 +42,7 @@ def tell(text: str, level: int = logging.INFO, **fields: object) -> None:
     if _is_json():
         log.log(level, "%s", text, extra=fields)
     else:
-        say(text)
+        say(f"pg_events: {text}" if level >= logging.ERROR else text)
 
 
 @contextmanager

@@ -4,10 +4,12 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
+from typing import Final
 
 import click
 
@@ -22,6 +24,11 @@ from pg_events.settings import LOG_FORMATS, Settings, address, load
 from pg_events.share import NEWEST, OLDEST, Start, start_at, start_since
 from pg_events.text import clean
 from pg_events.worker import Worker
+
+log = logging.getLogger("pg_events.worker")
+
+_WATCH_SECONDS: Final = 1.0
+"""How often a thread looks whether the worker moves."""
 
 
 @click.command(short_help="Call your functions with every change.")
@@ -45,9 +52,7 @@ from pg_events.worker import Worker
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve /metrics for Prometheus, and /healthz; 0 is any free port."
 )
-@click.option(
-    "--log-format", type=click.Choice(LOG_FORMATS), help="One line of text for each event of note, or of JSON."
-)
+@click.option("--log-format", type=click.Choice(LOG_FORMATS), help="Log lines for people, or one JSON object a line.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every retry and reconnect.")
 @ending_told()
 def worker(
@@ -76,7 +81,6 @@ def worker(
     chosen = load(settings, database_url)
     chosen = replace(chosen, isolate=chosen.isolate or isolate)
     set_up_log(verbose, log_format or chosen.log_format, chosen.database_url or "", {"consumer": clean(name)})
-    log = logging.getLogger("pg_events.worker")
 
     def ready() -> None:
         log.info("consumer %s: delivering from %s", name, describe(chosen.database_url or ""))
@@ -97,10 +101,10 @@ def worker(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        with _exposed(one, chosen, metrics):
+        with _exposed(one, chosen, metrics), _stalls_told(one):
             report = one.run(once=once)
     except CallbackGaveUp as error:
-        tell(f"pg_events: {error}", logging.ERROR)
+        tell(str(error), logging.ERROR)
         report = one.report
         report.failed += 1
     held = f", held {report.held:,}" if report.held else ""
@@ -131,8 +135,30 @@ def _exposed(one: Worker, chosen: Settings, metrics: str | None) -> Generator[No
         raise UsageError('metrics need a package more: pip install "pg_events[metrics]"') from error
     assert chosen.database_url is not None
     with exposed(one, chosen.database_url, wanted) as found:
-        logging.getLogger("pg_events.worker").info("metrics on http://%s/metrics, health on /healthz", found)
+        log.info("metrics on http://%s/metrics, health on /healthz", found)
         yield
+
+
+@contextmanager
+def _stalls_told(one: Worker) -> Generator[None]:
+    """In the block, log when no event is finished for long, and when one is again."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        before: str | None = None
+        while not ended.wait(_WATCH_SECONDS):
+            now = one.stalled()
+            if now and not before:
+                log.warning("consumer %s: %s", one.name, now)
+            elif before and not now and one.no_link is None:
+                log.info("consumer %s: goes on", one.name)
+            before = now
+
+    threading.Thread(target=watch, name="pg_events stalls", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _start(text: str) -> Start:

@@ -1,6 +1,7 @@
 """`worker` under a supervisor: lines for programs, metrics, health."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -18,6 +19,12 @@ import json, sys
 def fail_on_2(payload):
     if json.loads(payload)["new_data"]["id"] == 2:
         raise ValueError("postgresql://bob:Sup3rS3cret@h/db \\x1b[31m")
+
+def wait(payload):
+    open("go").close()  # a pipe: waits for whoever opens its other end
+
+def tell(payload):
+    print("got", json.loads(payload)["new_data"]["id"])
 
 def break_us(payload):
     from pg_events.worker import Worker
@@ -150,6 +157,38 @@ def test_metrics_and_health_are_served_until_the_worker_ends(start, settings, ur
     assert "pg_events_build_info{" in metrics
     assert "process_resident_memory_bytes" in metrics
     assert process.answer().code == 0
+
+
+def test_calls_in_a_process_of_their_own_are_timed_too(start, settings, url, execute) -> None:
+    settings("tell", METRICS="127.0.0.1:0", ISOLATE=True)
+    execute(url, "insert into note values (1), (2)")
+    process = start("worker", "--settings", "settings.py", "--from", "oldest")
+    served = re.search(r"metrics on (\S+)/metrics", process.until_said("metrics on"))
+    assert served is not None
+
+    assert [process.stdout.readline(), process.stdout.readline()] == ["got 1\n", "got 2\n"]
+    with urllib.request.urlopen(f"{served[1]}/metrics", timeout=30) as answer:
+        metrics = answer.read().decode()
+
+    # The second one's end may not have been counted yet.
+    assert re.search(
+        r'^pg_events_callback_duration_seconds_count\{callback="hooks:tell".*\} [12]\.0$', metrics, re.MULTILINE
+    )
+
+
+def test_an_event_that_takes_long_is_told_once_and_so_is_its_end(start, settings, url, execute, tmp_path) -> None:
+    settings("wait", STALLED_SECONDS=1)
+    os.mkfifo(tmp_path / "go")
+    execute(url, "insert into note values (1)")
+    process = start("worker", "--settings", "settings.py", "--from", "oldest")
+
+    said = process.until_said("stalled: no event was finished for")
+    (tmp_path / "go").open("w").close()
+    said += process.until_said("goes on")
+    process.send_signal(signal.SIGTERM)
+    said += process.answer().err
+
+    assert said.count("stalled") == said.count("goes on") == 1
 
 
 def test_a_port_that_is_taken_is_one_line(call, settings) -> None:
