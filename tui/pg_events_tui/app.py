@@ -274,6 +274,10 @@ class ConsoleApp(InOrder[int]):
     def link(self) -> Link:
         return self.intake.link.seen(monotonic())
 
+    def health_now(self) -> Health:
+        """What the header tells."""
+        return self.health(self._clock(), self.link)
+
     def health(self, now: datetime, link: Link) -> Health:
         tables = self.coverage[0]
         return Health(
