@@ -19,6 +19,7 @@ from pg_events.callbacks import Callback
 from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, attempt, gave_up
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
 from pg_events.event import SCHEMA, Record, is_of_schema, replayed
+from pg_events.housekeeping import Housekeeping
 from pg_events.listener import Cursor, Listener
 from pg_events.row_key import SLOTS
 from pg_events.settings import Settings
@@ -95,6 +96,7 @@ class Worker:
             link_seconds=settings.link_seconds,
         )
         self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
+        self._housekeeping = Housekeeping(settings, name, lambda: self._shares.worker)
         self._read: tuple[Share, Cursor] | None = None
         self._look_at = 0.0
 
@@ -128,8 +130,11 @@ class Worker:
             self._listener.connect()
             self._shares.join()
             self.no_link = None
+            if not once:
+                self._housekeeping.start()
             self._work(once)
         finally:
+            self._housekeeping.close()
             self._shares.leave()
             self._shares.close()
             self._listener.close()
