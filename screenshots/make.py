@@ -15,7 +15,6 @@ import psycopg
 from textual.pilot import Pilot
 
 from pg_events.demo.run import Demo, running
-from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
 from pg_events_tui.backend import Database, DatabaseFeed
 
@@ -70,7 +69,7 @@ async def take(demo: Demo, path: Path, size: tuple[int, int], *steps: str) -> No
     app = ConsoleApp(
         DatabaseFeed(demo.settings.database_url),
         Database(demo.settings),
-        lambda kind: replay.target(demo.settings, kind),
+        demo.settings,
         zone=UTC,
     )
     app.animation_level = "none"

@@ -21,7 +21,6 @@ from pg_events.event import Record
 from pg_events.journal import Header
 from pg_events.plan import Plan, Step
 from pg_events.settings import Settings
-from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
 from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
 from pg_events_tui.store import Store
@@ -327,7 +326,7 @@ def console(tmp_path: Path) -> Callable[..., None]:
         app = ConsoleApp(
             feed,
             backend,
-            lambda kind: replay.target(wanted, kind),
+            wanted,
             store=Store(max_events=max_events),
             clock=lambda: NOON,
             zone=UTC,

@@ -14,7 +14,6 @@ from pg_events.text import counted, one_line
 from pg_events_tui import copying, goto, scan, state
 from pg_events_tui.filtering import MAX_HISTORY, Filtering, narrowed
 from pg_events_tui.lines import Line, line, span
-from pg_events_tui.replay import NoTarget
 from pg_events_tui.scan import Passing
 from pg_events_tui.screens.base import EXTRA_WIDE, ConsoleScreen
 from pg_events_tui.screens.dialogs import Ask, Choice, ColumnsDialog, Option
@@ -493,30 +492,23 @@ class EventsScreen(ConsoleScreen):
     # ---- keys
 
     def why_not(self, action: str) -> str:
-        if action == "replay":
-            if self.app.read_only:
-                return "replay is off: the console was started with --read-only"
-            return self._no_target()
         name = action.partition("(")[0]
         if name in ("find_next",) and not self.find_text:
             return "nothing to find; ctrl+f says what"
-        needs = ("open", "mark", "transaction", "copy", "by_value", "row_history", "coverage", "write", "goto", "sort")
+        needs = (
+            "open",
+            "replay",
+            "mark",
+            "transaction",
+            "copy",
+            "by_value",
+            "row_history",
+            "coverage",
+            "write",
+            "goto",
+            "sort",
+        )
         return "nothing is selected" if name in needs and self.view.selected is None else ""
-
-    def _no_target(self) -> str:
-        row = self.view.selected
-        if row is None:
-            return "nothing is selected"
-        try:
-            kind = self.view.store.kind(row)
-            if kind == NOTE:
-                return "this row is no event"
-            self.app.target(kind)
-        except NoTarget as reason:
-            return str(reason)
-        except IndexError:
-            return "nothing is selected"
-        return ""
 
     def _taken(self) -> int | None:
         """The selected row, held still: what a key acts on must be what the user saw."""
@@ -551,11 +543,8 @@ class EventsScreen(ConsoleScreen):
         self.events.redraw()
 
     def action_replay(self) -> None:
-        if self.refused("replay") or self._taken() is None:
-            return
-        record = self.selected_record()
-        if record is not None:
-            self.app.ask_to_replay(record)
+        if not self.refused("replay") and self._taken_record() is not None:
+            self.app.ask_to_replay(self.view)
 
     # ---- sort and columns
 
