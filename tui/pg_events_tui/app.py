@@ -164,6 +164,7 @@ class ConsoleApp(App[int]):
         """After the app has ended: stop the reader, kill what runs, give the disk space back."""
         if self.replay is not None:
             self.replay.close()
+            self.replay.wait(3.0)
         with suppress(PgEventsError):  # the disk is full: nobody is there any more to be told
             self.recorder.stop()
         if self.intake.stop():

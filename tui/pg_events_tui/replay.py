@@ -83,6 +83,7 @@ class Replay:
 
     def __init__(self, origin: Origin, pace: Pace) -> None:
         self.origin = origin
+        self.clock = perf_counter
         self.job = origin.job
         self.queue = Queue()
         self.planned: Planned | None = None
@@ -98,7 +99,9 @@ class Replay:
         self.edited: dict[int, str] = {}
         """Row -> the payload as it was edited; the queue holds the original."""
         self.current: tuple[int, float] | None = None
-        """The row whose callback runs, and since when on the performance counter."""
+        """The row whose callback runs, and since when on the clock."""
+        self.last_row: int | None = None
+        """The row that was given to its callback last."""
         self.output = ""
         """What that callback printed so far."""
         self.kept: Run | None = None
@@ -117,6 +120,7 @@ class Replay:
         self._ended: Stage = "ready"
         self._lock = RLock()
         self._is_closed = False
+        self._thread: Thread | None = None
         self._retarget()
 
     # ---- into what
@@ -154,7 +158,18 @@ class Replay:
 
     def load(self) -> None:
         """Fill the queue; returns at once."""
-        Thread(target=self._load, name="pg_events replay plan", daemon=True).start()
+        self._start(self._load)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                work()
+            finally:
+                if self._is_closed:
+                    self.queue.close()
+
+        self._thread = Thread(target=run, name="pg_events replay", daemon=True)
+        self._thread.start()
 
     def _load(self) -> None:
         try:
@@ -248,6 +263,12 @@ class Replay:
         return leg.steering.due_seconds if leg else None
 
     @property
+    def running_seconds(self) -> float | None:
+        """How long the callback in hand has been running."""
+        current = self.current
+        return None if current is None else self.clock() - current[1]
+
+    @property
     def pace(self) -> Pace:
         return self._pace
 
@@ -271,7 +292,9 @@ class Replay:
         return sorted(row for row, state in list(self.states.items()) if state == "failed")
 
     def change(self, row: int) -> str:
-        """How an event fares beside the run that this one is compared with; empty when both are good."""
+        """How an event fares beside the run that this one is compared with; empty when both are good, or there is none."""
+        if self.other is None:
+            return ""
         item, now = self.queue.item(row), self.outcome(row)
         return (runs.change(self._others.get(item.id), now) or "") if now is not None else ""
 
@@ -360,9 +383,16 @@ class Replay:
         self.version += 1
 
     def close(self) -> None:
-        """Stop everything; what hangs is killed."""
+        """Stop everything, at once: what hangs is killed."""
         self._is_closed = True
         self.kill()
+        if self._thread is None or not self._thread.is_alive():
+            self.queue.close()  # else it does, when it ends
+
+    def wait(self, seconds: float) -> None:
+        """Until what was closed has ended."""
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     # ---- playing
 
@@ -374,7 +404,7 @@ class Replay:
                 return
             self._leg, self.problem = leg, ""
             self.version += 1
-            Thread(target=self._run, args=(leg,), name="pg_events replay", daemon=True).start()
+            self._start(lambda: self._run(leg))
 
     def _run(self, leg: Leg) -> None:
         try:
@@ -424,7 +454,7 @@ class Replay:
     def _prepared(self, item: Item) -> Prepared:
         row = self.queue.row_at(item.position)
         assert row is not None
-        self.output, self.states[row], self.current = "", "running", (row, perf_counter())
+        self.output, self.states[row], self.current, self.last_row = "", "running", (row, self.clock()), row
         if self._leg is not None and self._leg.moves:
             self.next_row = row
         self.version += 1

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from functools import lru_cache
-from time import perf_counter
 from typing import Final
 
 from pg_events import difference
 from pg_events.event import record, replayed
 from pg_events.runs import Outcome, Run
+from pg_events.source import LOG
 from pg_events.steering import Pace
 from pg_events.text import counted, one_line
 from pg_events_tui.lines import HANG, Line, Span, fit, fit_right, line, seconds_words, span, text_lines
@@ -19,10 +19,12 @@ from pg_events_tui.summary import clock, key_of
 FACES: Final = ("Result", "Output", "Payload", "Edit", "Compare")
 SPEEDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0, None)
 """As `+` and `-` go through them; None is as fast as the callbacks are."""
-NOT_UNDONE: Final = "What a callback does outside (mail, HTTP, other databases) cannot be undone."
+NOT_UNDONE: Final = "What a callback does outside cannot be undone."
 READ_BYTES: Final = 64_000
 """Payloads larger than this are not read for a row of the list."""
 SHOWN_BYTES: Final = 2_000_000
+WITH_SEQ: Final = 76
+"""Cells from which a queue has a column for the events' numbers."""
 
 STAGES: Final[dict[Stage, tuple[str, str]]] = {
     "loading": ("LOADING", "warning"),
@@ -56,7 +58,7 @@ def source_line(replay: Replay | None) -> tuple[Line, Line]:
     return words, line(span(f"{counted(len(replay.queue), 'event')}{more}   S source  / filter ", "note"))
 
 
-def target_line(replay: Replay | None) -> tuple[Line, Line]:
+def target_line(replay: Replay | None, cells: int) -> tuple[Line, Line]:
     if replay is None:
         return (), ()
     left = [span(" target  ", "label")]
@@ -68,7 +70,8 @@ def target_line(replay: Replay | None) -> tuple[Line, Line]:
     else:
         for name, kind in ((data, "rows"), (schema, "DDL")):
             left += [span(name or "none", "strong" if name else "note"), span(f" for {kind}   ", "note")]
-    return line(*left), line(span("code is loaded anew at each start   t target ", "note"))
+    anew = "its code is loaded anew at each start   " if cells >= 100 else ""
+    return line(*left), line(span(f"{anew}t target ", "note"))
 
 
 def speed_words(pace: Pace) -> str:
@@ -94,8 +97,8 @@ def progress_line(replay: Replay | None, pace: Pace, cells: int) -> tuple[Line, 
     due = replay.due_seconds
     if due is not None and due > 0.05:
         parts.append(span(f"  next in {seconds_words(due)}", "note"))
-    elif (current := replay.current) is not None:
-        parts.append(span(f"  running for {seconds_words(perf_counter() - current[1])}", "warning"))
+    elif (seconds := replay.running_seconds) is not None and seconds >= 1:
+        parts.append(span(f"  running for {seconds_words(seconds)}", "warning"))
     return line(*parts), line(span(right, "note"))
 
 
@@ -114,21 +117,19 @@ def queue_title(replay: Replay | None) -> str:
 
 
 def queue_heading(cells: int) -> Line:
-    names = [fit_right("#", 5), fit("seq", 8), fit("time", 12), "op", *_names(cells), fit_right("ms", 7)]
-    return line(span(" ".join(names if cells >= 70 else names[:1] + names[2:]), "heading"))
-
-
-def _names(cells: int) -> list[str]:
     table, key, result = _widths(cells)
-    return [fit("table", table), fit("key", key), fit("result", result)]
+    names = [fit_right("#", 5), fit("time", 12), "op", fit("table", table), fit("key", key), fit("result", result)]
+    if cells >= WITH_SEQ:
+        names.insert(1, fit("seq", 8))
+    return line(span(" ".join([*names, fit_right("ms", 7)]), "heading"))
 
 
 def _widths(cells: int) -> tuple[int, int, int]:
-    """Cells of table, key and result: what is left beside number, seq, time, op and ms."""
-    room = max(24, cells - (42 if cells >= 70 else 33))
-    result = min(34, max(12, room * 5 // 11))
-    key = min(10, max(5, room // 5))
-    return max(6, room - result - key), key, result
+    """Cells of table, key and result: what is left beside number, seq, time, op, ms and the scrollbar."""
+    room = max(24, cells - (43 if cells >= WITH_SEQ else 34))
+    key = min(10, max(5, room // 6))
+    table = min(30, max(8, room * 3 // 10))
+    return table, key, max(8, room - table - key)
 
 
 def queue_row(replay: Replay, row: int, cells: int, zone: tzinfo | None) -> Line:
@@ -142,7 +143,7 @@ def queue_row(replay: Replay, row: int, cells: int, zone: tzinfo | None) -> Line
     is_next = row == replay.next_row and replay.is_real and not replay.is_playing
     parts = [
         span(f"{row + 1:>5} ", "note"),
-        *([span(fit(f"{item.id}", 8) + " ", "note")] if cells >= 70 else []),
+        *([span(fit(f"{item.id}", 8) + " ", "note")] if cells >= WITH_SEQ else []),
         span(f"{clock(item.at.timestamp(), zone)} "),
         span(f"{letter:<2} ", {"I": "added", "U": "changed", "D": "removed", "!": "schema"}.get(letter, "")),
         span(fit(span(name).text, table) + " "),
@@ -175,7 +176,9 @@ def result_words(replay: Replay, row: int) -> tuple[str, str]:
     if state == "failed" and outcome is not None:
         words = f"ERR {error_name(outcome)}"
     elif state == "queued":
-        words = f"→ {replay.into(is_schema=replay.queue.item(row).is_schema)}" if replay.stage == "plan" else ""
+        words = (
+            f"→ {short_name(replay.into(is_schema=replay.queue.item(row).is_schema))}" if replay.stage == "plan" else ""
+        )
     if outcome is not None and outcome.attempt > 1:
         words += f" ×{outcome.attempt}"
     if row in replay.edited or (outcome is not None and outcome.edited):
@@ -185,6 +188,11 @@ def result_words(replay: Replay, row: int) -> tuple[str, str]:
     if change:
         words, role = f"{words}, {change}", CHANGE_ROLES.get(change, role)
     return words.strip(), role
+
+
+def short_name(callback: str) -> str:
+    """`on_order` of `shop.handlers.on_order`."""
+    return callback.replace(":", ".").rpartition(".")[2]
 
 
 def error_name(outcome: Outcome) -> str:
@@ -221,7 +229,8 @@ def face_lines(replay: Replay, row: int, face: str) -> list[Line]:
     if face == "Compare":
         return compare_lines(replay, row, outcome)
     if running is not None and running[0] == row:
-        words = f"running for {seconds_words(perf_counter() - running[1])} … x stops after it, x again kills it"
+        seconds = seconds_words(replay.running_seconds or 0.0)
+        words = f"running for {seconds} … x stops after it, x again kills it"
         return [line(span(words, "warning")), line(), *output_lines(replay.output)]
     if outcome is None:
         return untried_lines(replay, row)
@@ -247,7 +256,9 @@ def outcome_lines(outcome: Outcome) -> list[Line]:
     """What it returned, or how it failed: the error first, then the way there."""
     if outcome.ok:
         return [line(span("returned ", "label"), HANG, span(outcome.returned or "None"))]
-    return [*text_lines(outcome.error or "failed", "bad"), line(), *traceback_lines(outcome.traceback or "")]
+    error = outcome.error or "failed"
+    way = (outcome.traceback or "").rstrip().removesuffix(error)  # which stands on top already
+    return [*text_lines(error, "bad"), line(), *traceback_lines(way)]
 
 
 _FRAME: Final = re.compile(r'  File "(?P<file>.*)", line (?P<number>\d+), in (?P<name>.*)')
@@ -389,8 +400,15 @@ def plan_lines(replay: Replay) -> list[Line]:
         lines += [line(), line(span(f"{counted(len(planned.failed), 'event')} of these failed in a worker", "heading"))]
         for id, words in sorted(planned.failed.items())[:20]:  # noqa: A001
             lines.append(line(span(f"#{id}  ", "bad"), HANG, span(one_line(words))))
-    lines += [line(), line(span(NOT_UNDONE, "warning"))]
-    lines.append(line(span('The events are never altered; a callback gets a copy that says "replay".', "note")))
+    lines += [
+        line(),
+        line(span(NOT_UNDONE, "warning")),
+        line(span("Mail, HTTP, other databases: it is done again.", "warning")),
+    ]
+    lines += [
+        line(span("The events are never altered: a callback gets", "note")),
+        line(span('a copy that says "replay".', "note")),
+    ]
     return lines
 
 
@@ -401,7 +419,9 @@ def run_columns(run: Run, zone: tzinfo | None) -> Sequence[Span]:
     """When, how many events, how many failed, how it ended, what, into what."""
     total = run.sum()
     at = datetime.fromisoformat(run.started_at).astimezone(zone)
-    source = f"log of {run.asked.database}" if run.asked.source == "log" else run.asked.source.rpartition("/")[2]
+    source = run.asked.source.rpartition("/")[2]
+    if run.asked.source == LOG:
+        source = f"log of {run.asked.database}" if run.asked.database else LOG
     into = ", ".join(dict.fromkeys(run.asked.callbacks.values()))
     failed = span(f"{total.failed:,} failed" if total.failed else "", "bad")
     return (

@@ -39,6 +39,8 @@ class Queue:
             return
         data = item.payload.encode("utf-8", "surrogatepass")
         with self._lock:
+            if self._file.closed:
+                return
             self._file.seek(self._ends[-1])
             self._file.write(data)
             self._ends.append(self._ends[-1] + len(data))
@@ -63,6 +65,8 @@ class Queue:
 
     def _read(self, row: int, size: int) -> str:
         with self._lock:
+            if self._file.closed:
+                return ""
             self._file.seek(self._ends[row])
             return self._file.read(size).decode("utf-8", "surrogatepass")
 
@@ -70,6 +74,11 @@ class Queue:
         """The row of the event at a position of the source."""
         row = bisect_left(self._positions, position)
         return row if row < len(self._positions) and self._positions[row] == position else None
+
+    def close(self) -> None:
+        """Give the disk space back; no payload is known any more."""
+        with self._lock:
+            self._file.close()
 
     def ids(self) -> list[int]:
         return [item.id for item in self._items]
@@ -92,7 +101,7 @@ def ids_words(ids: Iterable[int]) -> str:
 
 
 class Rows:
-    """Some rows of a queue, in order, as the source of a playback."""
+    """Some rows of a queue, in order, as the source of a playback; those whose payload is not known are passed over."""
 
     name = ""
     bad_lines = 0
@@ -106,6 +115,6 @@ class Rows:
 
     def items(self, after: int = 0) -> Generator[Item]:
         for row in self._rows:
-            item = self._queue.item(row)
-            if item.position > after:
-                yield item._replace(payload=self._queue.payload(row))
+            item, payload = self._queue.item(row), self._queue.payload(row)
+            if item.position > after and payload:
+                yield item._replace(payload=payload)

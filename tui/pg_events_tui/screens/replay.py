@@ -12,6 +12,7 @@ from pg_events.event import replayed
 from pg_events.text import counted
 from pg_events_tui import keys, replay_lines
 from pg_events_tui.lines import Line, line, span
+from pg_events_tui.replay import Replay
 from pg_events_tui.replay_lines import FACES, NOT_UNDONE, SPEEDS
 from pg_events_tui.screens.replay_choices import ReplayChoices
 from pg_events_tui.screens.replay_dialogs import Leave
@@ -56,7 +57,7 @@ class ReplayScreen(ReplayChoices):
         row = self.query_one(FilterRow)
         if not row.editing:
             row.words(*replay_lines.source_line(found))
-        self.query_one("#target", Row).show(*replay_lines.target_line(found))
+        self.query_one("#target", Row).show(*replay_lines.target_line(found, self.size.width))
         progress = replay_lines.progress_line(found, self.app.pace, self.size.width)
         self.query_one("#progress", Row).show(*progress)
         self._show_queue()
@@ -80,8 +81,8 @@ class ReplayScreen(ReplayChoices):
             queue.show(None, range(0))
         else:
             queue.show(found, found.failed_rows() if self._only_failed else range(len(found.queue)))
-            if self._follows and found.is_playing and found.current is not None:
-                queue.select_row(found.current[0])
+            if self._follows and found.last_row is not None:
+                queue.select_row(found.last_row)
         bottom = "failed only · f all" if self._only_failed else ""
         if found is not None and found.other is not None:
             bottom = f"beside run {found.other.run}" + (f" · {bottom}" if bottom else "")
@@ -260,13 +261,12 @@ class ReplayScreen(ReplayChoices):
         if not self.refused("step") and found is not None:
             self._follows = True
             found.step()
-            self.queue.select_row(min(found.next_row, len(found.queue) - 1))
 
     def action_step_back(self) -> None:
         found = self.replay
         if not self.refused("step_back") and found is not None:
             found.move(found.next_row - 1)
-            self.queue.select_row(found.next_row)
+            self._select_next(found)
 
     def action_next_here(self) -> None:
         found, row = self.replay, self.queue.selected_row
@@ -278,7 +278,11 @@ class ReplayScreen(ReplayChoices):
         found = self.replay
         if not self.refused("skip") and found is not None:
             found.skip()
-            self.queue.select_row(min(found.next_row, len(found.queue) - 1))
+            self._select_next(found)
+
+    def _select_next(self, found: Replay) -> None:
+        self._follows = False
+        self.queue.select_row(min(found.next_row, len(found.queue) - 1))
 
     def action_stop(self) -> None:
         found = self.replay
