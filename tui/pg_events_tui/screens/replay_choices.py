@@ -212,7 +212,12 @@ class ReplayChoices(ConsoleScreen):
         return self._why_not_called(name, found) if found is not None else ""
 
     def _why_not_called(self, name: str, found: Replay) -> str:
+        row = self.queue.selected_row
+        if name in ("rerun", "edit") and row is not None and not found.queue.payload_bytes(row):
+            return "this event is not there any more; only its result was kept"
         if name in (*CALLS, "real"):
+            if found.problem and found.stage == "kept":
+                return found.problem
             if self.app.read_only:
                 return "replay is off: the console was started with --read-only"
             if found.no_callback:
@@ -225,12 +230,6 @@ class ReplayChoices(ConsoleScreen):
             return "all is done: ! runs it again as a new run, A what failed, r the selected one"
         if name == "rerun_failed" and not found.failed_rows():
             return "nothing failed"
-        if (
-            name in ("rerun", "edit")
-            and (row := self.queue.selected_row) is not None
-            and not found.queue.payload_bytes(row)
-        ):
-            return "this event is not there any more; only its result was kept"
         if name in ("target", "filter") and found.is_playing:
             return "it is playing: x stops it"
         if name == "filter" and found.origin.past is not None:
