@@ -23,8 +23,8 @@ NOT_UNDONE: Final = "What a callback does outside cannot be undone."
 READ_BYTES: Final = 64_000
 """Payloads larger than this are not read for a row of the list."""
 SHOWN_BYTES: Final = 2_000_000
-WITH_SEQ: Final = 76
-"""Cells from which a queue has a column for the events' numbers."""
+WITH_NUMBER: Final = 76
+"""Cells from which a queue has a column for the place of an event."""
 
 STAGES: Final[dict[Stage, tuple[str, str]]] = {
     "loading": ("LOADING", "warning"),
@@ -80,6 +80,13 @@ def speed_words(pace: Pace) -> str:
     return f"{pace.speed:g}x, gaps up to {pace.max_gap_seconds:g} s"
 
 
+def stage_words(replay: Replay) -> tuple[str, str]:
+    """How it is with the whole, in a word or three, and their role."""
+    stage = replay.stage
+    failed = replay.counts().get("failed", 0)
+    return (f"DONE, {failed:,} failed", "bad") if stage == "done" and failed else STAGES[stage]
+
+
 def progress_line(replay: Replay | None, pace: Pace, cells: int) -> tuple[Line, Line]:
     errors = "stop" if pace.stop_on_error else "go on"
     if cells >= 100:
@@ -88,7 +95,7 @@ def progress_line(replay: Replay | None, pace: Pace, cells: int) -> tuple[Line, 
         right = f"{'max' if pace.speed is None else f'{pace.speed:g}x'} · errors: {errors} "
     if replay is None:
         return (), line(span(right, "note"))
-    word, role = STAGES[replay.stage]
+    word, role = stage_words(replay)
     total, done = len(replay.queue), replay.next_row
     bar = 24 if cells >= 100 else 12
     filled = 0 if not total else min(bar, round(done / total * bar))
@@ -118,15 +125,15 @@ def queue_title(replay: Replay | None) -> str:
 
 def queue_heading(cells: int) -> Line:
     table, key, result = _widths(cells)
-    names = [fit_right("#", 5), fit("time", 12), "op", fit("table", table), fit("key", key), fit("result", result)]
-    if cells >= WITH_SEQ:
-        names.insert(1, fit("seq", 8))
+    names = [fit("seq", 8), fit("time", 12), "op", fit("table", table), fit("key", key), fit("result", result)]
+    if cells >= WITH_NUMBER:
+        names.insert(0, fit_right("#", 6))
     return line(span(" ".join([*names, fit_right("ms", 7)]), "heading"))
 
 
 def _widths(cells: int) -> tuple[int, int, int]:
     """Cells of table, key and result: what is left beside number, seq, time, op, ms and the scrollbar."""
-    room = max(24, cells - (43 if cells >= WITH_SEQ else 34))
+    room = max(24, cells - (44 if cells >= WITH_NUMBER else 37))
     key = min(10, max(5, room // 6))
     table = min(30, max(8, room * 3 // 10))
     return table, key, max(8, room - table - key)
@@ -137,20 +144,21 @@ def queue_row(replay: Replay, row: int, cells: int, zone: tzinfo | None) -> Line
     table, key, result = _widths(cells)
     outcome = replay.outcome(row)
     letter = "!" if item.is_schema else LETTERS.get(item.what.partition(" ")[0], "?")
-    name = (item.what if item.table is None else item.table).removeprefix("public.")
-    told = span(key_words(replay.queue.beginning(row, READ_BYTES)))
     words, role = result_words(replay, row)
     is_next = row == replay.next_row and replay.is_real and not replay.is_playing
     parts = [
-        span(f"{row + 1:>5} ", "note"),
-        *([span(fit(f"{item.id}", 8) + " ", "note")] if cells >= WITH_SEQ else []),
+        *([span(f"{row + 1:>6} ", "note")] if cells >= WITH_NUMBER else []),
+        span(fit(f"{item.id}", 8) + " ", "note"),
         span(f"{clock(item.at.timestamp(), zone)} "),
         span(f"{letter:<2} ", {"I": "added", "U": "changed", "D": "removed", "!": "schema"}.get(letter, "")),
-        span(fit(span(name).text, table) + " "),
-        span(fit(told.text, key) + " ", "note"),
-        span(fit(span(words or ("next" if is_next else "")).text, result) + " ", role),
-        span(fit_right(f"{outcome.milliseconds:,.1f}" if outcome else "", 7), "note"),
     ]
+    if item.table is None:
+        parts.append(span(fit(span(item.what).text, table + 1 + key) + " ", "schema"))
+    else:
+        parts.append(span(fit(span(item.table.removeprefix("public.")).text, table) + " "))
+        parts.append(span(fit(span(key_words(replay.queue.beginning(row, READ_BYTES))).text, key) + " ", "note"))
+    parts.append(span(fit(span(words or ("next" if is_next else "")).text, result) + " ", role))
+    parts.append(span(fit_right(f"{outcome.milliseconds:,.1f}" if outcome else "", 7), "note"))
     return tuple(parts)
 
 
@@ -186,7 +194,8 @@ def result_words(replay: Replay, row: int) -> tuple[str, str]:
     change = replay.change(row)
     role = STATE_ROLES.get(state, "note")
     if change:
-        words, role = f"{words}, {change}", CHANGE_ROLES.get(change, role)
+        error = f": {error_name(outcome)}" if outcome is not None and not outcome.ok else ""
+        words, role = f"{change}{error}", CHANGE_ROLES.get(change, role)
     return words.strip(), role
 
 
@@ -230,8 +239,12 @@ def face_lines(replay: Replay, row: int, face: str) -> list[Line]:
         return compare_lines(replay, row, outcome)
     if running is not None and running[0] == row:
         seconds = seconds_words(replay.running_seconds or 0.0)
-        words = f"running for {seconds} … x stops after it, x again kills it"
-        return [line(span(words, "warning")), line(), *output_lines(replay.output)]
+        return [
+            line(span(f"running for {seconds} …", "warning")),
+            line(span("x stops after it, x again kills it", "note")),
+            line(),
+            *output_lines(replay.output),
+        ]
     if outcome is None:
         return untried_lines(replay, row)
     if face == "Output":
@@ -268,23 +281,26 @@ _VARIABLE: Final = re.compile(r"    (?P<name>[A-Za-z_]\w*) = ")
 def traceback_lines(text: str) -> list[Line]:
     """As Python prints it, with the places, the code and the variables told apart."""
     lines: list[Line] = []
-    in_frame = False
+    after_place = is_frame = False
     for one in text.rstrip().split("\n"):
         if one == "Traceback (most recent call last):" and not lines:
             continue
         if (frame := _FRAME.fullmatch(one)) is not None:
             file = "/".join(frame["file"].split("/")[-2:])
             lines.append(line(span(f"{file}:{frame['number']}", "key"), span(f" in {frame['name']}", "strong")))
-            in_frame = True
-        elif in_frame and (name := _VARIABLE.match(one)) is not None:
+            after_place = is_frame = True
+            continue
+        if after_place and one.startswith("    "):
+            lines.append(line(span("❱ ", "bad"), HANG, span(one[4:], "strong")))
+        elif is_frame and one.startswith("    ") and not one.strip(" ~^"):
+            lines.append(line(span(f"  {one[4:]}", "bad")))
+        elif is_frame and (name := _VARIABLE.match(one)) is not None:
             value = one[name.end() :]
-            lines.append(line(span(f"    {name['name']}", "label"), span(" = ", "note"), HANG, span(value, "note")))
-        elif one.startswith("    "):
-            is_marks = not one.strip(" ~^")
-            lines.append(line(span("  " if is_marks else "❱ ", "bad"), span(one[4:], "bad" if is_marks else "")))
+            lines.append(line(span(f"  {name['name']}", "label"), span(" = ", "note"), HANG, span(value, "note")))
         else:
-            in_frame = False
+            is_frame = False
             lines += text_lines(one, "" if one.startswith(" ") else "bad")
+        after_place = False
     return lines
 
 

@@ -154,6 +154,10 @@ class ReplayScreen(ReplayChoices):
             "failed": "space tries it again and goes on · > passes over it · e edits a copy · r this one only",
             "stopping": "finishing the event in hand · x again kills its process",
             "starting": "importing the callbacks · x x kills",
+            "ready": "space plays · . one event · p begins at the selected one",
+            "playing": "space pauses · x finishes the event in hand and stops · + - another speed",
+            "paused": "space goes on · . one event · > passes over it · , goes back",
+            "stopped": "space goes on · . one event · r the selected one · ! all of it as a new run (asks)",
             "done": "! runs it all again as a new run (asks) · A what failed · c compares",
         }.get(stage, NOT_UNDONE)
         if found is not None and found.problem and stage != "loading":
@@ -226,7 +230,7 @@ class ReplayScreen(ReplayChoices):
                  span("   at errors: stop" if self.app.pace.stop_on_error else "   at errors: go on", "note")),
             line(),
             line(span(NOT_UNDONE, "warning")),
-            line(span("It runs in a process of its own; x stops it, and x again kills what hangs.", "note")),
+            line(span("It has a process of its own: x stops, x again kills what hangs.", "note")),
         ]  # fmt: skip
         if planned is not None and planned.drift:
             remarks = f"{counted(len(planned.drift), 'remark')}: see the plan"
