@@ -30,7 +30,8 @@ from pg_events_tui.origins import FindOrigin, Origins
 from pg_events_tui.places import Place, Places
 from pg_events_tui.rates import TableRates
 from pg_events_tui.recording import Recorder
-from pg_events_tui.replay import Origin, Replay
+from pg_events_tui.replay import Replay
+from pg_events_tui.replay_origin import Origin
 from pg_events_tui.saved import SavedLog
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.coverage import PROBLEMS, CoverageScreen

@@ -13,7 +13,7 @@ from pg_events.replay_job import Job, given_up, resumed
 from pg_events.runs import Run
 from pg_events.settings import Settings
 from pg_events.source import LOG, Item, item_of
-from pg_events_tui.replay import Origin
+from pg_events_tui.replay_origin import Origin
 from pg_events_tui.replay_queue import MAX_QUEUED, ids_words
 from pg_events_tui.store import NOTE, Store
 from pg_events_tui.view import View

@@ -5,28 +5,22 @@ Callbacks run in a process of their own (`pg_events.caller.There`), which is sta
 it has the code as it is then. Runs are kept where `pg_events runs` finds them.
 """
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import RLock, Thread
 from time import perf_counter
 from typing import Final, Literal
 
 from pg_events import runs
 from pg_events.caller import Routes, There, chosen, reference_names, unstarted
-from pg_events.connection import connect
-from pg_events.drift import Drift
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.filter import parse
-from pg_events.playback import Playback, Prepared, plan
-from pg_events.replay_job import Job, given_up
+from pg_events.playback import Playback, Prepared
 from pg_events.runs import Outcome, Run
-from pg_events.source import LOG, Item, Source
+from pg_events.source import Item
 from pg_events.steering import Pace, Steering
 from pg_events.text import one_line
-from pg_events_tui.replay_queue import Queue, Rows, ids_words
+from pg_events_tui.replay_origin import NotWanted, Origin, Planned, fill, named
+from pg_events_tui.replay_queue import Queue, Rows
 
 RowState = Literal["queued", "running", "ok", "failed", "skipped", "no callback"]
 Stage = Literal[
@@ -37,35 +31,6 @@ LIVE_CHARACTERS: Final = 20_000
 """Kept of what a callback prints while it runs."""
 KEPT_CHARACTERS: Final = 16_000_000
 """Of outputs and tracebacks in memory; the run's file has them all."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What is to be replayed."""
-
-    words: str
-    """For people: `3 marked`, `night.jsonl`."""
-    job: Job
-    items: Callable[[], Iterable[Item]] | None = None
-    """Gives the events, in the order of their positions, in place of the job's source. Called by a thread."""
-    past: Run | None = None
-    """The run that these are the events of."""
-    where: str = ""
-    """What they were narrowed by here."""
-    left_out: int = 0
-    """Events that were not taken, because there are too many."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What a replay would do, as far as the queue alone does not tell."""
-
-    counts: Mapping[tuple[str, bool], int] = field(default_factory=dict[tuple[str, bool], int])
-    """What (`UPDATE shop.orders`), and whether it is a schema event -> events."""
-    drift: Sequence[str] = ()
-    failed: Mapping[int, str] = field(default_factory=dict[int, str])
-    """Ids of events that a worker gave up -> consumer and error."""
-    bad_lines: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,7 +139,7 @@ class Replay:
     def _load(self) -> None:
         try:
             self._fill()
-        except _ClosedError:
+        except NotWanted:
             return
         except PgEventsError as error:
             self.problem = one_line(str(error))
@@ -185,43 +150,14 @@ class Replay:
         self.version += 1
 
     def _fill(self) -> None:
-        source = self._source()
-        database = self.job.settings.database_url
-        drift, drifted = Drift(source, database), list[str]()
-        if drift.unknown is not None:
-            drifted.append(f"tables are not compared: {drift.unknown}")
-        failed: dict[int, str] = {}
-        if self.job.source == LOG and database is not None:
-            with closing(connect(database, application_name="pg_events tui")) as connection:
-                failed = {one.id: f"{one.consumer}: {one.error}" for one in given_up(connection)}
-
-        def seen(item: Item) -> None:
-            if self._is_closed:
-                raise _ClosedError
-            self.queue.add(item)
-            if (words := drift.of(item)) is not None:
-                drifted.append(words)
-
-        found = plan(source, frozenset(failed), seen)
-        failed = {id: words for id, words in failed.items() if id in found.ids}  # noqa: A001
-        if self.origin.past is not None:
-            self._overlay(self.origin.past)
-        self.queue.left_out += self.origin.left_out
-        if self.origin.items is not None and not self.origin.left_out and not str(self.origin.job.wanted):
-            self.job = replace(self.job, wanted=parse(ids_words(self.queue.ids())))  # so that others find them
-        self.planned = Planned(found.counts, drifted, failed, found.bad_lines)
-
-    def _source(self) -> Source:
+        planned = fill(self.origin, self.queue, lambda: not self._is_closed)
         past = self.origin.past
-        if self.origin.items is not None:
-            return _Given(self.origin.items)
-        if past is None:
-            return self.job.open()
-        try:
-            source: Source | None = self.job.open()
-        except UsageError as error:
-            source, self.problem = None, f"its events are not there any more: {error}"
-        return _Given(lambda: _with_outcomes(source.items() if source else (), past))
+        if past is not None:
+            self._overlay(past)
+            if len(self.queue) and not any(map(self.queue.payload_bytes, range(len(self.queue)))):
+                self.problem = f"its events are not there any more: {one_line(past.asked.source)}"
+        self.job = replace(named(self.origin, self.queue), callback=self.job.callback)
+        self.planned = planned
 
     def _overlay(self, past: Run) -> None:
         last = None
@@ -472,38 +408,3 @@ class Replay:
         self.attempts.setdefault(row, []).append(outcome)
         self.states[row] = "ok" if outcome.ok else "failed"
         self.version += 1
-
-
-class _ClosedError(Exception):
-    """Nobody wants the queue any more."""
-
-
-class _Given:
-    """Events that are at hand, as a source."""
-
-    name = LOG
-    bad_lines = 0
-    problems = ()
-    columns = {}  # noqa: RUF012 - never written
-    fraction = 0.0
-
-    def __init__(self, items: Callable[[], Iterable[Item]]) -> None:
-        self._items = items
-
-    def items(self, after: int = 0) -> Iterator[Item]:
-        return (item for item in self._items() if item.position > after)
-
-
-def _with_outcomes(items: Iterable[Item], past: Run) -> Iterator[Item]:
-    """The events of a run, and in the place of those that are gone what the run tells of them."""
-    at = datetime.fromisoformat(past.started_at)
-    told = {one.position: (one.id, one.what) for one in past.outcomes()}
-    remains = (
-        Item(position, id, at, "", " " not in what or what.isupper(), what, what.partition(" ")[2] or None)
-        for position, (id, what) in sorted(told.items())  # noqa: A001
-    )
-    seen = None
-    for item in heapq.merge(items, remains, key=lambda one: one.position):
-        if item.position != seen:
-            yield item
-        seen = item.position

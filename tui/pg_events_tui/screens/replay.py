@@ -10,10 +10,11 @@ from textual.containers import Horizontal
 
 from pg_events.event import replayed
 from pg_events.text import counted
-from pg_events_tui import keys, replay_lines
+from pg_events_tui import keys, replay_faces, replay_lines
 from pg_events_tui.lines import Line, line, span
 from pg_events_tui.replay import Replay
-from pg_events_tui.replay_lines import FACES, NOT_UNDONE, SPEEDS
+from pg_events_tui.replay_faces import FACES
+from pg_events_tui.replay_lines import NOT_UNDONE, SPEEDS
 from pg_events_tui.screens.replay_choices import ReplayChoices
 from pg_events_tui.screens.replay_dialogs import Leave
 from pg_events_tui.widgets.header import Health
@@ -112,11 +113,11 @@ class ReplayScreen(ReplayChoices):
         if found is None or row is None or self._shows_plan:
             self._show_plan(pane, preview)
             return
-        self.titled(pane, replay_lines.face_title(found, row), "d next face · y copy")
+        self.titled(pane, replay_faces.face_title(found, row), "d next face · y copy")
         face = FACES[self.face]
         pane.show(
-            replay_lines.face_lines(found, row, face),
-            fixed=[replay_lines.faces_line(self.face), line()],
+            replay_faces.face_lines(found, row, face),
+            fixed=[replay_faces.faces_line(self.face), line()],
             keep_place=same,
         )
         outcome = found.outcome(row)
@@ -138,7 +139,7 @@ class ReplayScreen(ReplayChoices):
             preview.show(())
             return
         self.titled(pane, "Plan: nothing is called", "! runs it for real (asks)")
-        pane.show(replay_lines.plan_lines(found), keep_place=True)
+        pane.show(replay_faces.plan_lines(found), keep_place=True)
         failed = len(found.planned.failed) if found.planned else 0
         words = f" {counted(failed, 'event')} of these failed in a worker" if failed else " nothing is called"
         preview.show(line(span(words, "note")), line(span(" ⏎ plan ", "note")))
@@ -328,6 +329,6 @@ class ReplayScreen(ReplayChoices):
             outcome = found.outcome(row)
             payload = found.edited.get(row) or found.queue.payload(row)
             return "payload", replayed(payload, run, outcome.attempt if outcome else 1, is_edited=row in found.edited)
-        lines = replay_lines.plan_lines(found) if self._shows_plan else replay_lines.face_lines(found, row, face)
+        lines = replay_faces.plan_lines(found) if self._shows_plan else replay_faces.face_lines(found, row, face)
         text = "\n".join("".join(part.text for part in one) for one in lines)
         return ("plan" if self._shows_plan else face.lower()), text

@@ -13,7 +13,7 @@ from pg_events_tui.backend import problem_line
 from pg_events_tui.lines import line, span
 from pg_events_tui.origins import FindOrigin, filtered
 from pg_events_tui.replay import Replay
-from pg_events_tui.replay_lines import FACES
+from pg_events_tui.replay_faces import FACES
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.dialogs import Ask, Choice, Option
 from pg_events_tui.screens.replay_dialogs import RunsDialog

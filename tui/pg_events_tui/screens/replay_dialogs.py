@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from pg_events import runs
 from pg_events.runs import Run
 from pg_events.text import counted
-from pg_events_tui import replay_lines
+from pg_events_tui import replay_faces
 from pg_events_tui.backend import problem_line
 from pg_events_tui.lines import Line, line, span, table
 from pg_events_tui.widgets.line_list import ItemList, LineList
@@ -95,7 +95,7 @@ class RunsDialog(ModalScreen[Run | None]):
     def _load(self) -> None:
         try:
             found = [run for run in reversed(runs.kept()) if run.run != self._without]
-            told = [replay_lines.run_columns(run, self.app.zone) for run in found[:MAX_SHOWN]]
+            told = [replay_faces.run_columns(run, self.app.zone) for run in found[:MAX_SHOWN]]
         except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
             self.app.call_from_thread(self._loaded, [], [line(span(problem_line(error), "bad"))])
         else:
