@@ -1,47 +1,33 @@
-"""Make it so: read the catalog, plan, and carry the plan out without ever being in the users' way.
-
-What touches no table of theirs runs first, in one transaction. Then one table a transaction, in the order of the names,
-each with a short lock timeout: a writer never waits longer for a build than that, and two builds, or a build and an
-application, cannot deadlock for longer either. A table whose lock was not to be had is tried again later, after the
-others. A build that was interrupted is simply run again.
-"""
+"""Make it so: read the catalog, plan what the settings ask for, and carry it out."""
 
 import json
-import random
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, LiteralString, cast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import LiteralString, cast
 
 import psycopg
 from psycopg import RawCursor
 
 from pg_events import catalog, choice, sql
+from pg_events.apply import LOCK_TIMEOUT_SECONDS, Applied, OnStep, apply
 from pg_events.catalog import Connection, Installed, Server, Table
 from pg_events.choice import Named
-from pg_events.connection import connect, translate
 from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError, UsageError
 from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, fill, plan, quoted
 from pg_events.settings import Settings
 from pg_events.text import one_line
 
-LOCK_TIMEOUT_SECONDS: Final = 0.2
-"""The longest a build makes a writer wait."""
-TRIES: Final = 30
-"""How often a table is tried whose lock is not to be had."""
-
-OnStep = Callable[[Step, str], None]
-"""Called after each step with `done`, `waiting` (its table is busy, it is tried again) or the reason why it failed."""
-
-
-@dataclass
-class Applied:
-    """What came of a plan."""
-
-    applied: int = 0
-    failed: list[tuple[Step, str]] = field(default_factory=list[tuple[Step, str]])
-    """Steps that could not be carried out, each with the reason in one line."""
+__all__ = [
+    "LOCK_TIMEOUT_SECONDS",
+    "Applied",
+    "OnStep",
+    "apply",
+    "grant_steps",
+    "make_plan",
+    "settled",
+    "teardown_plan",
+    "wanted",
+]
 
 
 def make_plan(connection: Connection, settings: Settings) -> Plan:
@@ -191,6 +177,7 @@ def teardown_plan(connection: Connection) -> Plan:
             ACCESS_EXCLUSIVE,
             "teardown",
             table.oid,
+            qualified=f"{quoted(table.schema)}.{quoted(table.name)}",
         )
         for table in catalog.tables(connection)
         for trigger in table.triggers
@@ -207,137 +194,3 @@ def grant_steps(connection: Connection, role: str) -> list[Step]:
         raise UsageError(f"there is no role {role!r} to grant to; create it first")
     text = fill(sql.text("grant.sql"), {"role": quoted(role)})
     return [Step("grant", f"reading to {role}", None, text, "", "--grant")]
-
-
-def apply(
-    database_url: str, plan: Plan, on_step: OnStep | None = None, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS
-) -> Applied:
-    """Carry a plan out; what is done stays done when it is interrupted. Blocks until all is done or given up.
-
-    A step that fails does not stop those of other tables; see `Applied.failed`. Raises `NotPermitted` or another
-    `PgEventsError` when the schema itself could not be made: then nothing was changed.
-    """
-    told = on_step or _tell_nobody
-    result = Applied()
-    before, tables, after = _phases(plan.steps)
-    with connect(database_url, application_name="pg_events build") as connection:
-        _quiet(connection)
-        try:
-            _apply_together(connection, before, told, result)
-            _apply_by_table(connection, tables, told, result, lock_timeout_seconds)
-            if result.failed:
-                # The schema must not be dropped under triggers that are still there; a grant does no harm.
-                kept = [step for step in after if step.action == "drop"]
-                _give_up(kept, "tables still have triggers; run it again", told, result)
-                after = [step for step in after if step.action != "drop"]
-            _apply_together(connection, after, told, result)
-        except psycopg.Error as error:
-            raise translate(error, database_url) from error
-    return result
-
-
-def _tell_nobody(_step: Step, _outcome: str) -> None:
-    pass
-
-
-def _phases(steps: Iterable[Step]) -> tuple[list[Step], list[list[Step]], list[Step]]:
-    """Steps before those on tables, those on tables (a list for each), and those after."""
-    before: list[Step] = []
-    tables: dict[int, list[Step]] = {}
-    after: list[Step] = []
-    for step in steps:
-        if step.relation is not None:
-            tables.setdefault(step.relation, []).append(step)
-        else:
-            (after if tables else before).append(step)
-    return before, list(tables.values()), after
-
-
-def _quiet(connection: Connection) -> None:
-    """A build's own settings: names must be spelt in full, and notices about what exists are not for people.
-
-    The role's own limits are for its usual work.
-    """
-    connection.execute("set search_path = pg_catalog, pg_temp")
-    connection.execute("set quote_all_identifiers = off")
-    connection.execute("set statement_timeout = 0")
-    connection.execute("set default_transaction_read_only = off")
-    connection.execute("set client_min_messages = warning")
-
-
-def _apply_together(connection: Connection, steps: list[Step], told: OnStep, result: Applied) -> None:
-    """Steps that touch no table of the users': all of them or none, one build at a time."""
-    if not steps:
-        return
-    with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(hashtext('pgevents.build'))")
-        version = _version(connection)
-        for step in steps:
-            if step.migration is None or step.migration > version:
-                _run(connection, step)
-    for step in steps:
-        result.applied += 1
-        told(step, "done")
-
-
-def _version(connection: Connection) -> int:
-    """Of the schema, now that this build is alone; 0 when there is none."""
-    if connection.execute("select to_regclass('pgevents.migration')").fetchone() == (None,):
-        return 0
-    row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
-    assert row is not None
-    return row[0]
-
-
-def _apply_by_table(
-    connection: Connection, tables: list[list[Step]], told: OnStep, result: Applied, lock_timeout_seconds: float
-) -> None:
-    queue = deque((steps, 1) for steps in tables)
-    while queue:
-        steps, tries = queue.popleft()
-        try:
-            with connection.transaction():
-                connection.execute(
-                    "select set_config('lock_timeout', %s, true)", [f"{int(lock_timeout_seconds * 1000)}ms"]
-                )
-                for step in steps:
-                    _run(connection, step)
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-            if tries < TRIES:
-                told(steps[0], "waiting")
-                queue.append((steps, tries + 1))
-                if len(queue) == 1 or tries > 1:
-                    # Let the writers through that queued behind this build; not all builds at the same moment.
-                    time.sleep(random.uniform(0.5, 1.5) * lock_timeout_seconds)  # noqa: S311 - jitter
-                continue
-            _give_up(steps, f"its lock was not to be had in {TRIES} tries of {lock_timeout_seconds} s", told, result)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            _give_up(steps, "the table is gone; build again", told, result)
-        except psycopg.errors.InsufficientPrivilege as error:
-            _give_up(steps, _missing_right(steps, connection.info.user, error), told, result)
-        except psycopg.Error as error:
-            if connection.broken:
-                raise
-            _give_up(steps, error.diag.message_primary or type(error).__name__, told, result)
-        else:
-            for step in steps:
-                result.applied += 1
-                told(step, "done")
-
-
-def _missing_right(steps: list[Step], role: str, error: psycopg.Error) -> str:
-    message = error.diag.message_primary or str(error)
-    if any(step.action == "drop" for step in steps):
-        return f"{message}; remedy: run it as the table's owner"
-    return f"{message}; remedy: grant trigger on {steps[0].table} to {role}, and usage on its schema"
-
-
-def _give_up(steps: list[Step], reason: str, told: OnStep, result: Applied) -> None:
-    for step in steps:
-        result.failed.append((step, reason))
-        told(step, reason)
-
-
-def _run(connection: Connection, step: Step) -> None:
-    # The text is ours, with quoted names in it. Several statements in one go need the simple protocol: no parameters.
-    connection.execute(cast("LiteralString", step.sql))

@@ -336,7 +336,7 @@ _WHAT_TO_CHECK: Final = (
 )
 """What the reason looks like when there is nobody to talk to, and the remedy."""
 _LIBPQ_PREFIX: Final = re.compile(
-    r"^(?:connection (?:failed|is bad): )?"
+    r"^(?:connection (?:failed|is bad): |consuming input failed: )?"
     r"(?:connection to server (?:at|on socket) \"[^\"]*\"(?: \([^)]*\))?(?:, port \d+)? failed: )?(?:[A-Z]+: +)?"
 )
 

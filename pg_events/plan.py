@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +36,8 @@ class Step:
     same moment, the OID of its root."""
     migration: int | None = None
     """Number of the migration the step is: one that another build has run meanwhile is not run again."""
+    qualified: str = ""
+    """`table` as SQL names it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,48 @@ class Plan:
     @property
     def script(self) -> str:
         """The plan as SQL for psql; empty when there is nothing to do."""
-        return "\n".join(f"-- {step.action} {step.object}: {step.reason}\n{step.sql.strip()}\n" for step in self.steps)
+        before, tables, after = phases(self.steps)
+        return "\n".join([*map(_commented, before), *map(_one_transaction, tables), *map(_commented, after)])
+
+
+def phases(steps: Iterable[Step]) -> tuple[list[Step], list[list[Step]], list[Step]]:
+    """Steps before those on tables, those on tables (a list for each transaction), and those after.
+
+    In a transaction the strongest lock comes first: who has a weaker one and wants more can be in a deadlock.
+    """
+    before: list[Step] = []
+    tables: dict[int, list[Step]] = {}
+    after: list[Step] = []
+    for step in steps:
+        if step.relation is not None:
+            tables.setdefault(step.relation, []).append(step)
+        else:
+            (after if tables else before).append(step)
+    return before, [sorted(group, key=lambda step: step.lock != ACCESS_EXCLUSIVE) for group in tables.values()], after
+
+
+def locks(steps: Iterable[Step]) -> dict[str, str]:
+    """Table, as SQL names it -> the strongest lock that steps take on it."""
+    found: dict[str, str] = {}
+    for step in steps:
+        if found.get(step.qualified) != ACCESS_EXCLUSIVE:
+            found[step.qualified] = step.lock
+    return found
+
+
+def lock(table: str, mode: str) -> str:
+    """The statement that takes a table's lock by itself; `table` as SQL names it."""
+    return fill(sql.text("lock.sql"), {"table": table, "mode": mode})
+
+
+def _commented(step: Step) -> str:
+    return f"-- {step.action} {step.object}: {step.reason}\n{step.sql.strip()}\n"
+
+
+def _one_transaction(steps: Sequence[Step]) -> str:
+    wanted = locks(steps)
+    together = [lock(table, mode) for table, mode in wanted.items()] if len(wanted) > 1 else []
+    return "".join(["begin;\nset local lock_timeout = '200ms';\n", *together, *map(_commented, steps), "commit;\n"])
 
 
 @dataclass(frozen=True)
@@ -87,17 +130,22 @@ def migrations() -> list[tuple[int, str]]:
     return [(int(name.rpartition("/")[2].partition("_")[0]), name) for name in sql.names("migrations")]
 
 
+def newest_version(installed: int) -> int:
+    """The version of the schema that this release makes. Raises `PgEventsError` when a newer one is installed."""
+    newest = max(number for number, _ in migrations())
+    if installed > newest:
+        raise PgEventsError(
+            f"the database's pgevents schema is version {installed}, this release knows {newest}; upgrade pg_events"
+        )
+    return newest
+
+
 def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: Wanted) -> Plan:
     """The steps from what is installed to what is wanted.
 
     Raises `PgEventsError` when the database has a newer schema than this release knows.
     """
-    newest = max(number for number, _ in migrations())
-    if installed.version > newest:
-        raise PgEventsError(
-            f"the database's pgevents schema is version {installed.version}, this release knows {newest}; "
-            "upgrade pg_events"
-        )
+    newest_version(installed.version)
     warnings: list[str] = []
     found = [
         *_migration_steps(installed),
@@ -182,13 +230,20 @@ def _event_trigger_steps(installed: Installed, server: Server, warnings: list[st
 
 def _trigger_steps(tables: Sequence[Table]) -> Iterable[Step | None]:
     # A tree that changes between capturing by statement and by row would meanwhile lose rows, or have them twice.
-    changing = {table.root for table in tables for trigger in table.triggers if trigger.state == "outdated"}
+    # One that is to have none any more may lose them one after another.
+    changing = _roots(tables, lambda trigger: trigger.state == "outdated") & _roots(
+        tables, lambda trigger: trigger.wanted is not None
+    )
     for table in tables:
         relation = table.root if table.root in changing else table.oid
         for trigger in table.triggers:
             if trigger.state == "-":
                 continue
             yield _trigger_step(table, trigger, relation)
+
+
+def _roots(tables: Iterable[Table], meant: Callable[[Trigger], bool]) -> set[int]:
+    return {table.root for table in tables if any(map(meant, table.triggers))}
 
 
 def _trigger_step(table: Table, trigger: Trigger, relation: int) -> Step | None:
@@ -199,11 +254,13 @@ def _trigger_step(table: Table, trigger: Trigger, relation: int) -> Step | None:
     name = f"trigger {trigger.name}"
     if trigger.wanted is None:
         text = f"drop trigger {quoted(trigger.name)} on {qualified};\n"
-        return Step("drop", name, table.identity, text, ACCESS_EXCLUSIVE, table.reason, relation)
+        return Step("drop", name, table.identity, text, ACCESS_EXCLUSIVE, table.reason, relation, qualified=qualified)
     # To replace a trigger enables it too.
     text = trigger.wanted.replace("CREATE TRIGGER", "create or replace trigger", 1) + ";\n"
     action = "create" if trigger.installed is None else "enable" if trigger.state == "disabled" else "replace"
-    return Step(action, name, table.identity, text, SHARE_ROW_EXCLUSIVE, reasons[trigger.state], relation)
+    return Step(
+        action, name, table.identity, text, SHARE_ROW_EXCLUSIVE, reasons[trigger.state], relation, qualified=qualified
+    )
 
 
 def quoted(name: str) -> str:

@@ -111,3 +111,13 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
     """An autocommit connection, as superuser, to `database_url`."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def role(server: Server | GivenServer) -> Iterator[str]:
+    """A role that may log in and nothing else. Ask for it before a database: it goes after it."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        name = f"role_{connection.info.backend_pid}"
+        connection.execute(sql.SQL("create role {} login").format(sql.Identifier(name)))
+        yield name
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))

@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+import threading
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -124,7 +126,7 @@ def test_patterns_of_the_settings_and_of_the_options(call, shop, tmp_path) -> No
 
 
 def test_a_table_that_stays_locked_is_told_and_the_others_are_covered(call, shop, execute, monkeypatch) -> None:
-    monkeypatch.setattr("pg_events.build.TRIES", 2)
+    monkeypatch.setattr("pg_events.apply.TRIES", 2)
     with psycopg.connect(shop) as writer:
         writer.execute("insert into orders values (1)")
 
@@ -171,3 +173,42 @@ def test_teardown_json(call, url) -> None:
 
     assert planned == {**done, "applied": False}
     assert done["changes"][-1] == {"action": "drop", "object": "schema pgevents", "table": None}
+
+
+def test_a_build_ended_by_ctrl_c_loses_no_event_and_the_next_one_goes_on(
+    in_terminal, call, database_url, execute
+) -> None:
+    execute(database_url, *(f"create table {name} (id integer primary key, note text)" for name in ("a", "b", "c")))
+    assert call("build", "--database-url", database_url, "--include", "a").code == 0
+    stopping = threading.Event()
+    written: list[int] = []
+
+    def write() -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            while not stopping.is_set():
+                connection.execute("insert into a values (%s)", [len(written)])
+                written.append(len(written))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    (Path.cwd() / "shop_settings.py").write_text("PG_EVENTS_EXCLUDE_COLUMNS = {'*': ['note']}")
+    build = ("build", "--settings", "shop_settings.py", "--database-url", database_url)
+    with psycopg.connect(database_url) as holder:
+        holder.execute("insert into b values (1)")
+        first = in_terminal(*build)
+        first.until("public.b is busy, later again")
+        code = first.end_by("\x03")
+    interrupted = json.loads(call(*build, "--plan", "--json").out)
+    second = call(*build)
+    stopping.set()
+    writer.join()
+
+    assert code == 130
+    assert "Traceback" not in first.raw
+    # What was done stayed done: a has its new triggers, c its first ones.
+    assert {change["table"] for change in interrupted["changes"]} == {"public.b"}
+    assert second.code == 0
+    captured = execute(
+        database_url, "select (new_data ->> 'id')::integer from pgevents.event where table_name = 'a' order by id"
+    )
+    assert [number for (number,) in captured] == written

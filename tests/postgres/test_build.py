@@ -38,16 +38,6 @@ def db(built_database_url: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-@pytest.fixture
-def role(server: Any) -> Iterator[str]:
-    """A role that may log in and nothing else. Ask for it before a database: it goes after it."""
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        name = f"role_{connection.info.backend_pid}"
-        connection.execute(sql.SQL("create role {} login").format(sql.Identifier(name)))
-        yield name
-        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
-
-
 def as_role(url: str, role: str) -> str:
     return make_conninfo(url, user=role)
 
@@ -308,7 +298,7 @@ def test_what_the_confined_capture_lacks_is_drift(
 def test_a_grant_is_carried_out_though_a_table_failed_and_is_no_event(
     role: str, db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core, "TRIES", 1)
+    monkeypatch.setattr("pg_events.apply.TRIES", 1)
     db.execute("create table t (a integer)")
     db.execute('drop trigger "00_pgevents_insert" on t')
     db.execute("delete from pgevents.event")
@@ -340,7 +330,7 @@ def test_a_build_that_mends_leaves_no_event(db: psycopg.Connection, built_databa
 def test_a_teardown_that_cannot_have_a_table_keeps_the_log_and_says_so(
     db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core, "TRIES", 1)
+    monkeypatch.setattr("pg_events.apply.TRIES", 1)
     db.execute("create table t (a integer)")
     with connect(built_database_url, application_name="test") as connection:
         wanted = core.teardown_plan(connection)

@@ -120,3 +120,16 @@ def test_a_setting_is_data_in_the_script() -> None:
 
 def test_a_quote_in_a_name_is_doubled() -> None:
     assert quoted('weird "Table".name') == '"weird ""Table"".name"'
+
+
+def test_a_script_does_what_hangs_together_in_one_transaction_and_waits_for_no_lock_for_long() -> None:
+    steps = plan(
+        SERVER, DONE, [table(1, "p", None, TRIGGER), table(2, "p1", TRIGGER, None, root=1), table(3, "q", TRIGGER, None)], WANTED
+    )  # fmt: skip
+
+    tree, single, rest = steps.script.split("commit;\n")
+
+    assert rest == ""
+    assert tree.startswith("begin;\nset local lock_timeout = '200ms';\n")
+    assert tree.index('lock table only "public"."p" in ACCESS EXCLUSIVE mode') < tree.index("drop trigger")
+    assert single.count("lock table") == 0

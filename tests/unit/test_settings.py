@@ -164,6 +164,26 @@ def test_every_constant_has_its_field(folder: Path) -> None:
     assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
 
 
+@pytest.mark.parametrize(
+    ("written", "host", "port", "shown"),
+    [
+        ("9187", "127.0.0.1", 9187, "127.0.0.1:9187"),
+        ("'9187'", "127.0.0.1", 9187, "127.0.0.1:9187"),
+        ("0", "127.0.0.1", 0, "127.0.0.1:0"),
+        ("'0.0.0.0:65535'", "0.0.0.0", 65535, "0.0.0.0:65535"),
+        ("'app-1.example:80'", "app-1.example", 80, "app-1.example:80"),
+        ("'[::1]:9187'", "::1", 9187, "[::1]:9187"),
+    ],
+)
+def test_an_address_is_a_port_or_a_host_and_a_port(
+    folder: Path, written: str, host: str, port: int, shown: str
+) -> None:
+    address = settings_of(folder, f"PG_EVENTS_METRICS = {written}").metrics
+
+    assert address == (host, port)
+    assert str(address) == shown
+
+
 @pytest.mark.parametrize(("written", "characters"), [("'full'", FULL_QUERY), ("'off'", 0), ("7", 7)])
 def test_the_query_is_kept_whole_not_at_all_or_in_part(folder: Path, written: str, characters: int) -> None:
     assert settings_of(folder, f"PG_EVENTS_QUERY = {written}").query_characters == characters
@@ -298,6 +318,12 @@ def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
         ("TIME_LIMIT_SECONDS", "0", "must be a number of seconds above 0, not 0; leave it out for no limit"),
         ("TIME_LIMIT_SECONDS", "True", "must be a number of seconds above 0, not True"),
         ("ISOLATE", "1", "must be True or False, not 1"),
+        ("LOG_FORMAT", "'xml'", "must be one of 'text', 'json', not 'xml'"),
+        ("METRICS", "True", "must be a port or HOST:PORT such as 9187 or 0.0.0.0:9187, not True"),
+        ("METRICS", "'::1:9187'", "not '::1:9187'"),
+        ("METRICS", "65536", "not 65536"),
+        ("METRICS", "[9187]", "not list"),
+        ("STALLED_SECONDS", "0.5", "must be a number of seconds, 1 or more, not 0.5"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_told(folder: Path, constant: str, value: str, says: str) -> None:
