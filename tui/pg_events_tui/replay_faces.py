@@ -12,7 +12,7 @@ from pg_events.source import LOG
 from pg_events.text import counted, one_line
 from pg_events_tui.lines import HANG, Line, Span, fit, line, seconds_words, span, text_lines
 from pg_events_tui.replay import Replay
-from pg_events_tui.replay_lines import CHANGE_ROLES, NOT_UNDONE, result_words
+from pg_events_tui.replay_lines import CHANGE_ROLES, NOT_UNDONE, result_words, short_name
 
 FACES: Final = ("Result", "Output", "Payload", "Edit", "Compare")
 SHOWN_BYTES: Final = 2_000_000
@@ -205,7 +205,7 @@ def plan_lines(replay: Replay) -> list[Line]:
     wide = max((len(what) for (what, _), _ in counts), default=0)
     for (what, is_schema), events in counts[:40]:
         name = replay.into(is_schema=is_schema)
-        into = span(name, "strong") if name else span("nothing: no callback is named", "note")
+        into = span(short_name(name), "strong") if name else span("nothing: no callback is named", "note")
         lines.append(
             line(span(f"{events:>7,}  "), span(fit(span(what).text, min(wide, 40))), span("  → ", "note"), HANG, into)
         )
@@ -240,20 +240,25 @@ def plan_lines(replay: Replay) -> list[Line]:
 # ---- runs that were kept
 
 
+RUN_HEADING: Final = tuple(
+    span(name, "heading") for name in ("when", "events", "failed", "state", "source", "into", "run")
+)
+
+
 def run_columns(run: Run, zone: tzinfo | None) -> Sequence[Span]:
-    """When, how many events, how many failed, how it ended, what, into what."""
+    """A row of the list of runs, under `RUN_HEADING`."""
     total = run.sum()
     at = datetime.fromisoformat(run.started_at).astimezone(zone)
     source = run.asked.source.rpartition("/")[2]
     if run.asked.source == LOG:
-        source = f"log of {run.asked.database}" if run.asked.database else LOG
-    into = ", ".join(dict.fromkeys(run.asked.callbacks.values()))
-    failed = span(f"{total.failed:,} failed" if total.failed else "", "bad")
+        source = f"log of {run.asked.database.partition('@')[0]}" if run.asked.database else LOG
+    into = ", ".join(dict.fromkeys(map(short_name, run.asked.callbacks.values())))
     return (
         span(f"{at:%m-%d %H:%M:%S}"),
-        span(f"{total.events:>7,}"),
-        failed,
+        span(f"{total.events:,}"),
+        span(f"{total.failed:,}", "bad" if total.failed else "note"),
         span(total.state, "" if total.state == "complete" else "warning"),
         span(source, "note"),
         span(into),
+        span(run.run, "note"),
     )

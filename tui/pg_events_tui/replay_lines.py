@@ -63,6 +63,8 @@ def target_line(replay: Replay | None, cells: int) -> tuple[Line, Line]:
     elif data == schema:
         left.append(span(data, "strong"))
     else:
+        if len(data) + len(schema) > cells - 70:
+            data, schema = short_name(data), short_name(schema)
         for name, kind in ((data, "rows"), (schema, "DDL")):
             left += [span(name or "none", "strong" if name else "note"), span(f" for {kind}   ", "note")]
     anew = "its code is loaded anew at each start   " if cells >= 100 else ""
@@ -120,7 +122,14 @@ def queue_title(replay: Replay | None) -> str:
 
 def queue_heading(cells: int) -> Line:
     table, key, result = _widths(cells)
-    names = [fit("seq", 8), fit("time", 12), "op", fit("table", table), fit("key", key), fit("result", result)]
+    names = [
+        fit("seq", 8),
+        fit("time", 12 if cells >= WITH_NUMBER else 8),
+        "op",
+        fit("table", table),
+        fit("key", key),
+        fit("result", result),
+    ]
     if cells >= WITH_NUMBER:
         names.insert(0, fit_right("#", 6))
     return line(span(" ".join([*names, fit_right("ms", 7)]), "heading"))
@@ -128,9 +137,9 @@ def queue_heading(cells: int) -> Line:
 
 def _widths(cells: int) -> tuple[int, int, int]:
     """Cells of table, key and result: what is left beside number, seq, time, op, ms and the scrollbar."""
-    room = max(24, cells - (44 if cells >= WITH_NUMBER else 37))
+    room = max(24, cells - (44 if cells >= WITH_NUMBER else 33))
     key = min(10, max(5, room // 6))
-    table = min(30, max(8, room * 3 // 10))
+    table = min(30, max(8, room * 2 // 5))
     return table, key, max(8, room - table - key)
 
 
@@ -144,7 +153,7 @@ def queue_row(replay: Replay, row: int, cells: int, zone: tzinfo | None) -> Line
     parts = [
         *([span(f"{row + 1:>6} ", "note")] if cells >= WITH_NUMBER else []),
         span(fit(f"{item.id}", 8) + " ", "note"),
-        span(f"{clock(item.at.timestamp(), zone)} "),
+        span(f"{clock(item.at.timestamp(), zone)[: None if cells >= WITH_NUMBER else 8]} "),
         span(f"{letter:<2} ", {"I": "added", "U": "changed", "D": "removed", "!": "schema"}.get(letter, "")),
     ]
     if item.table is None:

@@ -95,17 +95,18 @@ class RunsDialog(ModalScreen[Run | None]):
     def _load(self) -> None:
         try:
             found = [run for run in reversed(runs.kept()) if run.run != self._without]
-            told = [replay_faces.run_columns(run, self.app.zone) for run in found[:MAX_SHOWN]]
+            told = [replay_faces.RUN_HEADING]
+            told += [replay_faces.run_columns(run, self.app.zone) for run in found[:MAX_SHOWN]]
         except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
-            self.app.call_from_thread(self._loaded, [], [line(span(problem_line(error), "bad"))])
+            self.app.call_from_thread(self._loaded, [], [line(), line(span(problem_line(error), "bad"))])
         else:
             self.app.call_from_thread(self._loaded, found, table(told))
 
     def _loaded(self, found: list[Run], lines: list[Line]) -> None:
         self._runs = found
         listed = self.query_one("#kept-runs", ItemList)
-        listed.empty = "no run was kept" if not lines else "".join(part.text for part in lines[0])
-        listed.show((), list(zip(range(len(found)), lines, strict=False)))
+        listed.empty = "no run was kept" if found or len(lines) < 2 else "".join(part.text for part in lines[1])
+        listed.show(lines[0] if found else (), list(zip(range(len(found)), lines[1:], strict=False)))
         if found:
             self.query_one("#dialog").border_title = Content(f"{self._title}: {counted(len(found), 'run')}")
 
