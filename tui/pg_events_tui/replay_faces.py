@@ -113,6 +113,12 @@ def traceback_lines(text: str) -> list[Line]:
     return lines
 
 
+def place(outcome: Outcome) -> str:
+    """The innermost of the user's frames: `shop/handlers.py:41`."""
+    frames = [found for one in (outcome.traceback or "").split("\n") if (found := _FRAME.fullmatch(one))]
+    return "/".join(frames[-1]["file"].split("/")[-2:]) + f":{frames[-1]['number']}" if frames else ""
+
+
 def output_lines(text: str | None) -> list[Line]:
     printed = (text or "").rstrip("\n")
     head = line(span("printed", "heading"), span("" if printed else "  (nothing)", "note"))

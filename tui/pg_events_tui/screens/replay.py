@@ -122,8 +122,11 @@ class ReplayScreen(ReplayChoices):
         )
         outcome = found.outcome(row)
         words, role = replay_lines.result_words(found, row)
-        told = (outcome.error or outcome.returned or "") if outcome else ""
-        preview.show(line(span(f" {words or 'queued'}", role), span(f"  {told}")), line(span(" ⏎ detail ", "note")))
+        if outcome is not None and not outcome.ok:
+            words, told = outcome.error or "failed", replay_faces.place(outcome)
+        else:
+            words, told = words or "queued", (outcome.returned or "") if outcome else ""
+        preview.show(line(span(f" {words}", role), span(f"  {told}")), line(span(" ⏎ detail ", "note")))
 
     @property
     def _shows_plan(self) -> bool:
