@@ -5,6 +5,7 @@ Callbacks run in a process of their own (`pg_events.caller.There`), which is sta
 it has the code as it is then. Runs are kept where `pg_events runs` finds them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import RLock, Thread
@@ -27,6 +28,7 @@ Stage = Literal[
     "loading", "plan", "kept", "ready", "starting", "playing", "paused", "stopping", "stopped", "failed", "done"
 ]
 
+COUNTED: Final[tuple[RowState, ...]] = ("ok", "failed", "skipped", "running")
 LIVE_CHARACTERS: Final = 20_000
 """Kept of what a callback prints while it runs."""
 KEPT_CHARACTERS: Final = 16_000_000
@@ -58,8 +60,9 @@ class Replay:
         self.is_real = False
         """The plan was left: callbacks may be called."""
         self.next_row = 0
-        self.states: dict[int, RowState] = {}
+        self._states: dict[int, RowState] = {}
         """Of the rows that are not queued any more."""
+        self._tally: Counter[RowState] = Counter()
         self.attempts: dict[int, list[Outcome]] = {}
         self.edited: dict[int, str] = {}
         """Row -> the payload as it was edited; the queue holds the original."""
@@ -114,7 +117,8 @@ class Replay:
         former = self.kept
         self.is_real, self.problem, self._ended, self.next_row = False, "", "ready", 0
         self.kept, self.job = None, replace(self.job, resumes=None, attempts=None)
-        self.states, self.attempts, self._characters = {}, {}, 0
+        self._states, self.attempts, self._characters, self.last_row = {}, {}, 0, None
+        self._tally = Counter()
         if former is not None:
             self.compare_with(former)
         self.version += 1
@@ -209,15 +213,24 @@ class Replay:
         return self._pace
 
     def state(self, row: int) -> RowState:
-        found = self.states.get(row)
+        found = self._states.get(row)
         if found is None and self.routes.of(self.queue.item(row)) is None:
             return "no callback"
         return found or "queued"
 
     def counts(self) -> Mapping[str, int]:
         """How many rows are in each state that is not `queued`."""
-        found = list(self.states.values())
-        return {name: found.count(name) for name in ("ok", "failed", "skipped", "running") if name in found}
+        return {name: self._tally[name] for name in COUNTED if self._tally[name]}
+
+    def _set(self, row: int, state: RowState) -> None:
+        """`queued` forgets what was."""
+        was = self._states.pop(row, None)
+        if was is not None:
+            self._tally[was] -= 1
+        if state != "queued":
+            self._states[row] = state
+            self._tally[state] += 1
+        self.version += 1
 
     def outcome(self, row: int) -> Outcome | None:
         """What became of an event the last time it was tried."""
@@ -225,7 +238,7 @@ class Replay:
         return found[-1] if found else None
 
     def failed_rows(self) -> list[int]:
-        return sorted(row for row, state in list(self.states.items()) if state == "failed")
+        return sorted(row for row, state in list(self._states.items()) if state == "failed")
 
     def change(self, row: int) -> str:
         """How an event fares beside the run that this one is compared with; empty when both are good, or there is none."""
@@ -266,7 +279,7 @@ class Replay:
     def step(self) -> None:
         """Deliver the next event, and wait."""
         leg = self._leg
-        if leg is None or leg.steering.is_stopping or not leg.moves:
+        if leg is None or leg.steering.is_stopping:
             leg = Leg(range(self.next_row, len(self.queue)), True, Steering(self._pace, paused=True))
             self._begin(leg)
         leg.steering.step()
@@ -275,8 +288,8 @@ class Replay:
         """Pass over the next event."""
         row = self.next_row
         if row < len(self.queue):
-            if row not in self.states:
-                self.states[row] = "skipped"
+            if row not in self._states:
+                self._set(row, "skipped")
             self._move(row + 1)
             if self._leg is not None:
                 self._leg.steering.skip(self.queue.item(row).position)
@@ -351,7 +364,7 @@ class Replay:
             self._ended, self.problem = "stopped", one_line(f"{type(error).__name__}: {error}")
         with self._lock:
             if self.current is not None:
-                self.states.pop(self.current[0], None)
+                self._set(self.current[0], "queued")
             self.current = self._caller = self._caller_in_hand = self._leg = None
             self.version += 1
             following, self._after = self._after, None
@@ -390,8 +403,10 @@ class Replay:
     def _prepared(self, item: Item) -> Prepared:
         row = self.queue.row_at(item.position)
         assert row is not None
-        self.output, self.states[row], self.current, self.last_row = "", "running", (row, self.clock()), row
-        if self._leg is not None and self._leg.moves:
+        self.output, self.current, self.last_row = "", (row, self.clock()), row
+        self._set(row, "running")
+        leg = self._leg
+        if leg is not None and leg.moves and not leg.steering.is_stopping:
             self.next_row = row
         self.version += 1
         edited = self.edited.get(row)
@@ -406,5 +421,4 @@ class Replay:
         if self._characters > KEPT_CHARACTERS:
             outcome = replace(outcome, output=None, traceback=None)
         self.attempts.setdefault(row, []).append(outcome)
-        self.states[row] = "ok" if outcome.ok else "failed"
-        self.version += 1
+        self._set(row, "ok" if outcome.ok else "failed")
