@@ -109,8 +109,10 @@ async def main() -> None:
     callback = [
         {".": "full_stop", "_": "underscore"}.get(letter, letter) for letter in "pg_events.demo.callbacks.announce"
     ]
-    replayed = ("4", "S", "s", "shows PLAN", "t", "o", *callback, "enter", *["plus"] * 5, "exclamation_mark", "y",
-                "shows STOPPED on error")  # fmt: skip
+    replayed = (
+        "4", "S", "s", "shows PLAN", "t", "shows Into which", "o", "shows It gets every event", *callback, "enter",
+        "shows announce", *["plus"] * 5, "exclamation_mark", "shows for real?", "y", "shows STOPPED on error",
+    )  # fmt: skip
     with running(rate=12, seed=3) as demo:
         await take(demo, directory / "live.svg", WIDE, *quiet, "select  U .*orders .*status")
         await take(demo, directory / "live-80x24.svg", NARROW, *quiet)
