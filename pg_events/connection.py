@@ -354,6 +354,10 @@ def _refused(error: psycopg.Error, database_url: str) -> PgEventsError:
     needs_password = error.pgconn is not None and error.pgconn.needs_password
     if no_admittance or needs_password:
         return NotPermitted(f"{text}; check user and password in the database URL")
+    if "server is in hot standby mode" in message(error):  # of several hosts one answered, and the others did not
+        return DatabaseUnreachable(
+            f"{describe(database_url)}: only a standby answers; the primary is down, or missing in the database URL"
+        )
     remedy = next((remedy for pattern, remedy in _WHAT_TO_CHECK if pattern.search(reason)), "")
     return DatabaseUnreachable(text + remedy)
 

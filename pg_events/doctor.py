@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pg_events.catalog import EVENT_TRIGGERS, Installed, Server
+from pg_events.errors import ForeignCursor
 from pg_events.plan import Plan
 from pg_events.text import counted
 
@@ -106,7 +107,7 @@ def origin(found: Server, installed: Installed) -> list[Finding]:
             _wrong(
                 "origin",
                 "the log was made on another cluster, as after a restored dump: its transaction ids mean nothing here",
-                "pg_events teardown, then pg_events build",
+                f"pg_events teardown, then pg_events build {ForeignCursor.BUT_UPGRADED}",
                 {"made_on": made_on, "system_identifier": found.system_identifier},
             )
         ]

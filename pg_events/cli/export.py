@@ -87,7 +87,7 @@ def _write(
         say(f"{counted(bad, 'line')} of {saved} could not be read")
     unused = masks.unused if masks is not None else []
     for pattern in unused:
-        say(f"--redact {pattern} masked nothing: is it spelt as the column is?")
+        say(f"--redact {pattern} masked nothing{'' if pattern[0] == '/' else ': is it spelt as the column is?'}")
     return 1 if bad or unused else 0
 
 

@@ -60,7 +60,7 @@ def row_history(
     found = list(
         history.versions((event, payload) for event, payload in events.with_payloads() if isinstance(event, DataEvent))
     )
-    _say_bad(events)
+    code = _say_bad(events, file)
     if not found:
         say(f"no event of {table} {' '.join(key)} is kept")
         return 1
@@ -68,18 +68,18 @@ def row_history(
     if not shape.columns and source.columns:
         shape = replace(shape, columns=source.columns.get(_table(found[0].event), {}))
     if then is not None:
-        return _row_at(found, then)
+        return _row_at(found, then) or code
     if undo is not None:
-        return _undo(found, undo, shape)
+        return _undo(found, undo, shape) or code
     configure(sys.stdout, errors="backslashreplace")
     for version in found:
         click.echo(version.payload) if as_json else _print(version.event, shape)
-    return 0
+    return code
 
 
 @click.command(short_help="Everything one transaction did.")
 @database_options
-@click.argument("xid", type=click.IntRange(min=0))
+@click.argument("xid", type=int)
 @_file
 @_as_json
 def transaction(settings: str | None, database_url: str | None, xid: int, file: str | None, as_json: bool) -> int:
@@ -91,14 +91,14 @@ def transaction(settings: str | None, database_url: str | None, xid: int, file: 
     source = _open(chosen, file, Filter(Numbers("xid", ((xid, xid),))))
     events = Events(source)
     items = list(events.with_payloads())
-    _say_bad(events)
+    code = _say_bad(events, file)
     if not items:
         say(f"no event of transaction {xid} is kept")
         return 1
     if as_json:
         for _, payload in items:
             click.echo(payload)
-        return 0
+        return code
     first, last = items[0][0], items[-1][0]
     who = " · ".join(filter(None, (first.session_user, first.application_name)))
     span = _clock(first.at) if first.at == last.at else f"{_clock(first.at)} … {_clock(last.at)}"
@@ -108,7 +108,7 @@ def transaction(settings: str | None, database_url: str | None, xid: int, file: 
             click.echo(clean(f"  {shorten(one_line(query[0]), 200)}"))
         for event, _ in group:
             _print(event, Shape(), indent="    ", with_transaction=False)
-    return 0
+    return code
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
@@ -150,9 +150,14 @@ def _check_one_table(found: list[Version], table: str) -> None:
         raise UsageError(f"{table} is the name of {len(tables)} tables; write one of: {', '.join(tables)}")
 
 
-def _say_bad(events: Events) -> None:
+def _say_bad(events: Events, file: str | None) -> int:
+    """The exit code: 1 when something could not be read."""
+    what = "event" if file is None else "line"
     for problem in list(events.problems)[:10]:
-        say(f"{problem.line:,} cannot be read: {problem.reason}")
+        say(f"{what} {problem.line:,} skipped: {problem.reason}")
+    if events.bad_lines > 10:
+        say(f"… and {events.bad_lines - 10:,} more")
+    return 1 if events.bad_lines else 0
 
 
 # --- answering ----------------------------------------------------------------------------------------------------

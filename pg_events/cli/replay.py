@@ -209,7 +209,8 @@ def _print_plan(found: Plan, routes: Routes, names: list[str], failed: Mapping[i
             clean(what),
             clean(_name(routes, names, is_schema) or "nothing: no callback is named"),
         )
-    page.print(shown, markup=False)
+    if found.counts:
+        page.print(shown, markup=False)
     if routes.shadow is not None:
         page.print(f"each of them into {clean(names[routes.shadow])}, too", markup=False)
     page.print(f"{counted(found.events, 'event')}; nothing was called", markup=False)

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import asdict
-from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -32,8 +32,10 @@ def runs(context: click.Context) -> None:
 @runs.command("list", short_help="List them, oldest first.")
 @_as_json
 def list_runs(as_json: bool) -> int:
-    """List replays, oldest first: name, when, events, what was replayed into what."""
-    page, shown = Page(), table("run", "when", "events", "failed", "state", "source", "into")
+    """List replays, oldest first: name (the local time when it began), events, what was replayed into what."""
+    page, shown = Page(), table("run", "events", "failed", "state", "source", "into")
+    for column in shown.columns[:4]:
+        column.no_wrap = True  # the name, for one, is what the other commands ask for
     found = kept_runs.kept()
     for run in found:
         total = run.sum()
@@ -41,8 +43,7 @@ def list_runs(as_json: bool) -> int:
             click.echo(json.dumps({"run": run.run, "started_at": run.started_at, **asdict(run.asked), **asdict(total)}))
         else:
             into = ", ".join(dict.fromkeys(run.asked.callbacks.values()))
-            when = f"{datetime.fromisoformat(run.started_at).astimezone():%Y-%m-%d %H:%M:%S}"
-            row = (run.run, when, f"{total.events:,}", f"{total.failed:,}", total.state, _source(run), into)
+            row = (run.run, f"{total.events:,}", f"{total.failed:,}", total.state, _source(run), into)
             shown.add_row(*map(clean, row))
     if found and not as_json:
         page.print(shown, markup=False)
@@ -98,7 +99,11 @@ def compare(first: str, second: str, as_json: bool) -> int:
 
 
 def _source(run: Run) -> str:
-    return f"log of {run.asked.database}" if run.asked.source == LOG else run.asked.source
+    """A file below the current directory is named from there."""
+    if run.asked.source == LOG:
+        return f"log of {run.asked.database}"
+    path = Path(run.asked.source)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _is_special(outcome: Outcome) -> bool:

@@ -52,9 +52,7 @@ _WATCH_SECONDS: Final = 1.0
 @click.option(
     "--metrics", metavar="[HOST:]PORT", help="Serve /metrics for Prometheus, and /healthz; 0 is any free port."
 )
-@click.option(
-    "--log-format", type=click.Choice(LOG_FORMATS), help="One line of text for each event of note, or of JSON."
-)
+@click.option("--log-format", type=click.Choice(LOG_FORMATS), help="Log lines for people, or one JSON object a line.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every retry and reconnect.")
 @ending_told()
 def worker(

@@ -10,7 +10,7 @@ from time import monotonic, thread_time
 from typing import Any, Final, cast
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.screen import Screen
 from textual.worker import Worker
 
@@ -25,6 +25,7 @@ from pg_events_tui import clipboard, keys, recording, state
 from pg_events_tui.backend import Backend, DatabaseHealth, problem_line
 from pg_events_tui.eventlog import LETTERS, EventLog
 from pg_events_tui.feed import Feed, Intake, Link, Rates
+from pg_events_tui.keyboard import InOrder
 from pg_events_tui.lines import HANG, Line, line, seconds_words, span
 from pg_events_tui.origins import FindOrigin, Origins
 from pg_events_tui.places import Place, Places
@@ -54,7 +55,7 @@ MODES: Final = ("live", "coverage", "schema", "replay", "health")
 SEVERITY_ROLES: Final = {"information": "good", "warning": "warning", "error": "bad"}
 
 
-class ConsoleApp(App[int]):
+class ConsoleApp(InOrder[int]):
     """Everything the screens share: store, intake, coverage, attempts."""
 
     TITLE = "pg_events"
@@ -278,6 +279,10 @@ class ConsoleApp(App[int]):
     def link(self) -> Link:
         return self.intake.link.seen(monotonic())
 
+    def health_now(self) -> Health:
+        """What the header tells."""
+        return self.health(self._clock(), self.link)
+
     def health(self, now: datetime, link: Link) -> Health:
         tables = self.coverage[0]
         return Health(
@@ -288,7 +293,7 @@ class ConsoleApp(App[int]):
             read_only=self.read_only,
             rate=self._rates.per_second(now.timestamp()),
             rates=self._rates.series(now.timestamp(), 8),
-            kept=len(self.store),
+            kept=self.store.event_count,
             kept_bytes=self.store.size_bytes,
             problems=None if tables is None else sum(table.state in PROBLEMS for table in tables),
             running=self.replay is not None and self.replay.is_playing,

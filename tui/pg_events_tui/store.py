@@ -77,6 +77,12 @@ class Store:
             return self._end - self._starts[0]
 
     @property
+    def event_count(self) -> int:
+        """How many of the kept rows are events: all but the notes."""
+        with self._lock:
+            return self._end - self._starts[0] - sum(segment.notes for segment in self._segments)
+
+    @property
     def size_bytes(self) -> int:
         """What the kept events take on disk."""
         return self._all_bytes - self._dropped_bytes
@@ -306,6 +312,7 @@ class _Segment:
     def __init__(self, start: int, directory: str | None) -> None:
         self.start = start
         self.size = 0
+        self.notes = 0
         self.offsets = array("Q")
         self.ids = array("q")
         self.xids = array("q")
@@ -331,6 +338,7 @@ class _Segment:
         self.ids.append(record.id)
         self.xids.append(record.xid)
         self.kinds.append(ord(record.kind))
+        self.notes += record.kind == NOTE
         table, user, application = names
         self.tables.append(table)
         self.users.append(user)

@@ -269,7 +269,7 @@ class EventsScreen(ConsoleScreen):
         row.words(self._filter_words(), right)
 
     def _count_words(self) -> str:
-        total = len(self.view.store)
+        total = self.view.store.event_count
         if self.view.searching is not None:
             return f"{len(self.view):,} match · searching {self.view.searching:.0%}"
         return f"{len(self.view):,} of {total:,} match" if self.view.filtered else counted(total, "event")
@@ -607,7 +607,7 @@ class EventsScreen(ConsoleScreen):
             Option("s", f"@shown: {shown}", "shown"),
             Option("m", f"@marked: {len(view.marks)}", "marked", why_not="" if view.marks else "nothing is marked"),
             Option("o", "@focus: the selected one", "focus"),
-            Option("a", f"@all: {len(view.store):,} kept", "all"),
+            Option("a", f"@all: {view.store.event_count:,} kept", "all"),
         ]
 
         def chosen(what: str | None) -> None:
