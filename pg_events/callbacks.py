@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, Final, cast
 
 from pg_events.errors import CallbackUnavailable, UsageError
+from pg_events.frames import variables
 from pg_events.text import clean, describe_error, message, without_passwords
 
 # --- calling ------------------------------------------------------------------------------------------------------
@@ -368,14 +369,17 @@ def is_failure(error: BaseException) -> bool:
     return not isinstance(error, KeyboardInterrupt | GeneratorExit | CallbackUnavailable)
 
 
-def describe_failure(error: BaseException) -> Failure:
-    """Put an exception into words. Never raises, whatever the exception's own methods do."""
+def describe_failure(error: BaseException, *, with_locals: bool = False) -> Failure:
+    """Put an exception into words. Never raises, whatever the exception's own methods do.
+
+    `with_locals` tells the local variables of the user's frames, too, each cut to a line: for who looks for the cause.
+    """
     if isinstance(error, Reported):
         return error.failure
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
-        text = _traceback(error)
+        text = _traceback(error, with_locals)
     except Exception as broken:  # noqa: BLE001 - `__notes__` and `__cause__` are a stranger's too
         text = f"{name}: <its traceback cannot be shown: {type(broken).__name__}>\n"
     return Failure(
@@ -385,9 +389,12 @@ def describe_failure(error: BaseException) -> Failure:
     )
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException, with_locals: bool) -> str:
     """The traceback with the user's frames only; idea from mitmproxy's `cut_traceback`."""
     described = traceback.TracebackException.from_exception(error, compact=True)
+    if with_locals:
+        for told, (frame, _) in zip(described.stack, traceback.walk_tb(error.__traceback__), strict=False):
+            told.locals = variables(frame)
     for each in _with_causes(described):
         each.stack = traceback.StackSummary.from_list([frame for frame in each.stack if not is_ours(frame.filename)])
     return "".join(described.format())

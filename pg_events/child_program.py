@@ -125,7 +125,7 @@ class Program:
             returned = callback(payload, attempt=attempt)
         except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are results here, too
             milliseconds = (perf_counter() - started) * 1000
-            return RAISED, milliseconds, asdict(describe_failure(error))
+            return RAISED, milliseconds, asdict(describe_failure(error, with_locals=self._spells))
         milliseconds = (perf_counter() - started) * 1000
         return RETURNED, milliseconds, _spelled(returned) if self._spells else None
 

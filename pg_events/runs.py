@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
@@ -175,6 +175,10 @@ class Run:
             found = outcome
         return found
 
+    def by_id(self) -> dict[int, Outcome]:
+        """Id -> the last outcome of that event, without what it printed: many are held at once."""
+        return {one.id: replace(one, output=None, traceback=None, shadow=None) for one in self.outcomes()}
+
     def failures(self) -> dict[int, Outcome]:
         """Position -> its last outcome, of the events that failed last time they were tried."""
         found: dict[int, Outcome] = {}
@@ -243,21 +247,25 @@ class Difference:
     second: str | None
 
 
+def change(then: Outcome | None, now: Outcome | None) -> Change | None:
+    """What differs between two outcomes of an event, where None is that it was not tried; None for good in both."""
+    if then is None or now is None:
+        return None if now is then else "only in the second" if then is None else "only in the first"
+    if then.ok != now.ok:
+        return "works now" if now.ok else "fails now"
+    if now.ok:
+        return None
+    return "fails still" if now.error == then.error else "fails differently"
+
+
 def compare(first: Run, second: Run) -> Iterator[Difference]:
     """What failed then and works now, and the like, by the events' ids: those of the second run, then what is left."""
-    then = {outcome.id: (outcome.ok, outcome.error, outcome.what) for outcome in first.outcomes()}
-    now = {outcome.id: (outcome.ok, outcome.error, outcome.what) for outcome in second.outcomes()}
-    for id, (ok, error, what) in now.items():  # noqa: A001
-        if id not in then:
-            yield Difference("only in the second", id, what, None, error)
-            continue
-        was_ok, was_error, _ = then.pop(id)
-        if ok != was_ok:
-            yield Difference("works now" if ok else "fails now", id, what, was_error, error)
-        elif not ok:
-            yield Difference("fails still" if error == was_error else "fails differently", id, what, was_error, error)
-    for id, (_, error, what) in then.items():  # noqa: A001
-        yield Difference("only in the first", id, what, error, None)
+    then, now = first.by_id(), second.by_id()
+    for id in dict.fromkeys((*now, *then)):  # noqa: A001
+        one, other = then.get(id), now.get(id)
+        if (found := change(one, other)) is not None:
+            what = (other or one or Outcome(0, id, "", True, 0.0)).what
+            yield Difference(found, id, what, one.error if one else None, other.error if other else None)
 
 
 # --- the files ----------------------------------------------------------------------------------------------------

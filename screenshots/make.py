@@ -54,13 +54,19 @@ async def main() -> None:
     directory.mkdir(parents=True, exist_ok=True)
     # Page views come eight at a time and would fill the list.
     quiet = ("slash", *"-table:page_views", "enter")
-    replayed = ("r", "shows Replay this event?", "y", "shows returned")
+    orders = ("slash", *"table:orders", "enter")
+    callback = [
+        {".": "full_stop", "_": "underscore"}.get(letter, letter) for letter in "pg_events.demo.callbacks.announce"
+    ]
+    replayed = (
+        "4", "S", "s", "shows PLAN", "t", "shows Into which", "o", "shows It gets every event", *callback, "enter",
+        "shows announce", *["plus"] * 5, "exclamation_mark", "shows for real?", "y", "shows STOPPED on error",
+    )  # fmt: skip
     with running(rate=12, seed=3) as demo:
         await record(demo, directory / "recording.svg")
         await take(demo, directory / "live.svg", WIDE, *quiet, "select  U .*orders .*status")
         await take(demo, directory / "live-80x24.svg", NARROW, *quiet)
-        await take(demo, directory / "replay.svg", WIDE, *quiet, "select  I .*payments", *replayed,
-                   "1", "select  U .*orders .*status", *replayed)  # fmt: skip
+        await take(demo, directory / "replay.svg", WIDE, *orders, *replayed)
         run(demo, MIGRATION, "migrate")
         await take(demo, directory / "schema.svg", WIDE, "3", "shows CREATE TABLE", "select  ALTER TABLE")
         await take(demo, directory / "health.svg", WIDE, "5", "shows page_views")

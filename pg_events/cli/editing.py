@@ -1,6 +1,5 @@
 """A person at work on one event: its payload in an editor, its failure in the debugger."""
 
-import json
 import pdb
 import sysconfig
 import types
@@ -9,40 +8,21 @@ import click
 
 from pg_events.callbacks import is_ours
 from pg_events.cli.terminal import say
-from pg_events.event import parse, raw_members
+from pg_events.payload_text import joined, spread
 
 
 def edited(payload: str) -> str:
     """The payload as $EDITOR left it, in one line again; as it was when nothing was saved."""
     text = spread(payload)
     while (changed := click.edit(text, extension=".json")) is not None and changed.strip() != text.strip():
-        # A string of JSON holds no line break of its own.
-        line = changed.strip().replace("\r", " ").replace("\n", " ")
         try:
-            parse(line)
+            return joined(changed)
         except (ValueError, RecursionError) as error:
             say(f"that is no payload: {error}")
             text = changed
             if not click.confirm("edit again?", default=True, err=True):
                 raise click.Abort from None
-        else:
-            return line
     return payload
-
-
-def spread(payload: str) -> str:
-    """A payload over several lines; each value is spelt as it was."""
-    lines = [
-        f"  {json.dumps(name, ensure_ascii=False)}: {_spread(name, value)}" for name, value in raw_members(payload)
-    ]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _spread(name: str, value: str) -> str:
-    if name not in ("old_data", "new_data") or not value.startswith("{") or value == "{}":
-        return value
-    lines = [f"    {json.dumps(name, ensure_ascii=False)}: {text}" for name, text in raw_members(value)]
-    return "{\n" + ",\n".join(lines) + "\n  }"
 
 
 _INSTALLED = tuple({sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})

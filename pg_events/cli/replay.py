@@ -7,42 +7,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any
 
 import click
-from psycopg import RawCursor
 from rich.progress import Progress, TaskProgressColumn
 
-from pg_events import filter as filters
-from pg_events import runs, sql
+from pg_events import runs
+from pg_events.caller import Routes, chosen, here, reference_names, there
 from pg_events.cli import INTERRUPTED, database_options
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page, progress, table
 from pg_events.cli.terminal import configure, is_terminal, say
-from pg_events.connection import describe
 from pg_events.drift import Drift
-from pg_events.errors import PgEventsError, UsageError
-from pg_events.filter import Filter
-from pg_events.playback import (
-    Pace,
-    Plan,
-    Playback,
-    Prepare,
-    Prepared,
-    Report,
-    Routes,
-    chosen,
-    described,
-    here,
-    plan,
-    there,
-)
-from pg_events.runs import Outcome, Recorder, Run
+from pg_events.errors import UsageError
+from pg_events.playback import Plan, Playback, Prepare, Prepared, Report, plan
+from pg_events.replay_job import Job, failures, given_up, resumed
+from pg_events.runs import Outcome, Run
 from pg_events.settings import Settings, load
-from pg_events.source import LOG, Item, Source, asked_of, open_source
+from pg_events.source import LOG, Item, Source, asked_of
+from pg_events.steering import Pace, Steering
 from pg_events.text import clean, counted, one_line, shorten
 
 
@@ -135,25 +120,6 @@ def replay(settings: str | None, database_url: str | None, is_plan: bool, **opti
     return _run(job, given)
 
 
-@dataclass(frozen=True)
-class Job:
-    """What to replay: asked for by the options, or by the run that is taken up."""
-
-    settings: Settings
-    source: str
-    wanted: Filter
-    callback: str | None
-    shadow: str | None
-    times: int = 1
-    positions: frozenset[int] | None = None
-    attempts: Mapping[int, int] | None = None
-    resumes: Run | None = None
-    failed_of: str | None = None
-
-    def open(self) -> Source:
-        return open_source(self.source, self.settings.database_url, self.wanted, self.positions)
-
-
 def _former(given: Options) -> Run | None:
     """The run that is taken up."""
     if given.resume is None and given.failed_of is None:
@@ -169,37 +135,15 @@ def _job(given: Options, settings: Settings, former: Run | None) -> Job:
             raise UsageError('name what to replay: a file, or the word "log" (help: pg_events replay --help)')
         wanted = asked_of(given.source, given.where, given.since, given.until)
         job = Job(settings, given.source, wanted, given.callback, given.shadow, given.times)
+    elif given.resume:
+        job = resumed(former, settings, given.callback, given.shadow)
     else:
-        job = _again(former, given, settings)
+        job = failures(former, settings, given.callback, given.shadow)
     if given.pdb and given.watch:
         raise UsageError("--watch calls in another process, --pdb in this one; leave one of them out")
     if (given.step or given.edit or given.pdb) and not is_terminal(sys.stdin):
         raise UsageError("--step, --edit and --pdb need a terminal")
     return job
-
-
-def _again(run: Run, given: Options, settings: Settings) -> Job:
-    asked = run.asked
-    _check_database(run, settings)
-    same = set(asked.callbacks.values())
-    callback = given.callback or (next(iter(same)) if len(same) == 1 and len(asked.callbacks) == 2 else None)
-    if callback is None and settings.data_update_callback is None and settings.db_schema_update_callback is None:
-        callback = asked.callbacks.get("data")
-    job = Job(settings, asked.source, filters.parse(asked.where), callback, given.shadow or asked.shadow, asked.times)
-    if given.resume:
-        return replace(job, resumes=run)
-    failures = run.failures()
-    if not failures:
-        raise PgEventsError(f"nothing failed in run {run.run}")
-    attempts = {position: outcome.attempt for position, outcome in failures.items()}
-    return replace(job, times=1, positions=frozenset(failures), attempts=attempts, failed_of=run.run)
-
-
-def _check_database(run: Run, settings: Settings) -> None:
-    if run.asked.source == LOG and settings.database_url is not None:
-        database = describe(settings.database_url)
-        if run.asked.database not in (None, database):
-            raise UsageError(f"run {run.run} replays the log of {run.asked.database}, this is {database}")
 
 
 # --- the plan -----------------------------------------------------------------------------------------------------
@@ -211,9 +155,7 @@ def _show_plan(job: Job, given: Options) -> int:
         found, routes = chosen(job.settings, job.callback, job.shadow)
     except UsageError:  # there is something to count all the same
         found, routes = [], Routes(None, None)
-    names = [
-        reference if isinstance(reference, str) else getattr(reference, "__qualname__", "?") for reference, _ in found
-    ]
+    names = reference_names(found)
     failed = _failed(job)
     source = job.open()
     drift = Drift(source, job.settings.database_url)
@@ -283,11 +225,8 @@ def _failed(job: Job) -> dict[int, str]:
     """Id -> consumer and error, of the events that a worker gave up; of the log only."""
     if job.source != LOG:
         return {}
-    with connected(job.settings, "replay") as connection, RawCursor(connection) as cursor:
-        rows = cursor.execute(sql.text("failed_list.sql"), (None, None)).fetchall()
-        names = [column.name for column in cursor.description or ()]
-    told = [dict(zip(names, row, strict=True)) for row in rows]
-    return {row["event_id"]: f"{row['consumer']}: {row['error']}" for row in told}
+    with connected(job.settings, "replay") as connection:
+        return {one.id: f"{one.consumer}: {one.error}" for one in given_up(connection)}
 
 
 # --- the run ------------------------------------------------------------------------------------------------------
@@ -298,21 +237,21 @@ def _run(job: Job, given: Options) -> int:
     source = job.open()
     drift = Drift(source, job.settings.database_url)
     caller = here(found, _debugger) if given.pdb else there(job.settings, found, _output(given))
-    recorder = _recorder(job, described(source, job.wanted, caller, routes, **_more(job)))
+    recorder = job.recorder(caller, routes)
     if drift.unknown is not None:
         say(f"tables are not compared with what they were: {drift.unknown}")
-    asking = _Asking(given)
+    steering = Steering(Pace(given.speed, given.max_gap, job.times, given.on_error == "stop"))
+    asking = _Asking(given, steering)
     playback = Playback(
         source,
         caller,
         routes,
-        Pace(given.speed, given.max_gap, job.times, given.on_error == "stop"),
+        steering,
         recorder=recorder,
         prepare=_telling(drift, asking),
         resumes=job.resumes.last() if job.resumes else None,
         attempts=job.attempts,
     )
-    asking.stop = playback.stop
     configure(sys.stdout, line_buffering=True)
     with _stopping(playback, given), _bar("replaying", source, given) as bar:
         for item, outcome in playback.run():
@@ -326,28 +265,6 @@ def _run(job: Job, given: Options) -> int:
     if report.state == "interrupted" and not asking.has_enough:
         return INTERRUPTED
     return 0 if report.ok else 1
-
-
-def _more(job: Job) -> dict[str, Any]:
-    database = describe(job.settings.database_url) if job.source == LOG and job.settings.database_url else None
-    return {
-        "database": database,
-        "failed_of": job.failed_of,
-        "times": job.times,
-        "settings": _settings_of(job.settings),
-    }
-
-
-def _settings_of(settings: Settings) -> str | None:
-    """The module, or the absolute path of the file; None when there is neither."""
-    source = settings.source
-    if not source or source.startswith(("--", "PG_EVENTS_")):
-        return None
-    return str(Path(source).expanduser().absolute()) if source.endswith(".py") or os.sep in source else source
-
-
-def _recorder(job: Job, asked: runs.Asked) -> Recorder:
-    return Recorder.resume(job.resumes) if job.resumes else Recorder.begin(asked)
 
 
 def _as_json(report: Report) -> dict[str, Any]:
@@ -452,11 +369,11 @@ def _bar(verb: str, source: Source, given: Options) -> Generator[_Bar]:
 class _Asking:
     """Asks before an event: deliver it, edit it, skip it, or end."""
 
-    def __init__(self, given: Options) -> None:
+    def __init__(self, given: Options, steering: Steering) -> None:
+        self._steering = steering
         self._steps = given.step
         self._edits = given.edit
         self.has_enough = False
-        self.stop: Callable[[], None] = lambda: None
 
     def __call__(self, item: Item) -> Prepared | None:
         if self._steps:
@@ -464,7 +381,7 @@ class _Asking:
             answer = self._answer()
             if answer == "q":
                 self.has_enough = True
-                self.stop()
+                self._steering.stop()
             elif answer == "a":
                 self._steps = False
             if answer in "qs":

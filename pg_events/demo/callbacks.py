@@ -1,5 +1,6 @@
 """The demo's callbacks: what a user would write, and a note of what was delivered."""
 
+import json
 import time
 from collections import deque
 from typing import NamedTuple
@@ -35,3 +36,11 @@ def data_changed(payload: str) -> str:
 def schema_changed(payload: str) -> str:
     """Called with every DDL command."""
     return str(parse(payload))
+
+
+def announce(payload: str) -> str:
+    """A callback with a mistake in it, to try `replay` with: a row that was deleted has no new state."""
+    event = json.loads(payload)
+    print(f"announcing {event['method']} of {event['table_name']}")  # noqa: T201 - as users do
+    row = event["new_data"]
+    return f"{event['table_name']} {row['id']}"

@@ -19,7 +19,6 @@ from textual import events
 
 from pg_events.event import Record
 from pg_events.settings import Settings
-from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
 from pg_events_tui.backend import NoDatabase
 from pg_events_tui.store import Store
@@ -119,7 +118,7 @@ async def measure(history: int, rate: int, seconds: float) -> dict[str, float]:
     result = {"history": float(history), "preload_seconds": time.perf_counter() - began}
 
     feed = Feed(history, rate)
-    app = ConsoleApp(feed, Nothing(), lambda kind: replay.target(Settings(), kind), store=store)
+    app = ConsoleApp(feed, Nothing(), Settings(), store=store)
     ticks: list[float] = []
     tick = app.tick
 

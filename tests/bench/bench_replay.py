@@ -30,7 +30,8 @@ import json, sys, time
 import pg_events
 from pg_events import filter as filters
 from pg_events import journal
-from pg_events.playback import Playback, Routes, there
+from pg_events.caller import Routes, there
+from pg_events.playback import Playback
 from pg_events.settings import Settings
 from pg_events.source import FileSource
 

@@ -196,6 +196,19 @@ def test_what_failed_is_replayed_and_two_runs_are_compared(call, log) -> None:
     assert call("replay", "--failed-of", "last").line.endswith(f"nothing failed in run {runs.find('last').run}")
 
 
+def test_a_run_of_failures_goes_on_with_failures_only(call, log) -> None:
+    call("replay", log, "--callback", "handlers.data", "--on-error", "continue")
+    failed = [outcome.id for outcome in runs.find("last").failures().values()]
+    assert failed == [3, 6]
+    call("replay", "--failed-of", "last")
+    mend()
+    before = len(calls())
+
+    call("replay", "--resume", "last")
+
+    assert [payload["id"] for payload in calls()[before:]] == failed
+
+
 def test_a_run_is_kept_for_its_owner_with_output_and_traceback(call, log, state) -> None:
     call("replay", log, "--callback", "handlers.data", "--where", "op:I", "--on-error", "continue")
 

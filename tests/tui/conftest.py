@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +24,6 @@ from pg_events.event import Record
 from pg_events.journal import Header
 from pg_events.plan import Plan, Step
 from pg_events.settings import Settings
-from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
 from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
 from pg_events_tui.store import Store
@@ -330,7 +330,7 @@ def console(tmp_path: Path) -> Callable[..., None]:
         app = ConsoleApp(
             feed,
             backend,
-            lambda kind: replay.target(wanted, kind),
+            wanted,
             store=Store(max_events=max_events),
             clock=lambda: NOON,
             zone=UTC,
@@ -363,6 +363,26 @@ def console(tmp_path: Path) -> Callable[..., None]:
         asyncio.run(main())
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of runs goes nowhere near the user's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def callbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """`callbacks(code)` writes shop/handlers.py and gives settings whose callback is its `on_order`."""
+    folder = tmp_path / "code"
+    (folder / "shop").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+
+    def write(code: str, **settings: object) -> Settings:
+        (folder / "shop" / "handlers.py").write_text(code)
+        return Settings(data_update_callback="shop.handlers.on_order", **settings)
+
+    return write
 
 
 @pytest.fixture

@@ -4,9 +4,6 @@ import re
 
 import pytest
 
-from pg_events.settings import Settings
-from pg_events_tui.replay import Attempt, Target
-
 pytestmark = pytest.mark.timeout(60)
 
 SIZES = [(120, 36), (80, 24)]
@@ -126,35 +123,6 @@ def test_schema(console, snapshot, history, size):
         snapshot(name_of("schema", size), c.text())
 
     console(scenario, history=history, size=size)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_replay(console, snapshot, history, size):
-    async def scenario(c):
-        target = Target("shop.handlers:on_order", "shop.handlers:on_order")
-        c.app.attempts.append(
-            Attempt("5f2c01aa", 1, history[3], target, "ok", milliseconds=3.1, returned="{'done': True}")
-        )
-        c.app.attempts.append(
-            Attempt("77b0e914", 1, history[-1], target, "failed", milliseconds=1.2, error_type="KeyError", message="'ref'",
-                    traceback='Traceback (most recent call last):\n  File "shop/handlers.py", line 41, in on_order\n'
-                    '    ref = new["ref"]\nKeyError: \'ref\'\n', output=bytearray(b"posting 90317\n"))
-        )  # fmt: skip
-        await c.press("4")
-        await c.tick()
-        snapshot(name_of("replay", size), c.text())
-
-    console(scenario, history=history, size=size, settings=Settings(data_update_callback="shop.handlers:on_order"))
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_replay_question(console, snapshot, history, size):
-    async def scenario(c):
-        await c.press("r")
-        await c.tick()
-        snapshot(name_of("replay-question", size), c.text())
-
-    console(scenario, history=history, size=size, settings=Settings(data_update_callback="shop.handlers:on_order"))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -509,3 +509,28 @@ def test_an_awaitable_that_is_no_coroutine_is_awaited(runner: Runner) -> None:
         return Soon()
 
     assert resolve(changed, NAME, runner)("payload") == "done"
+
+
+class _Evil:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_a_failure_tells_the_variables_of_the_users_frames_when_asked() -> None:
+    def outer(order: dict[str, int]) -> None:
+        evil, long = _Evil(), "x" * 5_000
+        inner(order["id"], evil, long)
+
+    def inner(number: int, *_rest: object) -> None:
+        raise ValueError(number)
+
+    try:
+        outer({"id": 7})
+    except ValueError as error:
+        told, plain = describe_failure(error, with_locals=True), describe_failure(error)
+
+    assert "    order = {'id': 7}\n" in told.traceback
+    assert "    number = 7\n" in told.traceback
+    assert "    evil = <_Evil instance at" in told.traceback
+    assert max(map(len, told.traceback.split("\n"))) < 300
+    assert "order = " not in plain.traceback

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from time import monotonic, thread_time
 from typing import Any, Final, cast
-from uuid import uuid4
 
 from textual.app import SystemCommand
 from textual.screen import Screen
@@ -17,39 +17,40 @@ from pg_events.errors import PgEventsError
 from pg_events.event import Record
 from pg_events.filter import Filter, chosen
 from pg_events.filter_condition import qualified_name
+from pg_events.settings import Settings
+from pg_events.steering import Pace
 from pg_events.text import clean, counted, one_line
-from pg_events_tui import describe, keys, replay, state
+from pg_events_tui import keys, state
 from pg_events_tui.backend import Backend
 from pg_events_tui.command_runner import CommandRunner
 from pg_events_tui.commands import COMMANDS, Command, parse
 from pg_events_tui.feed import Feed, Intake, Link, Rates
 from pg_events_tui.files import FilesApp
 from pg_events_tui.lines import Line, line, seconds_words, span
+from pg_events_tui.origins import FindOrigin, Origins
 from pg_events_tui.places import Place, Places
 from pg_events_tui.rates import TableRates
-from pg_events_tui.replay import Attempt, Target
+from pg_events_tui.replay import Replay
+from pg_events_tui.replay_origin import Origin
 from pg_events_tui.saved import SavedLog
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.coverage import PROBLEMS, CoverageScreen
 from pg_events_tui.screens.dialogs import Ask, Choice, Option, Question
+from pg_events_tui.screens.filtered_view import FilteredView
 from pg_events_tui.screens.health import HealthScreen
 from pg_events_tui.screens.live import LiveScreen
 from pg_events_tui.screens.replay import ReplayScreen
 from pg_events_tui.screens.schema import SchemaScreen
-from pg_events_tui.store import Store
+from pg_events_tui.store import NOTE, Store
 from pg_events_tui.themes import THEMES
 from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.header import Health
 
 TICK_SECONDS: Final = 0.1
-MAX_ATTEMPTS_KEPT: Final = 200
 MAX_MARKS_KEPT: Final = 1_000
 """Marks that are remembered until the next time."""
 SAVE_SECONDS: Final = 20.0
 MODES: Final = ("live", "coverage", "schema", "replay", "health")
-
-FindTarget = Callable[[str], Target]
-"""The callback for events of a kind; raises `NoTarget`."""
 
 
 class ConsoleApp(FilesApp):
@@ -64,14 +65,13 @@ class ConsoleApp(FilesApp):
         self,
         feed: Feed | Path,
         backend: Backend,
-        find_target: FindTarget,
+        settings: Settings,
         *,
         store: Store | None = None,
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now().astimezone(),
         zone: tzinfo | None = None,
         copy_path: Path | None = None,
-        replay_seconds: float = replay.TIMEOUT_SECONDS,
         start: str = "",
         places: Places | None = None,
         keymap: Mapping[str, str] | None = None,
@@ -79,6 +79,7 @@ class ConsoleApp(FilesApp):
         message: str = "",
     ) -> None:
         """`feed` may be the path of a saved log. `zone` is the time zone of what is shown; None is the local one.
+        `settings` name the callbacks of a replay, and the database that tells of the tables.
 
         `start` is the first screen, empty for the one remembered; `state_path` keeps what is remembered, None remembers
         nothing. `message` is said at once. Raises `UsageError` when a saved log cannot be opened or a key is unknown.
@@ -90,7 +91,12 @@ class ConsoleApp(FilesApp):
             self.intake: Intake | SavedLog = SavedLog(feed, self.store)
         else:
             self.intake = Intake(feed, self.store, now=lambda: clock().timestamp(), on_records=self.recorder.take)
-        self.attempts: list[Attempt] = []
+        self.replay: Replay | None = None
+        """What Replay shows."""
+        self.replay_base: Origin | None = None
+        """What that was narrowed from by a filter."""
+        self.pace = Pace(speed=1.0)
+        self.origins = Origins(settings, self.store, feed if isinstance(feed, Path) else None)
         self.rates = TableRates()
         self.next_place: Place | None = None
         """Where to go when the app has ended; None is back."""
@@ -99,8 +105,6 @@ class ConsoleApp(FilesApp):
         self.schema = View(self.store, newest_first=True)
         self.known_screens: dict[str, ConsoleScreen] = {}
         """The screens that were opened, by mode."""
-        self._find_target = find_target
-        self._replay_seconds = replay_seconds
         self._rates = Rates()
         self._counted: int | None = None
         self._tick_seconds: deque[float] = deque(maxlen=300)
@@ -148,8 +152,9 @@ class ConsoleApp(FilesApp):
 
     def stop(self) -> None:
         """After the app has ended: stop the reader, kill what runs, give the disk space back."""
-        for attempt in self.attempts:
-            replay.kill(attempt)
+        if self.replay is not None:
+            self.replay.close()
+            self.replay.wait(3.0)
         with suppress(PgEventsError):  # the disk is full: nobody is there any more to be told
             self.recorder.stop()
         if self.intake.stop():
@@ -277,7 +282,7 @@ class ConsoleApp(FilesApp):
             kept=self.store.event_count,
             kept_bytes=self.store.size_bytes,
             problems=None if tables is None else sum(table.state in PROBLEMS for table in tables),
-            running=any(one.outcome == "running" for one in self.attempts),
+            running=self.replay is not None and self.replay.is_playing,
             label=self.places.here.label,
             colour=self.places.here.colour,
             recorded_bytes=self.recorder.size_bytes if self.recorder.path else None,
@@ -354,50 +359,54 @@ class ConsoleApp(FilesApp):
 
     # ---- replay
 
-    def target(self, kind: str) -> Target:
-        """The callback for a kind of event. Raises `NoTarget`."""
-        return self._find_target(kind)
-
-    def ask_to_replay(self, record: Record, run: str | None = None) -> None:
-        target = self.target(record.kind)
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._begin(record, target, run)
-
-        text = [
-            line(span("event     ", "label"), span(describe.title(record), "strong")),
-            line(span("callback  ", "label"), span(target.name, "strong")),
-            line(),
-            line(
-                span("It runs in a process of its own, for at most "),
-                span(f"{self._replay_seconds:g} s"),
-                span("; x kills it."),
-            ),
-            line(span("What it does outside (mail, HTTP, other databases) cannot be undone.", "warning")),
-            line(span('The event is not altered; its payload says "replay".', "note")),
-        ]
-        self.push_screen(Question("Replay this event?", text, "run it"), answered)
-
-    def _begin(self, record: Record, target: Target, run: str | None) -> None:
-        run = run or uuid4().hex[:8]
-        number = sum(one.run == run for one in self.attempts) + 1
-        attempt = Attempt(run, number, record, target)
-        self.attempts.append(attempt)
-        finished = [one for one in self.attempts if one.outcome != "running"]
-        for old in finished[: max(0, len(self.attempts) - MAX_ATTEMPTS_KEPT)]:
-            self.attempts.remove(old)
-        self.run_worker(self._replay(attempt), group="replay", exit_on_error=False)
+    def plan_replay(self, origin: Origin, base: Origin | None = None) -> None:
+        """Show what would go where; nothing is called. `base` is what the origin was narrowed from."""
+        if self.replay is not None and self.replay.is_playing:
+            self.say("a replay is playing: x on Replay (4) stops it", "warning")
+            return
+        if self.replay is not None:
+            self.replay.close()
+        self.replay_base = base or origin
+        self.replay = Replay(origin, self.pace)
+        self.replay.load()
         self.switch_mode("replay")
 
-    async def _replay(self, attempt: Attempt) -> None:
-        await replay.run(attempt, timeout_seconds=self._replay_seconds)
-        severity = "information" if attempt.outcome == "ok" else "error"
-        self.say(f"replay of #{attempt.record.id}: {attempt.words}, {attempt.milliseconds:.1f} ms", severity)
+    def set_pace(self, pace: Pace) -> None:
+        self.pace = pace
+        if self.replay is not None:
+            self.replay.set_pace(pace)
 
-    def kill(self, attempt: Attempt) -> None:
-        if not replay.kill(attempt):
-            self.say("no callback is running", "warning")
+    def replay_sources(self, view: View | None = None) -> list[Option[FindOrigin]]:
+        """What can be replayed from here: of that view (else of Live), and of the database."""
+        view = view or self.live
+        screen = self.known_screens.get("schema" if view is self.schema else "live")
+        wanted = screen.filtering.wanted if isinstance(screen, FilteredView) else None
+        row = view.selected
+        nothing = "" if row is not None and self.store.kind(row) != NOTE else "nothing is selected in Live"
+        return [
+            Option("e", "the selected event", partial(self.origins.event, row or 0), why_not=nothing),
+            Option("t", "its transaction", partial(self.origins.transaction, row or 0), why_not=nothing),
+            Option("m", "marked events", partial(self.origins.marked, set(view.marks)), note=f"{len(view.marks):,}",
+                   why_not="" if view.marks else "nothing is marked"),
+            Option("s", "shown events", partial(self.origins.shown, view, wanted), note=f"{len(view):,}",
+                   why_not="" if len(view) else "nothing is shown"),
+            Option("f", "failed events", self.origins.failed, note="what workers gave up", why_not=self.backend.absent),
+            Option("l", "the whole log", self.origins.log, note="/ narrows it", why_not=self.backend.absent),
+        ]  # fmt: skip
+
+    def ask_to_replay(self, view: View) -> None:
+        """Plan to replay the selected event; with marks, ask what is meant."""
+        options = self.replay_sources(view)
+        if not view.marks:
+            self.plan_replay(self.origins.event(view.selected or 0))
+            return
+
+        def chosen(find: FindOrigin | None) -> None:
+            origin = find() if find else None
+            if origin is not None:
+                self.plan_replay(origin)
+
+        self.push_screen(Choice("Replay what?", options, selected=2), chosen)
 
     # ---- leaving
 

@@ -8,7 +8,7 @@ from textual.color import Color, ColorParseError
 
 from pg_events.errors import NotInstalled, PgEventsError, UsageError
 from pg_events.settings import Profile, Settings
-from pg_events_tui import replay, state
+from pg_events_tui import state
 from pg_events_tui.app import ConsoleApp
 from pg_events_tui.backend import APPLICATION_NAME, Database, DatabaseFeed, NoDatabase, database_name
 from pg_events_tui.places import Place, Places
@@ -101,7 +101,7 @@ def _console(here: Place, places: Places, settings: Settings, *, message: str, r
         name = here.log.name
         path = state.path_for(str(here.log.absolute())) if remember else None
         return ConsoleApp(
-            here.log, NoDatabase(name), lambda kind: replay.target(settings, kind), places=places,
+            here.log, NoDatabase(name), settings, places=places,
             keymap=dict(settings.keys), state_path=path, message=message,
         )  # fmt: skip
     wanted = here.settings or settings
@@ -120,6 +120,6 @@ def _console(here: Place, places: Places, settings: Settings, *, message: str, r
     feed.close()
     path = state.path_for(backend.name) if remember else None
     return ConsoleApp(
-        feed, backend, lambda kind: replay.target(wanted, kind), places=places, keymap=dict(settings.keys),
+        feed, backend, wanted, places=places, keymap=dict(settings.keys),
         state_path=path, start=first, message=message,
     )  # fmt: skip

@@ -9,12 +9,10 @@ from pg_events.text import one_line
 from pg_events_tui import copying, scan, state
 from pg_events_tui.filtering import MAX_HISTORY, Filtering
 from pg_events_tui.lines import Line, line, span
-from pg_events_tui.replay import NoTarget
 from pg_events_tui.screens.base import EXTRA_WIDE
 from pg_events_tui.screens.dialogs import Choice, ColumnsDialog, Option
 from pg_events_tui.screens.filtered_view import NUMBERS
 from pg_events_tui.screens.searched_view import SearchedView
-from pg_events_tui.store import NOTE
 from pg_events_tui.view import MAX_SORTED, Mode
 from pg_events_tui.widgets.event_list import COLUMNS
 from pg_events_tui.widgets.header import Health
@@ -129,30 +127,23 @@ class EventsScreen(SearchedView):
     # ---- keys
 
     def why_not(self, action: str) -> str:
-        if action == "replay":
-            if self.app.read_only:
-                return "replay is off: the console was started with --read-only"
-            return self._no_target()
         name = action.partition("(")[0]
         if name in ("find_next",) and not self.find_text:
             return "nothing to find; ctrl+f says what"
-        needs = ("open", "mark", "transaction", "copy", "by_value", "row_history", "coverage", "write", "goto", "sort")
+        needs = (
+            "open",
+            "replay",
+            "mark",
+            "transaction",
+            "copy",
+            "by_value",
+            "row_history",
+            "coverage",
+            "write",
+            "goto",
+            "sort",
+        )
         return "nothing is selected" if name in needs and self.view.selected is None else ""
-
-    def _no_target(self) -> str:
-        row = self.view.selected
-        if row is None:
-            return "nothing is selected"
-        try:
-            kind = self.view.store.kind(row)
-            if kind == NOTE:
-                return "this row is no event"
-            self.app.target(kind)
-        except NoTarget as reason:
-            return str(reason)
-        except IndexError:
-            return "nothing is selected"
-        return ""
 
     def action_last(self) -> None:
         self.events.action_last()
@@ -166,11 +157,8 @@ class EventsScreen(SearchedView):
         self.events.redraw()
 
     def action_replay(self) -> None:
-        if self.refused("replay") or self._taken() is None:
-            return
-        record = self.selected_record()
-        if record is not None:
-            self.app.ask_to_replay(record)
+        if not self.refused("replay") and self._taken_record() is not None:
+            self.app.ask_to_replay(self.view)
 
     # ---- sort and columns
 

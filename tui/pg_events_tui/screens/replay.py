@@ -1,257 +1,337 @@
-"""Replay: each event that was run through a callback again, and what became of it."""
+"""Replay: a queue of events on its way into your callbacks: planned first, then step by step or at a speed."""
 
-from time import perf_counter
-from typing import ClassVar, Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from pg_events.event import replayed
-from pg_events_tui import describe, keys
-from pg_events_tui.lines import Line, crop, fit, fit_right, line, size_words, span, text_lines
-from pg_events_tui.replay import Attempt, NoTarget
-from pg_events_tui.screens.base import ConsoleScreen
-from pg_events_tui.store import table_title
+from pg_events.text import counted
+from pg_events_tui import keys, replay_faces, replay_lines
+from pg_events_tui.lines import Line, line, span
+from pg_events_tui.replay import Replay
+from pg_events_tui.replay_faces import FACES
+from pg_events_tui.replay_lines import NOT_UNDONE, SPEEDS
+from pg_events_tui.screens.replay_choices import ReplayChoices
+from pg_events_tui.screens.replay_dialogs import Leave
 from pg_events_tui.widgets.header import Health
-from pg_events_tui.widgets.line_list import ItemList, LineList
+from pg_events_tui.widgets.line_list import LineList
+from pg_events_tui.widgets.queue_list import QueueList
 from pg_events_tui.widgets.rows import FilterRow, Row
 from pg_events_tui.widgets.text_pane import TextPane
 
-FACES: Final = ("Result", "Output", "Payload")
-OUTCOME_ROLES: Final = {"running": "warning", "ok": "good"}
 
-
-class ReplayScreen(ConsoleScreen):
-    """The attempts of this session, the newest on top."""
+class ReplayScreen(ReplayChoices):
+    """Draws the console's replay and steers it."""
 
     MODE: ClassVar[str] = "replay"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("replay")]
 
     def __init__(self) -> None:
         super().__init__()
-        self._face = 0
+        self._only_failed = False
+        self._follows = True
+        """The selection goes with what plays, until the user moves it."""
         self._drawn: object = None
-        self._count = 0
-        self._selected_drawn: object = None
+        self._shown: tuple[object, ...] = ()
 
     def compose_body(self) -> ComposeResult:
+        yield Row(id="target")
+        yield Row(id="progress")
         with Horizontal(id="body"):
-            yield ItemList(id="attempts")
+            yield QueueList(self.app.zone, id="queue")
             yield TextPane(id="detail")
         yield Row(id="preview")
 
     def on_mount(self) -> None:
-        found = self.query_one("#attempts", ItemList)
-        found.empty = ("nothing was replayed yet", "select an event in Live (1) and press r")
-        found.add_class("pane")
+        self.queue.add_class("pane")
         self.query_one("#detail").add_class("pane")
-        found.focus()
+        self.queue.focus()
 
     # ---- drawing
 
     def tick(self, health: Health) -> None:
-        attempts = self.app.attempts
-        found = self.query_one("#attempts", ItemList)
-        drawn = ([(one.run, one.number, one.outcome) for one in attempts], found.size.width)
-        running = [one for one in attempts if one.outcome == "running"]
-        if drawn != self._drawn or running:
-            grew = len(attempts) != self._count
-            self._drawn, self._count = drawn, len(attempts)
-            cells = found.size.width - 1
-            found.show(
-                heading(cells), [((one.run, one.number), attempt_line(one, cells)) for one in reversed(attempts)]
-            )
-            if grew and attempts:
-                found.select_key((attempts[-1].run, attempts[-1].number))
-            counts = {name: sum(one.outcome == name for one in attempts) for name in ("ok", "failed", "running")}
-            other = len(attempts) - sum(counts.values())
-            words = [f"{count} {name}" for name, count in (*counts.items(), ("stopped", other)) if count]
-            self.titled(found, "Replays" + (": " + " · ".join(words) if words else ""))
+        found = self.replay
+        row = self.query_one(FilterRow)
+        if not row.editing:
+            row.words(*replay_lines.source_line(found))
+        self.query_one("#target", Row).show(*replay_lines.target_line(found, self.size.width))
+        progress = replay_lines.progress_line(found, self.app.pace, self.size.width)
+        self.query_one("#progress", Row).show(*progress)
+        self._show_queue()
         self._show_selected()
-        try:
-            text = self.app.target("I").name
-            target = line(span(" callback ", "label"), span(text, "strong"))
-        except NoTarget as reason:
-            target = line(span(f" {reason}", "note"))
-        self.query_one(FilterRow).words(target, line(span("each call in a process of its own ", "note")))
         super().tick(health)
 
-    @property
-    def selected(self) -> Attempt | None:
-        key = self.query_one("#attempts", ItemList).selected_key
-        return next((one for one in self.app.attempts if (one.run, one.number) == key), None)
+    def _show_queue(self) -> None:
+        found, queue = self.replay, self.queue
+        drawn = (
+            id(found),
+            found.version if found else 0,
+            len(found.queue) if found else 0,
+            self._only_failed,
+            queue.size,
+        )
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        queue.empty = self._empty_words()
+        if found is None:
+            queue.show(None, range(0))
+        else:
+            queue.show(found, found.failed_rows() if self._only_failed else range(len(found.queue)))
+            if self._follows and found.last_row is not None:
+                queue.select_row(found.last_row)
+        bottom = "failed only · f all" if self._only_failed else ""
+        if found is not None and found.other is not None:
+            bottom = f"beside run {found.other.run}" + (f" · {bottom}" if bottom else "")
+        self.titled(queue, replay_lines.queue_title(found), bottom)
+
+    def _empty_words(self) -> Sequence[str]:
+        found = self.replay
+        if found is None:
+            return ("nothing is to be replayed yet", "S chooses what: selected, marked, shown, a file, failed events",
+                    "v shows runs that were kept · r in Live (1) takes the selected event")  # fmt: skip
+        if found.planned is None:
+            return ("looking for the events …",)
+        if found.problem:
+            return ("cannot be planned", found.problem)
+        return ("nothing failed", "f shows all again") if self._only_failed else ("there is no such event",)
 
     def _show_selected(self) -> None:
+        found, row = self.replay, self.queue.selected_row
         pane = self.query_one("#detail", TextPane)
+        running = found is not None and found.current is not None and found.current[0] == row
+        shown = (id(found), found.version if found else 0, row, self.face, pane.size.width)
+        if shown == self._shown and not running and not (found and found.planned is None):
+            return
+        same = shown[2:] == self._shown[2:]
+        self._shown = shown
         preview = self.query_one("#preview", Row)
-        one = self.selected
-        if one is None:
-            self.titled(pane, "No replay", "")
+        if found is None or row is None or self._shows_plan:
+            self._show_plan(pane, preview)
+            return
+        self.titled(pane, replay_faces.face_title(found, row), "d next face · y copy")
+        face = FACES[self.face]
+        pane.show(
+            replay_faces.face_lines(found, row, face),
+            fixed=[replay_faces.faces_line(self.face), line()],
+            keep_place=same,
+        )
+        outcome = found.outcome(row)
+        words, role = replay_lines.result_words(found, row)
+        if outcome is not None and not outcome.ok:
+            words, told = outcome.error or "failed", replay_faces.place(outcome)
+        else:
+            words, told = words or "queued", (outcome.returned or "") if outcome else ""
+        preview.show(line(span(f" {words}", role), span(f"  {told}")), line(span(" ⏎ detail ", "note")))
+
+    @property
+    def _shows_plan(self) -> bool:
+        """Until something was tried, or looked at by another face, the plan is what matters."""
+        found = self.replay
+        return found is not None and found.stage in ("plan", "loading") and not self.face
+
+    def _show_plan(self, pane: TextPane, preview: Row) -> None:
+        found = self.replay
+        if found is None:
+            self.titled(pane, "No replay")
             pane.show([])
             preview.show(())
             return
-        state = (
-            one.run,
-            one.number,
-            one.outcome,
-            len(one.output),
-            len(one.errors),
-            self._face,
-            pane.size.width,
-            self.is_wide,
-        )
-        if state == self._selected_drawn and one.outcome != "running":
-            return
-        self._selected_drawn = state
-        self.titled(
-            pane,
-            f"{describe.title(one.record)}, attempt {one.number}",
-            "x kill" if one.outcome == "running" else "r again · y copy",
-        )
-        faces = tuple(
-            span(f"[{name}]" if number == self._face else f" {name} ", "tab" if number == self._face else "note")
-            for number, name in enumerate(FACES)
-        )
-        pane.show(face_lines(one, FACES[self._face]), fixed=[*head_lines(one), line(), crop(faces, max(1, pane.size.width))],
-                  keep_place=True)  # fmt: skip
-        preview.show(
-            line(span(f" {one.words}", outcome_role(one)), span(f"  {one.message or one.returned}")),
-            line(span(" ⏎ detail ", "note")),
-        )
+        self.titled(pane, "Plan: nothing is called", "! runs it for real (asks)")
+        pane.show(replay_faces.plan_lines(found), keep_place=True)
+        failed = len(found.planned.failed) if found.planned else 0
+        words = f" {counted(failed, 'event')} of these failed in a worker" if failed else " nothing is called"
+        preview.show(line(span(words, "note")), line(span(" ⏎ plan ", "note")))
 
     def state_words(self) -> tuple[Line, Line]:
-        return (
-            line(
-                span(" What a callback does outside cannot be undone. The events themselves are never altered.", "note")
-            ),
-            (),
+        found = self.replay
+        stage = found.stage if found else "none"
+        words = {
+            "none": "Events are never altered; every run is kept.",
+            "plan": f"PLAN: nothing is called. {NOT_UNDONE}",
+            "loading": "PLAN: nothing is called.",
+            "kept": "A run that was kept: nothing is called until ! leaves this view (asks).",
+            "failed": "space tries it again and goes on · > passes over it · e edits a copy · r this one only",
+            "stopping": "finishing the event in hand · x again kills its process",
+            "starting": "importing the callbacks · x x kills",
+            "ready": "space plays · . one event · p begins at the selected one",
+            "playing": "space pauses · x finishes the event in hand and stops · + - another speed",
+            "paused": "space goes on · . one event · > passes over it · , goes back",
+            "stopped": "space goes on · . one event · r the selected one · ! all of it as a new run (asks)",
+            "done": "! runs it all again as a new run (asks) · A what failed · c compares",
+        }.get(stage, NOT_UNDONE)
+        if found is not None and found.problem and stage != "loading":
+            return line(span(f" {found.problem}", "bad")), ()
+        run = f"run {found.kept.run} " if found is not None and found.kept is not None and self.is_wide else ""
+        return line(span(f" {words}", "warning" if stage in ("plan", "failed", "stopping") else "note")), line(
+            span(run, "note")
         )
 
-    # ---- keys
+    # ---- moving
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
         event.stop()
+        self._follows = False
         self._show_selected()
 
     def on_line_list_opened(self, event: LineList.Opened) -> None:
         event.stop()
         self.action_open()
 
-    def why_not(self, action: str) -> str:
-        one = self.selected
-        if action in ("open", "copy", "face", "replay") and one is None:
-            return "nothing was replayed yet"
-        if action == "replay" and self.app.read_only:
-            return "replay is off: the console was started with --read-only"
-        if action == "kill" and (one is None or one.outcome != "running"):
-            return "no callback is running"
-        return ""
-
     def action_open(self) -> None:
-        if self.refused("open"):
-            return
-        self.open_detail()
-
-    def action_face(self) -> None:
-        if not self.refused("face"):
-            self._face = (self._face + 1) % len(FACES)
-            self._show_selected()
-
-    def action_replay(self) -> None:
-        one = self.selected
-        if not self.refused("replay") and one is not None:
-            self.app.ask_to_replay(one.record, run=one.run)
-
-    def action_kill(self) -> None:
-        one = self.selected
-        if not self.refused("kill") and one is not None:
-            self.app.kill(one)
+        if not self.refused("open"):
+            self.open_detail()
 
     def action_last(self) -> None:
-        self.query_one("#attempts", ItemList).action_last()
+        self._follows = True
+        self.queue.action_last()
 
     def action_leave(self) -> None:
-        self.leave_zoom()
-        self.query_one("#attempts").focus()
+        if self.leave_zoom():
+            return
+        if self._only_failed:
+            self.action_failed_only()
+        self.queue.focus()
 
     def leave_zoom(self) -> bool:
         was = super().leave_zoom()
         if was:
-            self.query_one("#attempts").focus()
+            self.queue.focus()
         return was
 
+    def action_face(self) -> None:
+        if not self.refused("face"):
+            self.face = (self.face + 1) % len(FACES)
+            self._show_selected()
+
+    def action_failed_only(self) -> None:
+        if not self.refused("failed_only"):
+            self._only_failed = not self._only_failed
+            self._show_queue()
+
+    # ---- playing
+
+    def action_real(self) -> None:
+        found = self.replay
+        if self.refused("real") or found is None:
+            return
+        if found.is_playing:
+            self.say("it is playing already: x stops it", "warning")
+            return
+        again = found.is_real or found.stage == "kept"
+        some = len(found.queue) - found.next_row
+        names = list(dict.fromkeys(filter(None, (found.into(is_schema=False), found.into(is_schema=True)))))
+        count = len(found.queue) if again else some
+        planned = found.planned
+        text = [
+            line(span("events    ", "label"), span(f"{count:,}", "strong"), span(f"  {found.origin.words}", "note")),
+            line(span("callback  ", "label"), span(", ".join(names), "strong")),
+            line(span("speed     ", "label"), span(replay_lines.speed_words(self.app.pace)),
+                 span("   at errors: stop" if self.app.pace.stop_on_error else "   at errors: go on", "note")),
+            line(),
+            line(span(NOT_UNDONE, "warning")),
+            line(span("It has a process of its own: x stops, x again kills what hangs.", "note")),
+        ]  # fmt: skip
+        if planned is not None and planned.drift:
+            remarks = f"{counted(len(planned.drift), 'remark')}: see the plan"
+            text.insert(3, line(span("drift     ", "label"), span(remarks, "warning")))
+
+        def answered(choice: str | None) -> None:
+            if choice is None or self.replay is not found or found.is_playing:
+                return
+            if found.is_real:
+                found.anew()
+            found.is_real = True
+            found.version += 1
+            self._follows = True
+            if choice == "play":
+                found.play()
+
+        title = "Run it all again, as a new run?" if found.is_real else "Call your callback for real?"
+        self.app.push_screen(Leave(title, text), answered)
+
+    def action_play(self) -> None:
+        found = self.replay
+        if self.refused("play") or found is None:
+            return
+        self._follows = True
+        if found.stage == "playing":
+            found.pause()
+        else:
+            found.play()
+
+    def action_step(self) -> None:
+        found = self.replay
+        if not self.refused("step") and found is not None:
+            self._follows = True
+            found.step()
+
+    def action_step_back(self) -> None:
+        found = self.replay
+        if not self.refused("step_back") and found is not None:
+            found.move(found.next_row - 1)
+            self._select_next(found)
+
+    def action_next_here(self) -> None:
+        found, row = self.replay, self.queue.selected_row
+        if not self.refused("next_here") and found is not None and row is not None:
+            found.move(row)
+            self.say(f"#{found.queue.item(row).id} is the next one")
+
+    def action_skip(self) -> None:
+        found = self.replay
+        if not self.refused("skip") and found is not None:
+            found.skip()
+            self._select_next(found)
+
+    def _select_next(self, found: Replay) -> None:
+        self._follows = False
+        self.queue.select_row(min(found.next_row, len(found.queue) - 1))
+
+    def action_stop(self) -> None:
+        found = self.replay
+        if self.refused("stop") or found is None:
+            return
+        if found.stage == "stopping":
+            found.kill()
+        else:
+            found.stop()
+
+    def action_rerun(self) -> None:
+        found, row = self.replay, self.queue.selected_row
+        if not self.refused("rerun") and found is not None and row is not None:
+            found.again([row])
+
+    def action_rerun_failed(self) -> None:
+        found = self.replay
+        if not self.refused("rerun_failed") and found is not None:
+            rows = found.failed_rows()
+            found.again(rows)
+            self.say(f"again: {counted(len(rows), 'failed event')}")
+
+    def action_speed(self, by: int) -> None:
+        pace = self.app.pace
+        place = SPEEDS.index(pace.speed) + by
+        if 0 <= place < len(SPEEDS):
+            self.app.set_pace(replace(pace, speed=SPEEDS[place]))
+
+    def action_on_error(self) -> None:
+        self.app.set_pace(replace(self.app.pace, stop_on_error=not self.app.pace.stop_on_error))
+
     def copied(self) -> tuple[str, str] | None:
-        one = self.selected
-        if one is None:
+        found, row = self.replay, self.queue.selected_row
+        if found is None or row is None:
             return None
-        if FACES[self._face] == "Payload":
-            return "payload", replayed(one.record.payload, one.run, one.number)
-        return FACES[self._face].lower(), "\n".join(
-            "".join(part.text for part in row) for row in face_lines(one, FACES[self._face])
-        )
-
-
-def outcome_role(one: Attempt) -> str:
-    return OUTCOME_ROLES.get(one.outcome, "bad")
-
-
-def milliseconds(one: Attempt) -> float:
-    return (perf_counter() - one.started) * 1000 if one.outcome == "running" else one.milliseconds
-
-
-def heading(cells: int) -> Line:
-    words = [fit("seq", 8), "op", fit("table", max(8, cells - 46)), "try ", fit("result", 18), fit_right("ms", 8)]
-    return line(span(" ".join(words), "heading"))
-
-
-def attempt_line(one: Attempt, cells: int) -> Line:
-    table = span(table_title(one.record.table_schema, one.record.table_name).removeprefix("public.")).text
-    letter = "!" if one.record.kind == "S" else one.record.kind
-    return line(
-        span(f"{one.record.id:<8} {letter:<2} {fit(table, max(8, cells - 46))} {one.number:>3}  "),
-        span(fit(span(one.words).text, 18), outcome_role(one)),
-        span(f" {milliseconds(one):>8.1f}", "note"),
-    )
-
-
-def head_lines(one: Attempt) -> list[Line]:
-    return [
-        line(span("callback ", "label"), span(one.target.name)),
-        line(
-            span("result   ", "label"),
-            span(one.words, outcome_role(one)),
-            span(f"  {milliseconds(one):.1f} ms", "note"),
-        ),
-        line(span("run      ", "label"), span(f"{one.run}, attempt {one.number}", "note")),
-    ]
-
-
-def face_lines(one: Attempt, face: str) -> list[Line]:
-    """Result, what it printed, or what it was given."""
-    if face == "Payload":
-        return text_lines(replayed(one.record.payload, one.run, one.number))
-    if face == "Output":
-        return output_lines(one)
-    lines: list[Line] = []
-    if one.outcome == "running":
-        lines.append(line(span("running … x kills it", "warning")))
-    if one.outcome == "ok":
-        lines.append(line(span("returned ", "label"), span(one.returned or "None")))
-    if one.message:
-        kind = one.error_type.rpartition(".")[2]
-        lines += text_lines(f"{kind}: {one.message}" if kind else one.message, "bad")
-    if one.traceback:
-        lines += [line(), *text_lines(one.traceback.rstrip())]
-    return [*lines, line(), *output_lines(one)]
-
-
-def output_lines(one: Attempt) -> list[Line]:
-    lines: list[Line] = []
-    for name, data in (("stdout", one.output), ("stderr", one.errors)):
-        text = data.decode("utf-8", "replace").rstrip("\n")
-        lines += [line(span(name, "heading"), span("" if text else "  (none)", "note"))]
-        lines += text_lines(text) if text else []
-    if one.dropped_bytes:
-        lines.append(line(span(f"… {size_words(one.dropped_bytes)} more were printed and not kept", "note")))
-    return lines
+        face = FACES[self.face]
+        if face == "Payload":
+            run = found.kept.run if found.kept else ""
+            outcome = found.outcome(row)
+            payload = found.edited.get(row) or found.queue.payload(row)
+            return "payload", replayed(payload, run, outcome.attempt if outcome else 1, is_edited=row in found.edited)
+        lines = replay_faces.plan_lines(found) if self._shows_plan else replay_faces.face_lines(found, row, face)
+        text = "\n".join("".join(part.text for part in one) for one in lines)
+        return ("plan" if self._shows_plan else face.lower()), text

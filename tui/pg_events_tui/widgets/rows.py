@@ -65,6 +65,11 @@ class FilterRow(Vertical):
     def editing(self) -> bool:
         return bool(self.query_one("#filter-input").display)
 
+    @property
+    def text(self) -> str:
+        """What stands in the field."""
+        return self.query_one("#filter-input", FilterInput).value
+
     def edit(self, text: str, history: Sequence[str] = ()) -> None:
         """Begin to edit; ↑ and ↓ go through the history, the newest of which is the last."""
         field = self.query_one("#filter-input", FilterInput)

@@ -43,7 +43,7 @@ class TextPane(Painted, ScrollView, can_focus=True):
             self.scroll_to(y=0, animate=False, immediate=True, force=True)
 
     def _lay_out(self) -> None:
-        width = self.size.width
+        width = self.scrollable_content_region.width  # what the scrollbar leaves, whether it is there or not
         self._rows = [row for one in self._text(width) for row in wrap(one, width, self._indent)] if width else []
         self.virtual_size = Size(width, len(self._rows) + len(self._fixed))
         self.refresh()

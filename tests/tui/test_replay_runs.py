@@ -1,0 +1,149 @@
+"""Replay once more: what failed, an edited copy, a run that was kept; and two runs beside each other."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pg_events import runs
+from pg_events.journal import Header, Writer
+from tests.tui.replaying import GOOD, SOME_FAIL, all_shown, ended, planned, real, shown, states
+
+pytestmark = pytest.mark.timeout(90)
+
+# ---- again
+
+
+def test_what_failed_is_run_again_with_the_mended_code(console, make, callbacks):
+    async def scenario(c):
+        replay = await all_shown(c)
+        await c.press("a")
+        await real(c)
+        await ended(c)
+        callbacks(GOOD)
+        await c.press("A")
+        await c.until(lambda: len(replay.attempts[5]) == 2, 30)
+        await ended(c)
+        assert states(replay) == "ooooooo"
+        assert [len(replay.attempts[row]) for row in range(7)] == [1, 1, 2, 1, 1, 2, 1]
+        await c.press("g", "r")
+        await c.until(lambda: len(replay.attempts[0]) == 2, 30)
+        await ended(c)
+        assert replay.outcome(0).returned == "{'id': 1}"
+        await c.press("A")
+        await c.toast("nothing failed")
+
+    console(scenario, history=shown(make), settings=callbacks(SOME_FAIL))
+
+
+def test_two_runs_are_compared(console, make, callbacks):
+    async def scenario(c):
+        replay = await all_shown(c)
+        await c.press("a")
+        await real(c)
+        await ended(c)
+        first = replay.kept.run
+        callbacks(SOME_FAIL.replace("% 3", "% 2"))
+        await real(c)
+        await ended(c)
+        assert replay.kept.run != first
+        assert [replay.change(row) for row in range(7)] == [
+            "", "fails now", "works now", "fails now", "", "fails still", ""
+        ]  # fmt: skip
+        await c.press("c")
+        await c.shows("shop.handlers")
+        await c.press("enter")
+        await c.until(lambda: c.app.screen.face == 4)
+        await c.tick()
+        assert f"in run {first}" in c.app.screen.query_one("#detail").text
+
+    console(scenario, history=shown(make), settings=callbacks(SOME_FAIL))
+
+
+def test_an_edited_copy_is_run_and_the_original_stays(console, make, callbacks, tmp_path, monkeypatch):
+    editor = tmp_path / "editor.py"
+    editor.write_text(
+        "import sys, pathlib\np = pathlib.Path(sys.argv[1])\np.write_text(p.read_text().replace('112', '113'))"
+    )
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+
+    async def scenario(c):
+        monkeypatch.setattr(c.app, "suspend", contextlib.nullcontext)
+        replay = await planned(c)
+        original = replay.queue.payload(0)
+        await c.press("e")
+        await c.tick()
+        for words in ("(edited)", "~ new_data", "112", "113"):
+            assert words in c.text()
+        await real(c)
+        await ended(c)
+        assert replay.outcome(0).edited
+        assert replay.outcome(0).returned == "113"
+        assert replay.queue.payload(0) == original
+        editor.write_text("import sys, pathlib\npathlib.Path(sys.argv[1]).write_text('nonsense')")
+        await c.press("e")
+        await c.toast("that is no payload")
+        assert json.loads(replay.edited[0])["new_data"]["total"] == 113
+
+    console(scenario, history=[make.record(7)],
+            settings=callbacks("import json\ndef on_order(payload): return json.loads(payload)['new_data']['total']"))  # fmt: skip
+
+
+# ---- runs that were kept
+
+
+def test_a_kept_run_is_opened_and_gone_on_with(console, make, callbacks, tmp_path):
+    path = tmp_path / "saved.jsonl"
+    with Writer(path, Header("shop")) as writer:
+        for record in shown(make):
+            writer.write(record.payload)
+    settings = callbacks(SOME_FAIL)
+    command = [sys.executable, "-m", "pg_events", "replay", str(path), "--callback", "shop.handlers.on_order"]
+    told = subprocess.run(command, cwd=tmp_path / "code", capture_output=True, env=os.environ, check=False)
+    assert told.returncode == 1, told.stderr
+
+    async def scenario(c):
+        await c.press("4", "v")
+        await c.shows("saved.jsonl")
+        replay = await planned(c, "enter")
+        assert (replay.stage, states(replay), replay.next_row) == ("kept", "oofqqqq", 2)
+        assert "KEPT RUN" in c.text()
+        assert "ERR KeyError" in c.text()
+        await c.press("space")
+        await c.toast("nothing is called")
+        callbacks(GOOD)
+        await real(c)
+        await ended(c)
+        assert states(replay) == "ooooooo"
+        assert replay.kept.sum().state == "complete"
+        assert len(runs.kept()) == 1
+
+    console(scenario, settings=settings)
+
+
+def test_of_a_kept_run_whose_file_is_gone_the_results_are_left(console, make, callbacks, tmp_path):
+    path = tmp_path / "saved.jsonl"
+    with Writer(path, Header("shop")) as writer:
+        writer.write(make.record(1).payload)
+
+    async def scenario(c):
+        await c.press("4", "S", "p")
+        c.app.screen.query_one("#ask-input").value = str(path)
+        await planned(c, "enter")
+        await real(c)
+        done = await ended(c)
+        path.unlink()
+        await c.press("v")
+        await c.shows("saved.jsonl")
+        await c.press("enter")
+        await c.until(lambda: c.app.replay is not done and c.app.replay.planned)
+        await c.tick()
+        assert "its events are not there any more" in c.text()
+        assert states(c.app.replay) == "o"
+        await c.press("r")
+        await c.toast("not there any more")
+
+    console(scenario, settings=callbacks(GOOD))

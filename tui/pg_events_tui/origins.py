@@ -1,0 +1,125 @@
+"""Where the events of a replay come from: what is selected, marked or shown, a file, the log, the failed ones. No Textual."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pg_events.connection import connect
+from pg_events.event import Record, record
+from pg_events.filter import Filter, parse
+from pg_events.replay_job import Job, given_up, resumed
+from pg_events.runs import Run
+from pg_events.settings import Settings
+from pg_events.source import LOG, Item, item_of
+from pg_events_tui.replay_origin import Origin
+from pg_events_tui.replay_queue import MAX_QUEUED, ids_words
+from pg_events_tui.store import NOTE, Store
+from pg_events_tui.view import View
+
+ALL: Final = parse("")
+FindOrigin = Callable[[], Origin | None]
+"""What to replay; None when that is still to be asked."""
+
+
+class Origins:
+    """What can be replayed from a console that shows this."""
+
+    def __init__(self, settings: Settings, store: Store, log: Path | None) -> None:
+        """`log` is the saved log that is shown, None when it is a database."""
+        self._settings = settings
+        self._store = store
+        self._log = log
+
+    def event(self, row: int) -> Origin:
+        return self._of_rows(f"event #{self._store.id(row)}", [row])
+
+    def transaction(self, row: int) -> Origin:
+        xid, store = self._store.xid(row), self._store
+        words = f"transaction {xid}"
+        if self._log is not None:
+            return Origin(words, Job(self._settings, str(self._log), parse(f"tx:{xid}")))
+        return self._given(words, lambda: (one for one in range(store.first, store.end) if _xid(store, one) == xid))
+
+    def marked(self, rows: Iterable[int]) -> Origin:
+        chosen = sorted(rows)
+        return self._of_rows(f"{len(chosen):,} marked", chosen)
+
+    def shown(self, view: View, wanted: Filter | None) -> Origin:
+        """What a view shows, as it is now."""
+        count = min(len(view), MAX_QUEUED)
+        rows = [view.row(index) for index in range(count)]
+        origin = self._of_rows(f"{len(view):,} shown", rows)
+        if wanted is not None and rows:
+            ids = [self._store.id(row) for row in rows]
+            exact = parse(f"id:{min(ids)}..{max(ids)} ({wanted})")
+            origin = replace(origin, job=replace(origin.job, wanted=exact))
+        return replace(origin, left_out=len(view) - count)
+
+    def file(self, path: Path) -> Origin:
+        return Origin(path.name, Job(self._settings, str(path.absolute()), ALL))
+
+    def log(self) -> Origin:
+        return Origin("the whole log", Job(self._settings, LOG, ALL))
+
+    def failed(self) -> Origin:
+        """What workers gave up; each event once."""
+        return Origin(
+            "failed events", Job(self._settings, LOG, ALL), lambda: _failed(self._settings.database_url or "")
+        )
+
+    def run(self, run: Run) -> Origin:
+        """The events of a run that was kept. Raises `UsageError` when it is that of another database."""
+        return Origin(f"run {run.run}", resumed(run, self._settings), past=run)
+
+    def _of_rows(self, words: str, rows: Sequence[int]) -> Origin:
+        if self._log is not None:
+            ids = [self._store.id(row) for row in rows]
+            return Origin(words, Job(self._settings, str(self._log), parse(ids_words(ids))))
+        return self._given(words, lambda: rows)
+
+    def _given(self, words: str, rows: Callable[[], Iterable[int]]) -> Origin:
+        store = self._store
+
+        def items() -> list[Item]:
+            return sorted((item_of(one) for one in _records(store, rows())), key=lambda item: item.position)
+
+        return Origin(words, Job(self._settings, LOG, ALL), items)
+
+
+def filtered(origin: Origin, wanted: Filter) -> Origin:
+    """Only those of them that are asked for."""
+    before, items = str(origin.job.wanted), origin.items
+    job = replace(origin.job, wanted=parse(f"({before}) ({wanted})") if before else wanted)
+    if items is None:
+        return replace(origin, job=job, where=str(wanted))
+    if not before:  # its run names the events themselves
+        job = origin.job
+    return replace(
+        origin,
+        job=job,
+        where=str(wanted),
+        items=lambda: (item for item in items() if wanted.matches(record(item.payload))),
+    )
+
+
+def _records(store: Store, rows: Iterable[int]) -> Iterator[Record]:
+    for row in rows:
+        with suppress(IndexError):  # dropped in the meantime
+            if store.kind(row) != NOTE:
+                yield store.record(row)
+
+
+def _xid(store: Store, row: int) -> int | None:
+    with suppress(IndexError):
+        return store.xid(row)
+    return None
+
+
+def _failed(database_url: str) -> Iterator[Item]:
+    with closing(connect(database_url, application_name="pg_events tui")) as connection:
+        found = {one.id: one.payload for one in given_up(connection)}
+    for _, payload in sorted(found.items()):
+        with suppress(ValueError, RecursionError):
+            yield item_of(record(payload))

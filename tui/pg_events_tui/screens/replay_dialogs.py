@@ -1,0 +1,126 @@
+"""What Replay asks: whether to leave the plan, and which of the runs that were kept."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+
+from pg_events import runs
+from pg_events.runs import Run
+from pg_events.text import counted
+from pg_events_tui import replay_faces
+from pg_events_tui.backend import problem_line
+from pg_events_tui.lines import Line, line, span, table
+from pg_events_tui.widgets.line_list import ItemList, LineList
+from pg_events_tui.widgets.rows import Row
+from pg_events_tui.widgets.text_pane import TextPane
+
+if TYPE_CHECKING:
+    from pg_events_tui.app import ConsoleApp
+
+MAX_SHOWN = 200
+"""The newest ones; `pg_events runs list` has them all."""
+
+
+class Leave(ModalScreen[str | None]):
+    """Out of the plan: `play`, or `step` to wait before the first event. Its default is no."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer('play')", "play", show=False),
+        Binding("s", "answer('step')", "step by step", show=False),
+        Binding("n,escape,q,enter", "answer('')", "no", show=False),
+    ]
+
+    def __init__(self, title: str, text: Sequence[Line]) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as box:
+            box.border_title = Content(self._title)
+            yield TextPane(id="dialog-text", indent=12)
+            yield Row(id="dialog-keys")
+
+    def on_mount(self) -> None:
+        pane = self.query_one("#dialog-text", TextPane)
+        pane.styles.height = len(self._text) + 2
+        pane.show([line(), *self._text])
+        self.query_one("#dialog-keys", Row).show(
+            line(span(" y", "key"), span(" play    "), span("s", "key"), span(" step by step    "),
+                 span("n / esc", "key"), span(" cancel (default)"))
+        )  # fmt: skip
+
+    def action_answer(self, answer: str) -> None:
+        self.dismiss(answer or None)
+
+
+class RunsDialog(ModalScreen[Run | None]):
+    """The newest on top."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def app(self) -> "ConsoleApp": ...
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,v", "cancel", "cancel", show=False)]
+
+    def __init__(self, title: str, verb: str, *, without: str | None = None) -> None:
+        super().__init__()
+        self._title = title
+        self._verb = verb
+        self._without = without
+        self._runs: list[Run] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog", classes="-tall") as box:
+            box.border_title = Content(self._title)
+            yield ItemList(id="kept-runs", empty="reading …")
+            yield Row(id="dialog-keys")
+
+    def on_mount(self) -> None:
+        self.query_one("#kept-runs").focus()
+        self.query_one("#dialog-keys", Row).show(
+            line(span(" ⏎", "key"), span(f" {self._verb}    "), span("esc", "key"), span(" close")),
+            line(span("pg_events runs show RUN ", "note")),
+        )
+        self._load()
+
+    @work(thread=True, exit_on_error=False)
+    def _load(self) -> None:
+        try:
+            found = [run for run in reversed(runs.kept()) if run.run != self._without]
+            told = [replay_faces.RUN_HEADING]
+            told += [replay_faces.run_columns(run, self.app.zone) for run in found[:MAX_SHOWN]]
+        except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
+            self.app.call_from_thread(self._loaded, [], [line(), line(span(problem_line(error), "bad"))])
+        else:
+            self.app.call_from_thread(self._loaded, found, table(told))
+
+    def _loaded(self, found: list[Run], lines: list[Line]) -> None:
+        self._runs = found
+        listed = self.query_one("#kept-runs", ItemList)
+        listed.empty = "no run was kept" if found or len(lines) < 2 else "".join(part.text for part in lines[1])
+        listed.show(lines[0] if found else (), list(zip(range(len(found)), lines[1:], strict=False)))
+        if found:
+            self.query_one("#dialog").border_title = Content(f"{self._title}: {counted(len(found), 'run')}")
+
+    def on_line_list_opened(self, event: LineList.Opened) -> None:
+        event.stop()
+        self.action_open()
+
+    def key_enter(self) -> None:
+        self.action_open()
+
+    def action_open(self) -> None:
+        number = self.query_one("#kept-runs", ItemList).selected_key
+        if isinstance(number, int):
+            self.dismiss(self._runs[number])
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
