@@ -19,7 +19,7 @@ from pg_events.callbacks import Callback
 from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, gave_up
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
 from pg_events.event import SCHEMA, Record, is_of_schema, replayed
-from pg_events.feedback import Feedback
+from pg_events.feedback import Feedback, mark
 from pg_events.housekeeping import Housekeeping
 from pg_events.listener import Cursor, Listener
 from pg_events.row_key import SLOTS
@@ -90,7 +90,7 @@ class Worker:
         self._stalled_seconds = settings.stalled_seconds
         self._transaction: JointTransaction | None = None
         if settings.transactional:
-            self._transaction = JointTransaction(settings.database_url, f"pg_events callbacks {name}")
+            self._transaction = JointTransaction(settings.database_url, mark(name))
         self._delivery = Delivery(settings, self._stopping, self._transaction and self._transaction.attempt)
         self._on_ready = on_ready
         self._listener = Listener(

@@ -11,6 +11,7 @@ import pytest
 from pg_events.callbacks import Callback
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.settings import Settings
+from pg_events.share import OLDEST
 from pg_events.transaction import ConnectionMisused
 from pg_events.worker import Report, Worker
 
@@ -240,3 +241,17 @@ def test_without_a_connection_the_functions_own_default_counts() -> None:
     Callback("mine", False, callback, accepts=frozenset({"connection"}))("{}")
 
     assert got == ["mine"]
+
+
+def test_what_is_written_on_the_lent_connection_is_known_as_the_consumers_own(built_database_url: str) -> None:
+    with psycopg.connect(built_database_url, autocommit=True) as db:
+        db.execute("create table looped (id integer)")
+        db.execute("delete from pgevents.event")
+        db.execute("insert into looped values (0)")
+
+    def again(_payload: str, connection: psycopg.Connection) -> None:
+        connection.execute("insert into looped values (1)")
+
+    settings = Settings(built_database_url, data_update_callback=again, transactional=True, skip_own=True)
+
+    assert Worker(settings, "größe", start=OLDEST).run(once=True).delivered == 1
