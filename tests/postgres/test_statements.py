@@ -259,7 +259,10 @@ def test_each_row_that_was_changed_is_one_event_with_the_right_pair(
     }
 
 
-MERGE_THAT_MOVES = "merge into tree t using (values (1, 12), (11, 2)) s (id, to_id) on t.id = s.id when matched then update set id = s.to_id"
+MERGE_THAT_MOVES = (
+    "merge into tree t using (values (1, 12), (11, 2)) s (id, to_id) on t.id = s.id"
+    " when matched then update set id = s.to_id"
+)
 
 
 def test_rows_that_a_merge_moves_to_another_partition_are_seen_or_status_says_that_they_are_not(
