@@ -336,7 +336,7 @@ _WHAT_TO_CHECK: Final = (
 )
 """What the reason looks like when there is nobody to talk to, and the remedy."""
 _LIBPQ_PREFIX: Final = re.compile(
-    r"^(?:connection (?:failed|is bad): )?"
+    r"^(?:connection (?:failed|is bad): |consuming input failed: )?"
     r"(?:connection to server (?:at|on socket) \"[^\"]*\"(?: \([^)]*\))?(?:, port \d+)? failed: )?(?:[A-Z]+: +)?"
 )
 
@@ -354,6 +354,10 @@ def _refused(error: psycopg.Error, database_url: str) -> PgEventsError:
     needs_password = error.pgconn is not None and error.pgconn.needs_password
     if no_admittance or needs_password:
         return NotPermitted(f"{text}; check user and password in the database URL")
+    if "server is in hot standby mode" in message(error):  # of several hosts one answered, and the others did not
+        return DatabaseUnreachable(
+            f"{describe(database_url)}: only a standby answers; the primary is down, or missing in the database URL"
+        )
     remedy = next((remedy for pattern, remedy in _WHAT_TO_CHECK if pattern.search(reason)), "")
     return DatabaseUnreachable(text + remedy)
 
@@ -393,7 +397,7 @@ def _remedy(reason: str, database_url: str) -> str:
     if not reason.startswith("permission denied"):
         return ""  # "must be owner of table …" says it all
     role = one_line(_parameters(database_url).get("user") or _defaults().get("user", "ROLE"))
-    return f"; what reading needs is given by the owner: pg_events build --grant {role}"
+    return f"; who built gives what reading needs: pg_events build --grant {role}; a worker is run by who built"
 
 
 def _safe(reason: str, database_url: str) -> str:

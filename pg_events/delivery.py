@@ -4,15 +4,19 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from pg_events.callbacks import Callback, Failure, describe_failure, is_failure
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.event import Record
+from pg_events.event import SCHEMA, Record
 from pg_events.isolation import ready
 from pg_events.settings import Policy, Settings
 from pg_events.text import one_line
 
 log = logging.getLogger(__name__)
+
+_TELL_SECONDS: Final = 5.0
+"""A pause that is longer is no detail: the events behind wait for it."""
 
 
 class Stopping(Exception):
@@ -31,13 +35,21 @@ class Delivery:
         self._stopping = stopping
         self._callbacks = ready(settings)
         if not self._callbacks:
+            source = settings.source or ""
             raise UsageError(
-                f"{settings.source or 'the settings'}: neither PG_EVENTS_DATA_UPDATE_CALLBACK nor "
-                "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK is set; a worker needs at least one, for example 'my_module.function'"
+                "no callback: a worker needs settings (--settings) that set PG_EVENTS_DATA_UPDATE_CALLBACK, "
+                "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK or both, for example to 'my_module.function'"
+                if not source or source.startswith(("--", "PG_EVENTS_"))
+                else f"{source} sets neither PG_EVENTS_DATA_UPDATE_CALLBACK nor PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK; "
+                "a worker needs at least one, for example 'my_module.function'"
             )
         self._policies = {is_schema: settings.policy(schema=is_schema) for is_schema in (False, True)}
         self.retried = 0
         """Attempts that failed and were made again."""
+
+    def wrap(self, around: Callable[[Callback], Callback]) -> None:
+        """From now on call what `around` makes of each callback."""
+        self._callbacks = {is_schema: around(callback) for is_schema, callback in self._callbacks.items()}
 
     def close(self) -> None:
         for callback in self._callbacks.values():
@@ -75,7 +87,12 @@ class Delivery:
                 return attempts, failure
             self.retried += 1
             pause = policy.pause(attempts, random.random())  # noqa: S311 - jitter
-            log.debug("%s failed on %s (%s), again in %.1f s", callback.name, name_of(what), failure.type, pause)
+            log.log(
+                logging.DEBUG if pause < _TELL_SECONDS else logging.WARNING,
+                "%s failed on %s (%s), again in %.1f s",
+                *(callback.name, name_of(what), failure.type, pause),
+                extra=about(callback, what, attempts, failure) | {"seconds": round(pause, 3), "traceback": None},
+            )
             failing(attempts)
             if self._stopping.wait(pause):
                 raise Stopping
@@ -99,5 +116,23 @@ def gave_up(callback: Callback, what: Record | str, attempts: int, failure: Fail
     return f"{callback.name} failed {times} on {name_of(what)}: {failure.type}: {one_line(failure.message)}"
 
 
+def about(callback: Callback, what: Record | str, attempts: int, failure: Failure) -> dict[str, object]:
+    """The same as fields of a log line."""
+    fields: dict[str, object] = {
+        "callback": callback.name,
+        "attempt": attempts,
+        "error": failure.type,
+        "traceback": failure.traceback,
+    }
+    if isinstance(what, str):
+        return fields
+    return fields | {"event_id": what.id, "table": qualified(what)}
+
+
 def name_of(what: Record | str) -> str:
     return what if isinstance(what, str) else f"event {what.id} of {what.table_name}"
+
+
+def qualified(record: Record) -> str | None:
+    """The table with its schema; of a schema event the object's identity, which has it."""
+    return record.table_name if record.kind == SCHEMA else f"{record.table_schema}.{record.table_name}"

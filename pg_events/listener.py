@@ -28,6 +28,7 @@ from pg_events.catalog import Connection
 from pg_events.connection import Link, ServerSilent, connect, describe, translate
 from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled
 from pg_events.event import Record
+from pg_events.plan import newest_version
 from pg_events.settings import LINK_SECONDS
 
 log = logging.getLogger(__name__)
@@ -350,8 +351,9 @@ def not_ahead(cursor: Cursor, now: str) -> Cursor:
 
 
 def check_log(connection: Connection) -> None:
-    """Raise `NotInstalled` when there is no log, `ForeignCursor` when it was made on another cluster, and
-    `DatabaseUnreachable` on a standby: its snapshots do not name the transactions that still run.
+    """Raise `NotInstalled` when there is no log or that of an earlier release, `PgEventsError` when it is a later one's,
+    `ForeignCursor` when it was made on another cluster, and `DatabaseUnreachable` on a standby: its snapshots do not name
+    the transactions that still run.
     """
     server = catalog.server(connection)
     if server.is_standby:
@@ -362,6 +364,13 @@ def check_log(connection: Connection) -> None:
         )
     if not server.is_installed:
         raise NotInstalled(f"no pg_events in database {connection.info.dbname}; run: pg_events build")
+    row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
+    assert row is not None
+    if row[0] < (newest := newest_version(row[0])):
+        raise NotInstalled(
+            f"the pgevents schema in database {connection.info.dbname} is version {row[0]}, this release needs {newest}; run: "
+            "pg_events build"
+        )
     row = connection.execute(
         "select s.value, c.system_identifier::text from pgevents.setting s, pg_control_system() c"
         " where s.name = 'system_identifier'"
@@ -369,5 +378,6 @@ def check_log(connection: Connection) -> None:
     if row is not None and row[0] != row[1]:
         raise ForeignCursor(
             f"the log in database {connection.info.dbname} was made on another cluster (a dump that was restored?): its "
-            "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one"
+            "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one "
+            + ForeignCursor.BUT_UPGRADED
         )

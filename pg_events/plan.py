@@ -141,17 +141,22 @@ def migrations() -> list[tuple[int, str]]:
     return [(int(name.rpartition("/")[2].partition("_")[0]), name) for name in sql.names("migrations")]
 
 
+def newest_version(installed: int) -> int:
+    """The version of the schema that this release makes. Raises `PgEventsError` when a newer one is installed."""
+    newest = max(number for number, _ in migrations())
+    if installed > newest:
+        raise PgEventsError(
+            f"the database's pgevents schema is version {installed}, this release knows {newest}; upgrade pg_events"
+        )
+    return newest
+
+
 def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: Wanted) -> Plan:
     """The steps from what is installed to what is wanted.
 
     Raises `PgEventsError` when the database has a newer schema than this release knows.
     """
-    newest = max(number for number, _ in migrations())
-    if installed.version > newest:
-        raise PgEventsError(
-            f"the database's pgevents schema is version {installed.version}, this release knows {newest}; "
-            "upgrade pg_events"
-        )
+    newest_version(installed.version)
     warnings: list[str] = []
     found = [
         *_migration_steps(installed),

@@ -9,11 +9,13 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
+from pg_events import amount
 from pg_events.errors import UsageError
 from pg_events.text import clean, describe_error
 
@@ -28,6 +30,9 @@ LINK_SECONDS: Final = 30.0
 TREATMENTS: Final = ("drop", "mask", "hash")
 """What `PG_EVENTS_REDACT` can do to a column."""
 
+
+LOG_FORMATS: Final = ("text", "json")
+"""How a worker's log lines are written: for people, or one JSON object a line."""
 
 ON_FAILURE: Final = ("skip", "hold", "stop")
 """What becomes of later events when one has failed: go on, let those of its row wait, or stop the worker before it."""
@@ -47,6 +52,17 @@ class Policy:
         """Seconds to wait after so many failed attempts; `chance` from 0 to 1 takes up to half of it away."""
         doubled = self.retry_seconds * 2.0 ** min(attempts - 1, 64)
         return min(doubled, self.retry_max_seconds) * (1.0 - chance / 2)
+
+
+class Address(NamedTuple):
+    """Where something listens."""
+
+    host: str
+    port: int
+    """0: any that is free."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,18 @@ class Settings:
     """The same of `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS` and the like."""
     lease_seconds: float = 60.0
     """`PG_EVENTS_LEASE_SECONDS`: how long a worker that says nothing is believed to run."""
+    keep: timedelta | None = None
+    """`PG_EVENTS_KEEP`: a worker deletes events that are older, such as `"30d"`. None: it deletes none for their age."""
+    keep_bytes: int | None = None
+    """`PG_EVENTS_KEEP_SIZE`: a worker deletes the oldest events as soon as all of them take more, such as `"10GB"`."""
+    keep_unread: bool = True
+    """`PG_EVENTS_KEEP_UNREAD`: False when it shall delete also what a consumer has not been given."""
+    log_format: str = "text"
+    """`PG_EVENTS_LOG_FORMAT`: one of `LOG_FORMATS`."""
+    metrics: Address | None = None
+    """`PG_EVENTS_METRICS`: where a worker serves `/metrics` and `/healthz`; None: nowhere."""
+    stalled_seconds: float = 60.0
+    """`PG_EVENTS_STALLED_SECONDS`: how long a worker may take for an event before the log and `/healthz` say so."""
     profiles: tuple[Profile, ...] = ()
     """`PG_EVENTS_PROFILES`: databases that the console can go to."""
     keys: tuple[tuple[str, str], ...] = ()
@@ -394,9 +422,41 @@ def _at_least_one(value: object) -> int:
 
 
 def _on_failure(value: object) -> str:
-    if value in ON_FAILURE:
+    return _one_of(ON_FAILURE, value)
+
+
+def _log_format(value: object) -> str:
+    return _one_of(LOG_FORMATS, value)
+
+
+def _one_of(choices: tuple[str, ...], value: object) -> str:
+    if value in choices:
         return cast("str", value)
-    raise UsageError(f"one of {', '.join(map(repr, ON_FAILURE))}, not {_shown(value)}")
+    raise UsageError(f"one of {', '.join(map(repr, choices))}, not {_shown(value)}")
+
+
+def address(value: object) -> Address:
+    """`9187`, `"0.0.0.0:9187"`, `"[::1]:9187"`; without a host this machine alone is meant. Raises `UsageError` with what
+    it must be."""
+    found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]]+):)?([0-9]{1,5})", str(value), re.ASCII)
+    if isinstance(value, str | int) and not isinstance(value, bool) and found and int(found[2]) < 65536:
+        return Address((found[1] or "127.0.0.1").strip("[]"), int(found[2]))
+    raise UsageError(f"a port or HOST:PORT such as 9187 or 0.0.0.0:9187, not {_shown(value)}")
+
+
+def _age(value: object) -> object:
+    return _amount(amount.age, value)
+
+
+def _size(value: object) -> object:
+    return _amount(amount.size, value)
+
+
+def _amount(read: Callable[[str], object], value: object) -> object:
+    try:
+        return read(str(value))
+    except ValueError as error:
+        raise UsageError(f"{error}, not {_shown(value)}") from None
 
 
 def _lease(value: object) -> float:
@@ -500,6 +560,12 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
     "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
+    "PG_EVENTS_KEEP": ("keep", _age),
+    "PG_EVENTS_KEEP_SIZE": ("keep_bytes", _size),
+    "PG_EVENTS_KEEP_UNREAD": ("keep_unread", _flag),
+    "PG_EVENTS_LOG_FORMAT": ("log_format", _log_format),
+    "PG_EVENTS_METRICS": ("metrics", address),
+    "PG_EVENTS_STALLED_SECONDS": ("stalled_seconds", _link_seconds),
     "PG_EVENTS_PROFILES": ("profiles", _profiles),
     "PG_EVENTS_KEYS": ("keys", _keys),
     **{

@@ -161,6 +161,11 @@ class Shares:
         """Nobody has taken this worker for dead, as of the last look."""
         return self._worker is not None
 
+    @property
+    def worker(self) -> int | None:
+        """The id under which this worker is known. For other threads, too."""
+        return self._worker
+
     # --- joining and leaving ------------------------------------------------------------------------------------
 
     def join(self, *, reload: bool = False) -> None:

@@ -12,13 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, attempt, gave_up
+from pg_events.callbacks import Callback
+from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, attempt, gave_up
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
 from pg_events.event import SCHEMA, Record, is_of_schema, replayed
+from pg_events.housekeeping import Housekeeping
 from pg_events.listener import Cursor, Listener
+from pg_events.row_key import SLOTS
 from pg_events.settings import Settings
 from pg_events.share import NEWEST, Kept, Share, Shares, Start, Waiting
 
@@ -30,6 +33,8 @@ _LOOK_SECONDS: Final = 1.0
 """How often a worker looks who else is there, and what it is to deliver again."""
 _IDLE_SAVE_SECONDS: Final = 15.0
 """Idle: the cursor moves on by itself, and is saved now and then, for `prune` and for the next worker."""
+_TELL_SECONDS: Final = (10.0, 600.0)
+"""A link that stays lost is told of again after so long, then at growing intervals up to the second."""
 
 
 @dataclass
@@ -45,6 +50,10 @@ class Report:
     held: int = 0
     """Events kept because an earlier one of their row failed."""
     reconnects: int = 0
+    batches: int = field(default=0, compare=False)
+    """Pages read that were not empty."""
+    read: int = field(default=0, compare=False)
+    """Events in them, those of other workers' rows among them."""
 
 
 class Worker:
@@ -70,6 +79,13 @@ class Worker:
         self.name = name
         self.report = Report()
         self._stopping = threading.Event()
+        self.no_link: str | None = "not connected yet"
+        """Why there is no link to the server; None while there is one. For other threads, as are:"""
+        self.moved_at = time.monotonic()
+        """When the last event was finished, or nothing was there to do;"""
+        self.share = 0.0
+        """which part of the consumer's rows is this worker's: 1.0 is all of them."""
+        self._stalled_seconds = settings.stalled_seconds
         self._delivery = Delivery(settings, self._stopping)
         self._on_ready = on_ready
         self._listener = Listener(
@@ -80,12 +96,28 @@ class Worker:
             link_seconds=settings.link_seconds,
         )
         self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
+        self._housekeeping = Housekeeping(settings, name, lambda: self._shares.worker)
         self._read: tuple[Share, Cursor] | None = None
         self._look_at = 0.0
+
+    def wrap(self, around: Callable[[Callback], Callback]) -> None:
+        """From now on call what `around` makes of each callback."""
+        self._delivery.wrap(around)
 
     def stop(self) -> None:
         """Finish the event in hand, save, and return from `run()`. Safe in a signal handler and from other threads."""
         self._stopping.set()
+
+    def trouble(self) -> str | None:
+        """Why nothing is delivered, in a line; None when all is well, or nothing is there to do. For other threads."""
+        return self.stalled() if self.no_link is None else f"no link: {self.no_link}"
+
+    def stalled(self) -> str | None:
+        """That no event was finished for long although one waits and there is a link; else None."""
+        seconds = time.monotonic() - self.moved_at
+        if self.no_link is not None or seconds <= self._stalled_seconds:
+            return None
+        return f"stalled: no event was finished for {seconds:.0f} s"
 
     def run(self, once: bool = False) -> Report:
         """Deliver until `stop()`; with `once` until nothing is new.
@@ -97,8 +129,12 @@ class Worker:
         try:
             self._listener.connect()
             self._shares.join()
+            self.no_link = None
+            if not once:
+                self._housekeeping.start()
             self._work(once)
         finally:
+            self._housekeeping.close()
             self._shares.leave()
             self._shares.close()
             self._listener.close()
@@ -109,6 +145,7 @@ class Worker:
         told = False
         while not self._stopping.is_set():
             try:
+                self.moved_at = time.monotonic()
                 self._look_now_and_then()
                 share = self._shares.furthest_behind()
                 if share is None:
@@ -163,6 +200,9 @@ class Worker:
 
     def _deliver(self, share: Share, page: Sequence[Record]) -> bool:
         """Hand a page to the callbacks, in order, saving the cursor on the way when they are slow. False when empty."""
+        if page:
+            self.report.batches += 1
+            self.report.read += len(page)
         for record in page:
             if self._stopping.is_set():
                 break
@@ -175,7 +215,8 @@ class Worker:
             except Stopping:
                 break
             share.cursor = self._listener.cursor_after(record)
-            if time.monotonic() - share.saved_at > _SAVE_SECONDS or share.interruptions:
+            self.moved_at = now = time.monotonic()
+            if now - share.saved_at > _SAVE_SECONDS or share.interruptions:
                 self._shares.save(share)
                 self._look_now_and_then()
         else:
@@ -236,7 +277,7 @@ class Worker:
         if holds:
             self._shares.waiting_rows.add(row)
         then = "kept as failed, later events of its row wait" if holds else "kept as failed"
-        log.error("%s; %s", text, then, extra={"traceback": failure.traceback})
+        log.error("%s; %s", text, then, extra=about(callback, record, attempts, failure))
 
     # --- kept events --------------------------------------------------------------------------------------------
 
@@ -251,6 +292,7 @@ class Worker:
                         break
                     with suppress(Stopping):
                         self._deliver_again(share, kept)
+                    self.moved_at = time.monotonic()
             if share.delivered:
                 self._shares.save(share)
         if found:
@@ -280,7 +322,8 @@ class Worker:
         self._shares.failed_again(kept.event_id, attempts, failure, holds=policy.on_failure != "skip")
         self.report.failed += 1
         text = gave_up(callback, what, attempts, failure)
-        log.error("%s; it stays among the failed", text, extra={"traceback": failure.traceback})
+        fields = about(callback, what, attempts, failure) | {"event_id": kept.event_id}
+        log.error("%s; it stays among the failed", text, extra=fields)
 
     # --- the link and the others --------------------------------------------------------------------------------
 
@@ -293,25 +336,34 @@ class Worker:
         if time.monotonic() < self._look_at:
             return
         self._shares.look()
+        self.share = sum(len(share.slots) for share in self._shares.held) / SLOTS
         self._look_at = time.monotonic() + _LOOK_SECONDS
 
     def _reconnect(self, error: DatabaseUnreachable) -> None:
         """Take the link up again, for ever. What was delivered and could not be saved is not delivered again, unless
         another worker had the share in between."""
+        self.no_link = str(error)
         log.warning("%s; reconnecting", error)
         self._listener.close()
-        pause = 0.1
+        lost_at, told, pause = time.monotonic(), _TELL_SECONDS[0], 0.1
         while not self._stopping.is_set():
             try:
                 self._listener.connect()
                 self._shares.join()
             except DatabaseUnreachable as again:
-                log.debug("%s", again)
+                self.no_link = str(again)
+                seconds = time.monotonic() - lost_at
+                level = logging.DEBUG if seconds < told else logging.WARNING
+                if seconds >= told:
+                    told = seconds + min(seconds, _TELL_SECONDS[1])
+                log.log(level, "no link for %.1f s: %s", seconds, again, extra={"seconds": round(seconds, 3)})
                 self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, 10.0)
             else:
                 self._read = None
                 self._look_at = 0.0
+                self.no_link = None
                 self.report.reconnects += 1
-                log.info("connected again")
+                seconds = time.monotonic() - lost_at
+                log.info("connected again after %.1f s", seconds, extra={"seconds": round(seconds, 3)})
                 return

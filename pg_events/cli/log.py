@@ -1,22 +1,118 @@
-"""Log lines on stderr, harmless for a terminal."""
+"""Log lines on stderr, harmless for a terminal: text for people, or one JSON object a line for programs."""
 
+import json
 import logging
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from pg_events.text import clean
+import click
+
+from pg_events.callbacks import TRACEBACK_CHARACTERS, bounded
+from pg_events.cli.terminal import say
+from pg_events.connection import mask
+from pg_events.errors import PgEventsError
+from pg_events.text import one_line
+
+log = logging.getLogger("pg_events")
+
+FIELDS: Final = (
+    "callback", "event_id", "table", "attempt", "seconds", "error", "delivered", "failed", "retried", "held",
+)  # fmt: skip
+"""What a line can tell besides its message, by the names that `extra=` gives it; and `traceback`."""
+_CHARACTERS: Final = 4_000
+"""Of any text but a traceback; of a longer one the beginning and the end."""
+
+
+def set_up_log(verbose: bool, form: str, database_url: str = "", about: Mapping[str, str] | None = None) -> None:
+    """Log pg_events to stderr from INFO, or DEBUG, upwards; `form` is text or json.
+
+    The password of `database_url` is in no line. `about` are fields of every JSON line.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Json(database_url, about or {}) if form == "json" else _Text(database_url))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+    log.propagate = False
+
+
+def tell(text: str, level: int = logging.INFO, **fields: object) -> None:
+    """Words of the command itself: where lines are JSON, another of them."""
+    if _is_json():
+        log.log(level, "%s", text, extra=fields)
+    else:
+        say(f"pg_events: {text}" if level >= logging.ERROR else text)
+
+
+@contextmanager
+def ending_told() -> Generator[None]:
+    """Where lines are JSON, what ends the command is one of them."""
+    try:
+        yield
+    except PgEventsError as error:
+        if not _is_json():
+            raise
+        log.critical("%s", error, extra={"error": type(error).__name__})
+        raise click.exceptions.Exit(error.exit_code) from error
+    except Exception as error:
+        if not _is_json():
+            raise
+        log.critical("ended by a bug", exc_info=True, extra={"error": type(error).__name__})
+        raise click.exceptions.Exit(1) from error
+
+
+def _is_json() -> bool:
+    return any(isinstance(handler.formatter, _Json) for handler in log.handlers)
 
 
 class _Formatter(logging.Formatter):
+    def __init__(self, database_url: str) -> None:
+        super().__init__()
+        self._database_url = database_url
+
+    def _message(self, record: logging.LogRecord) -> str:
+        return one_line(self._harmless(record.getMessage()))
+
+    def _traceback(self, record: logging.LogRecord) -> str | None:
+        """Of a failed callback, or of the exception that a line was logged with."""
+        trace: str | None = getattr(record, "traceback", None)
+        if trace is None and record.exc_info:
+            trace = self.formatException(record.exc_info)
+        return self._harmless(trace, TRACEBACK_CHARACTERS).rstrip() if trace else None
+
+    def _harmless(self, text: str, characters: int = _CHARACTERS) -> str:
+        return bounded(mask(text, self._database_url), characters)
+
+
+class _Text(_Formatter):
+    """`2026-11-24 09:40:00,123 INFO consumer default: delivering`; a traceback on lines of its own."""
+
     def format(self, record: logging.LogRecord) -> str:
-        text = clean(super().format(record), keep_newlines=True)
-        trace = getattr(record, "traceback", None)
-        return f"{text}\n{clean(trace, keep_newlines=True).rstrip()}" if trace else text
+        line = f"{self.formatTime(record)} {record.levelname} {self._message(record)}"
+        trace = self._traceback(record)
+        return f"{line}\n{trace}" if trace else line
 
 
-def set_up_log(verbose: bool) -> None:
-    """Log pg_events to stderr from INFO, or DEBUG, upwards."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("pg_events")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
-    logger.propagate = False
+class _Json(_Formatter):
+    """`{"at": "2026-11-24T09:40:00.123456+00:00", "level": "info", "logger": …, "message": …}` and the fields that apply.
+
+    ASCII only, whatever stderr can show.
+    """
+
+    def __init__(self, database_url: str, about: Mapping[str, str]) -> None:
+        super().__init__(database_url)
+        self._about = about
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self._message(record),
+            **self._about,
+            **{name: getattr(record, name, None) for name in FIELDS},
+        }
+        told = {name: self._harmless(value) if isinstance(value, str) else value for name, value in fields.items()}
+        told["traceback"] = self._traceback(record)
+        return json.dumps({name: value for name, value in told.items() if value is not None})

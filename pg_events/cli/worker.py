@@ -4,21 +4,31 @@ import logging
 import os
 import signal
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
+from typing import Final
 
 import click
 
-from pg_events import filter as filters
 from pg_events.cli import INTERRUPTED, database_options
-from pg_events.cli.log import set_up_log
-from pg_events.cli.terminal import configure, is_terminal, say
+from pg_events.cli.log import ending_told, set_up_log, tell
+from pg_events.cli.terminal import configure, is_terminal
+from pg_events.connection import describe
 from pg_events.delivery import CallbackGaveUp
 from pg_events.errors import UsageError
-from pg_events.settings import load
+from pg_events.filter_time import moment
+from pg_events.settings import LOG_FORMATS, Settings, address, load
 from pg_events.share import NEWEST, OLDEST, Start, start_at, start_since
 from pg_events.text import clean
 from pg_events.worker import Worker
+
+log = logging.getLogger("pg_events.worker")
+
+_WATCH_SECONDS: Final = 1.0
+"""How often a thread looks whether the worker moves."""
 
 
 @click.command(short_help="Call your functions with every change.")
@@ -39,9 +49,22 @@ from pg_events.worker import Worker
 @click.option(
     "--isolate", is_flag=True, help="Run the functions in a process of their own, which may hang, crash and be killed."
 )
+@click.option(
+    "--metrics", metavar="[HOST:]PORT", help="Serve /metrics for Prometheus, and /healthz; 0 is any free port."
+)
+@click.option("--log-format", type=click.Choice(LOG_FORMATS), help="Log lines for people, or one JSON object a line.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every retry and reconnect.")
+@ending_told()
 def worker(
-    settings: str | None, database_url: str | None, name: str, once: bool, start: str, isolate: bool, verbose: bool
+    settings: str | None,
+    database_url: str | None,
+    name: str,
+    once: bool,
+    start: str,
+    isolate: bool,
+    metrics: str | None,
+    log_format: str | None,
+    verbose: bool,
 ) -> int:
     """Call your functions with every change, in order, at least once.
 
@@ -52,13 +75,17 @@ def worker(
     SIGTERM and Ctrl-C finish the event in hand, save, and exit; a second one does not wait for it. Workers
     of the same name share the rows of the tables; one that dies leaves its own to the others.
     """
+    set_up_log(verbose, log_format or "text")
     if not name.strip():
         raise UsageError("--name is empty")
     chosen = load(settings, database_url)
     chosen = replace(chosen, isolate=chosen.isolate or isolate)
-    set_up_log(verbose)
-    log = logging.getLogger("pg_events.worker")
-    one = Worker(chosen, name, start=_start(start), on_ready=lambda: log.info("consumer %s: delivering", name))
+    set_up_log(verbose, log_format or chosen.log_format, chosen.database_url or "", {"consumer": clean(name)})
+
+    def ready() -> None:
+        log.info("consumer %s: delivering from %s", name, describe(chosen.database_url or ""))
+
+    one = Worker(chosen, name, start=_start(start), on_ready=ready)
     configure(sys.stdout, line_buffering=True)  # what callbacks print is seen at once, in a pipe too
     received: list[int] = []
 
@@ -74,16 +101,64 @@ def worker(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        report = one.run(once=once)
+        with _exposed(one, chosen, metrics), _stalls_told(one):
+            report = one.run(once=once)
     except CallbackGaveUp as error:
-        say(f"pg_events: {error}")
+        tell(str(error), logging.ERROR)
         report = one.report
         report.failed += 1
     held = f", held {report.held:,}" if report.held else ""
-    say(f"delivered {report.delivered:,}, failed {report.failed:,}, retried {report.retried:,}{held}")
+    tell(
+        f"delivered {report.delivered:,}, failed {report.failed:,}, retried {report.retried:,}{held}",
+        **{field: getattr(report, field) for field in ("delivered", "failed", "retried", "held")},
+    )
     if signal.SIGINT in received:
         return INTERRUPTED
     return 1 if report.failed else 0
+
+
+@contextmanager
+def _exposed(one: Worker, chosen: Settings, metrics: str | None) -> Generator[None]:
+    """Serve the worker's metrics in the block, if they are wanted."""
+    try:
+        wanted = chosen.metrics if metrics is None else address(metrics)
+    except UsageError as error:
+        raise UsageError(f"--metrics must be {error}") from None
+    if wanted is None:
+        yield
+        return
+    try:
+        from pg_events.metrics import exposed
+    except ModuleNotFoundError as error:
+        if error.name != "prometheus_client":
+            raise
+        raise UsageError('metrics need a package more: pip install "pg_events[metrics]"') from error
+    assert chosen.database_url is not None
+    with exposed(one, chosen.database_url, wanted) as found:
+        log.info("metrics on http://%s/metrics, health on /healthz", found)
+        yield
+
+
+@contextmanager
+def _stalls_told(one: Worker) -> Generator[None]:
+    """In the block, log when no event is finished for long, and when one is again."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        before: str | None = None
+        while not ended.wait(_WATCH_SECONDS):
+            now = one.stalled()
+            if now and not before:
+                log.warning("consumer %s: %s", one.name, now)
+            elif before and not now and one.no_link is None:
+                log.info("consumer %s: goes on", one.name)
+            before = now
+
+    threading.Thread(target=watch, name="pg_events stalls", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _start(text: str) -> Start:
@@ -92,7 +167,7 @@ def _start(text: str) -> Start:
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return start_at(int(text))
     try:
-        return start_since(filters.moment(text))
+        return start_since(moment(text))
     except ValueError:
         raise UsageError(
             f"--from {clean(text)!r} is no start; write newest, oldest, an event's id, or a time: "

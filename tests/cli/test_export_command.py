@@ -263,9 +263,16 @@ def test_a_mask_that_masks_nothing_is_told(call, people) -> None:
     answer = call("export", "log.jsonl", "--redact", "emial", "--redact", "/nosuch/", "--database-url", people)
 
     assert answer.code == 1
-    assert "--redact emial masked nothing" in answer.err
-    assert "--redact /nosuch/ masked nothing" in answer.err
+    assert "--redact emial masked nothing: is it spelt as the column is?\n" in answer.err
+    assert "--redact /nosuch/ masked nothing\n" in answer.err
     assert call("export", "x.jsonl", "--redact", "/(/", "--database-url", people).code == 2
+
+
+def test_what_two_masks_find_counts_for_both(call, people) -> None:
+    answer = call("export", "log.jsonl", "--redact", "email", "--redact", "/@/", "--database-url", people)
+
+    assert "masked nothing" not in answer.err
+    assert answer.code == 0
 
 
 def test_a_saved_log_is_masked_without_a_database(call, people) -> None:

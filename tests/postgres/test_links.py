@@ -300,12 +300,15 @@ def test_a_worker_follows_a_promotion(pair: tuple[Server, Standby, str]) -> None
         write(primary, "insert into t select generate_series(1, 50)")
         until(lambda: len(delivered) == 50)
         follow(primary, standby)
+        assert worker.trouble() is None
 
-        promote(primary, standby)
-        write(standby, "insert into t select generate_series(51, 60)")
+        primary.stop("immediate")
+        until(lambda: "standby" in (worker.trouble() or ""))
+        write(standby, "select pg_promote()", "insert into t select generate_series(51, 60)")
 
         until(lambda: len(set(delivered)) == 60)
         assert worker.report.reconnects == 1
+        assert worker.trouble() is None
 
 
 @pytest.mark.parametrize("reader", ["worker", "listener"])

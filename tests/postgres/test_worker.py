@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from pg_events.demo.server import FAST, Server, binaries
-from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled, UsageError
+from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled, PgEventsError, UsageError
 from pg_events.settings import Settings
 from pg_events.share import NEWEST, OLDEST, Start
 from pg_events.worker import Report, Worker
@@ -451,6 +451,19 @@ def test_a_log_from_another_cluster_is_recognised(shop_url: str, shop: psycopg.C
     shop.execute("update pgevents.setting set value = '1' where name = 'system_identifier'")
 
     with pytest.raises(ForeignCursor, match="another cluster"):
+        Worker(settings(shop_url, Inbox())).run(once=True)
+
+
+def test_the_schema_of_another_release_is_recognised(shop_url: str, shop: psycopg.Connection) -> None:
+    ((newest,),) = shop.execute("select max(version) from pgevents.migration").fetchall()
+    shop.execute("insert into pgevents.migration (version, name) values (999, 'from the future')")
+    with pytest.raises(PgEventsError, match=f"is version 999, this release knows {newest}; upgrade pg_events"):
+        Worker(settings(shop_url, Inbox())).run(once=True)
+
+    shop.execute("delete from pgevents.migration where version >= %s", [newest])
+    with pytest.raises(
+        NotInstalled, match=f"is version {newest - 1}, this release needs {newest}; run: pg_events build"
+    ):
         Worker(settings(shop_url, Inbox())).run(once=True)
 
 

@@ -13,6 +13,8 @@ from time import monotonic
 from types import SimpleNamespace
 
 import pytest
+from textual import events
+from textual.keys import _character_to_key
 
 from pg_events.build import Applied
 from pg_events.catalog import OPERATIONS, Table, Trigger
@@ -248,20 +250,16 @@ class Driver:
         await self.pilot.pause()
 
     async def type(self, text: str) -> None:
-        names = {
-            " ": "space",
-            ":": "colon",
-            "#": "number_sign",
-            "-": "minus",
-            '"': "quotation_mark",
-            "/": "slash",
-            "_": "underscore",
-            ".": "full_stop",
-            ">": "greater_than_sign",
-        }
         for letter in text:
-            await self.pilot.press(names.get(letter, letter))
+            await self.pilot.press(key_name(letter))
         await self.pilot.pause()
+
+    async def burst(self, *keys: str) -> None:
+        """Keys that are there all at once, as from a terminal that was read late; a text is typed letter by letter."""
+        for key in keys:
+            self.app.post_message(events.Key(key_name(key), key if len(key) == 1 else None))
+        await self.until(lambda: not self.app.has_key_in_hand)
+        await self.tick()
 
     async def push(self, *records: Record) -> None:
         """Hand events to the feed and wait until the views have them."""
@@ -303,6 +301,11 @@ class Driver:
 
     def cursor_line(self) -> str:
         return next((line for line in self.lines() if ">" in line[:3]), "")
+
+
+def key_name(letter: str) -> str:
+    """As Textual calls the key of a character; a name stays what it is."""
+    return _character_to_key(letter) if len(letter) == 1 else letter
 
 
 Scenario = Callable[[Driver], Awaitable[None]]

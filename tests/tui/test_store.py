@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from pg_events_tui.feed import note
 from pg_events_tui.store import Store, table_title
 
 
@@ -41,6 +42,13 @@ def test_rows_keep_their_number_when_the_oldest_are_dropped(store, make):
     assert store.record(2_500).id == 2_500
     with pytest.raises(IndexError):
         store.record(store.first - 1)
+
+
+def test_a_word_about_the_link_is_a_row_and_no_event(store, make):
+    for number in range(0, 3_000, 2):
+        store.append([make.record(number), note(number, make.record(number).at, "the connection was lost")])
+
+    assert store.event_count == len(store) / 2
 
 
 def test_large_events_are_bounded_by_bytes_not_only_by_number(tmp_path, make):

@@ -1,9 +1,14 @@
 """What the README says is so: its commands, settings, fields, examples and links are those of the code."""
 
 import asyncio
+import configparser
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import fields
 from pathlib import Path
@@ -11,12 +16,19 @@ from typing import Any
 
 import click
 import pytest
+from prometheus_client import CollectorRegistry
 
 import pg_events
 from pg_events import filter as filters
 from pg_events.callbacks import resolve
 from pg_events.cli import cli
-from pg_events.settings import _CONSTANTS, Settings
+from pg_events.cli.log import FIELDS
+from pg_events.endpoint import serving
+from pg_events.metrics import Sample, Sampler, Stopwatch, WorkerMetrics
+from pg_events.settings import _CONSTANTS, Address, Settings
+from pg_events.worker import Worker
+from pg_events_tui.keys import EVERYWHERE as EVERY_SCREEN
+from pg_events_tui.keys import KEYS, Key
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -186,6 +198,38 @@ def test_the_filter_that_stands_above_the_fields_can_be_read() -> None:
     filters.parse(example[1])
 
 
+def test_the_keys_of_the_console_are_the_real_ones() -> None:
+    """`PG_EVENTS_UPDATE_SNAPSHOTS=1` writes the table anew."""
+    expected = [key_row(key) for key in KEYS if key.keys]
+
+    if os.environ.get("PG_EVENTS_UPDATE_SNAPSHOTS"):
+        head = "| key | does | where |\n|---|---|---|\n"
+        before, _, after = README.partition(head)
+        rest = re.sub(r"\A(\|.*\n)*", "", after)
+        lines = "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |\n" for row in expected)
+        (ROOT / "README.md").write_text(before + head + lines + rest, "utf-8")
+    else:
+        assert table("key") == expected
+
+
+def key_row(key: Key) -> tuple[str, str, str]:
+    if key.widget:
+        where = "lists"
+    else:
+        where = "all" if key.screens == EVERY_SCREEN else ", ".join(screen.capitalize() for screen in key.screens)
+    return " ".join(f"`{one}`" for one in key.shown.split(" ")), key.help, where
+
+
+def test_every_screen_of_the_console_is_described() -> None:
+    modes = [key for key in KEYS if key.id.startswith("screen.") and key.keys]
+
+    assert [row[0] for row in table("screen")] == [f"`{key.keys}` {key.label}" for key in modes]
+
+
+def test_every_picture_is_shown() -> None:
+    assert [path.name for path in PICTURES if f"](screenshots/{path.name})" not in README] == []
+
+
 def payloads() -> list[str]:
     return [line for block in blocks("json") for line in block.splitlines() if line]
 
@@ -226,6 +270,111 @@ def test_the_router_works_on_the_payloads_beside_it(capsys: pytest.CaptureFixtur
 
     archived = f"archived: {len(data)} characters\n"
     assert capsys.readouterr().out == f"large order: 1\n{archived}ALTER TABLE public.orders at attempt 1\n"
+
+
+def unit() -> tuple[str, str]:
+    """The name and the text of the systemd unit."""
+    (text,) = blocks("ini")
+    name = re.match(r"# /etc/systemd/system/(\S+)\n", text)
+    assert name is not None
+    return name[1], text
+
+
+def check_worker(words: list[str]) -> None:
+    """What a supervisor starts is a worker, and its options exist."""
+    command = cli.get_command(click.Context(cli), words[0])
+    assert command is not None
+    assert command.make_context(words[0], words[1:], resilient_parsing=True).info_name == "worker"
+    assert {word for word in words if word.startswith("--")} <= options(command).keys()
+
+
+def test_the_unit_starts_a_worker() -> None:
+    parser = configparser.ConfigParser(interpolation=None, strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(unit()[1])
+    program, *words = shlex.split(parser["Service"]["ExecStart"])
+
+    assert program.endswith("/bin/pg_events")
+    check_worker(words)
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    name, text = unit()
+    instance = tmp_path / name.replace("@", "@9187")
+    instance.write_text(re.sub(r"(?<=^ExecStart=)\S+", sys.executable, text, flags=re.MULTILINE))
+
+    answer = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", instance],
+        capture_output=True,
+        text=True,
+        env={"SYSTEMD_LOG_LEVEL": "info"},
+    )
+
+    assert [line for line in answer.stderr.splitlines() if name.partition("@")[0] in line] == []
+
+
+def containerfile() -> dict[str, str]:
+    """Instruction -> what follows it, the last of each."""
+    (text,) = blocks("dockerfile")
+    return dict(line.split(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+
+def test_the_container_starts_a_worker_with_the_port_it_exposes() -> None:
+    found = containerfile()
+    words = json.loads(found["CMD"])
+
+    assert json.loads(found["ENTRYPOINT"]) == ["pg_events"]
+    assert words[words.index("--metrics") + 1].endswith(f":{found['EXPOSE']}")
+    check_worker(words)
+    assert found["USER"] not in ("0", "root")
+
+
+@pytest.mark.parametrize(("trouble", "is_well"), [(None, True), ("stalled", False)])
+def test_the_containers_health_check_asks_the_worker(trouble: str | None, is_well: bool) -> None:
+    found = containerfile()
+    _python, *words = json.loads(found["HEALTHCHECK"].partition(" CMD ")[2])
+
+    with serving(Address("127.0.0.1", 0), CollectorRegistry(), lambda: trouble) as address:
+        words = [word.replace(f":{found['EXPOSE']}/", f":{address.port}/") for word in words]
+        answer = subprocess.run([sys.executable, *words], capture_output=True)
+
+    assert (answer.returncode == 0) is is_well
+
+
+def real_metrics() -> set[str]:
+    """What a worker's metrics are called, as queries call them."""
+    worker = Worker(Settings("dbname=none", print))
+    sampler = Sampler("dbname=none", worker.name)
+    sampler.latest = Sample(0, 0.0, 0, 0, 0, 0)
+    ends = {"counter": "_total", "info": "_info"}
+    return {metric.name + ends.get(metric.type, "") for metric in WorkerMetrics(worker, Stopwatch(), sampler).collect()}
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    named = [name for names, _ in table("metric") for name in re.findall(r"`(pg_events_\w+)`", names)]
+
+    assert len(named) == len(set(named))
+    assert set(named) == real_metrics()
+
+
+def test_prometheus_is_told_of_metrics_that_exist() -> None:
+    yaml = pytest.importorskip("yaml")
+    scraped, rules = (yaml.safe_load(code) for code in blocks("yaml"))
+    alerts = [rule for group in rules["groups"] for rule in group["rules"]]
+
+    assert scraped["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert len(alerts) == 3
+    assert {name for alert in alerts for name in re.findall(r"pg_events_\w+", alert["expr"])} <= real_metrics()
+    jobs = {job for alert in alerts for job in re.findall(r'job="(\w+)"', alert["expr"])}
+    assert jobs == {scraped["scrape_configs"][0]["job_name"]}
+
+
+def test_every_field_of_a_log_line_is_documented() -> None:
+    sentence = README[README.index("**Logs.**") :].split("\n\n")[0]
+
+    assert {f"`{name}`" for name in FIELDS[: FIELDS.index("delivered")]} <= set(re.findall(r"`\w+`", sentence))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

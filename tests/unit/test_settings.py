@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,26 @@ def test_every_constant_has_its_field(folder: Path) -> None:
     assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
 
 
+@pytest.mark.parametrize(
+    ("written", "host", "port", "shown"),
+    [
+        ("9187", "127.0.0.1", 9187, "127.0.0.1:9187"),
+        ("'9187'", "127.0.0.1", 9187, "127.0.0.1:9187"),
+        ("0", "127.0.0.1", 0, "127.0.0.1:0"),
+        ("'0.0.0.0:65535'", "0.0.0.0", 65535, "0.0.0.0:65535"),
+        ("'app-1.example:80'", "app-1.example", 80, "app-1.example:80"),
+        ("'[::1]:9187'", "::1", 9187, "[::1]:9187"),
+    ],
+)
+def test_an_address_is_a_port_or_a_host_and_a_port(
+    folder: Path, written: str, host: str, port: int, shown: str
+) -> None:
+    address = settings_of(folder, f"PG_EVENTS_METRICS = {written}").metrics
+
+    assert address == (host, port)
+    assert str(address) == shown
+
+
 @pytest.mark.parametrize(("written", "characters"), [("'full'", FULL_QUERY), ("'off'", 0), ("7", 7)])
 def test_the_query_is_kept_whole_not_at_all_or_in_part(folder: Path, written: str, characters: int) -> None:
     assert settings_of(folder, f"PG_EVENTS_QUERY = {written}").query_characters == characters
@@ -298,6 +319,12 @@ def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
         ("TIME_LIMIT_SECONDS", "0", "must be a number of seconds above 0, not 0; leave it out for no limit"),
         ("TIME_LIMIT_SECONDS", "True", "must be a number of seconds above 0, not True"),
         ("ISOLATE", "1", "must be True or False, not 1"),
+        ("LOG_FORMAT", "'xml'", "must be one of 'text', 'json', not 'xml'"),
+        ("METRICS", "True", "must be a port or HOST:PORT such as 9187 or 0.0.0.0:9187, not True"),
+        ("METRICS", "'::1:9187'", "not '::1:9187'"),
+        ("METRICS", "65536", "not 65536"),
+        ("METRICS", "[9187]", "not list"),
+        ("STALLED_SECONDS", "0.5", "must be a number of seconds, 1 or more, not 0.5"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_told(folder: Path, constant: str, value: str, says: str) -> None:
@@ -314,3 +341,25 @@ def test_a_directory_that_vanished_is_told(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Path, "cwd", gone)
 
     assert "the current directory no longer exists" in complaint(None)
+
+
+def test_what_is_kept_is_said_with_units(folder: Path) -> None:
+    found = settings_of(folder, "PG_EVENTS_KEEP = '36h'\nPG_EVENTS_KEEP_SIZE = '1.5 gb'\nPG_EVENTS_KEEP_UNREAD = False")
+
+    assert found.keep == timedelta(hours=36)
+    assert found.keep_bytes == 1_500_000_000
+    assert found.keep_unread is False
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("PG_EVENTS_KEEP = 30", "an age: a number and s, m, h, d or w, such as 30d, not 30"),
+        ("PG_EVENTS_KEEP = '9999999w'", "less than a thousand years"),
+        ("PG_EVENTS_KEEP_SIZE = '10'", "a size: a number and MB, GB or TB, such as 10GB, not '10'"),
+        ("PG_EVENTS_KEEP_SIZE = '1kB'", "at least 1MB"),
+        ("PG_EVENTS_KEEP_UNREAD = 'no'", "True or False, not 'no'"),
+    ],
+)
+def test_what_is_kept_must_be_readable(folder: Path, line: str, says: str) -> None:
+    assert says in complaint(write(folder / "app_settings.py", f"{line}\n"))

@@ -33,7 +33,8 @@ from pg_events.filter_condition import (
     Text,
     Time,
 )
-from pg_events_tui.store import AT_BYTES, NOTE, Block, Store
+from pg_events_tui.segment import AT_BYTES, NOTE, Block
+from pg_events_tui.store import Store
 
 BLOCK: Final = 16_384
 """Rows looked at together, at most."""

@@ -46,6 +46,7 @@ class ConsoleScreen(Screen[None]):
         self.ready = True
         self.app.known_screens[self.MODE] = self
         self.remember(state.part(self.app.remembered, self.MODE))
+        self.tick(self.app.health_now())  # a key may follow at once, and means what this shows
 
     def to_remember(self) -> Mapping[str, Any]:
         """What of this screen shall be there when it is opened the next time; fit for JSON."""

@@ -1,0 +1,93 @@
+"""Keys that come faster than the console can look at them: all are done, in their order."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def test_what_is_typed_behind_the_key_of_the_filter_goes_into_it(console, make):
+    async def scenario(c):
+        await c.burst(*"/table:orders op:UX", "backspace", "enter")
+
+        await c.shows("/ table:orders op:U ")
+        assert c.app.screen.view.filtered
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_a_dialog_gets_what_was_typed_before_it_was_there(console, make, tmp_path):
+    async def scenario(c):
+        await c.burst("w", "a", "ctrl+u", *f"{tmp_path}/all.jsonl", "enter")
+
+        await c.toast("30 events written")
+        assert (tmp_path / "all.jsonl").exists()
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_keys_go_on_after_one_that_closed_what_it_was_pressed_in(console, make):
+    async def scenario(c):
+        await c.burst("?", "escape", "q", "escape", *"kkm", "5", "1", "j")
+
+        await c.until(lambda: "28" in c.cursor_line())
+        assert len(c.app.live.marks) == 1
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def some(make, count=30):
+    return [make.record(number, "D" if number % 3 == 0 else "U") for number in range(count)]
+
+
+def steady(text):
+    """Without what no clock can be injected for: the cost of a tick and the memory of the process."""
+    return re.sub(r"tick +[\d.]+ ms|memory +\d+ [kM]B|none yet", "", text)
+
+
+def test_a_key_right_behind_that_of_a_screen_is_the_new_screens(console, make):
+    async def scenario(c):
+        await c.burst("5", "d")
+
+        assert c.app.current_mode == "health"
+        assert c.app.screen.face == 1
+        assert c.app.known_screens["live"].detail.face_name == "Diff"
+
+    console(scenario, history=some(make))
+
+
+@pytest.mark.parametrize("key", ["1", "2", "3", "4", "5"])
+@pytest.mark.parametrize("behind", ["j", "d"])
+def test_every_screen_takes_a_key_at_once(console, make, key, behind):
+    """What it does there is for other tests: here the same key later must not do more."""
+
+    async def look(c):
+        await c.until(lambda: c.app.live.searching is None and c.app.schema.searching is None)
+        await c.tick()
+        return steady(c.text())
+
+    seen = []
+
+    async def at_once(c):
+        await c.burst(key, behind)
+        seen.append(await look(c))
+
+    async def later(c):
+        await c.press(key)
+        await c.press(behind)
+        seen.append(await look(c))
+
+    console(at_once, history=some(make))
+    console(later, history=some(make))
+    assert seen[0] == seen[1]
+
+
+def test_what_is_typed_behind_the_slash_is_in_the_filter_and_the_next_key_is_not(console, make):
+    async def scenario(c):
+        await c.burst("/", *"op:D", "enter", "k", "m")
+
+        assert c.app.screen.filtering.text == "op:D"
+        assert c.app.live.marks == {24}
+
+    console(scenario, history=some(make))
