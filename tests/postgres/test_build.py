@@ -352,17 +352,3 @@ def test_what_came_from_another_cluster_is_not_built_upon(db: psycopg.Connection
     with connect(built_database_url, application_name="test") as connection:
         assert not core.apply(built_database_url, core.teardown_plan(connection)).failed
     assert plan(built_database_url).steps != ()
-
-
-def test_large_values_are_compressed_by_the_fast_method_where_the_server_has_it(db: psycopg.Connection) -> None:
-    row = db.execute(
-        "select 'lz4' = any (enumvals) from pg_settings where name = 'default_toast_compression'"
-    ).fetchone()
-    columns = db.execute(
-        "select a.attname, a.attcompression from pg_attribute a where a.attrelid in ('pgevents.event'::regclass,"
-        " 'pgevents.statement'::regclass) and a.attname in ('query', 'old_data', 'new_data', 'ddl')"
-    ).fetchall()
-
-    assert row is not None
-    assert len(columns) == 5
-    assert {method for _, method in columns} == {"l" if row[0] else ""}
