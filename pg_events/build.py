@@ -22,6 +22,7 @@ __all__ = [
     "Applied",
     "OnStep",
     "apply",
+    "forgotten",
     "grant_steps",
     "make_plan",
     "settled",
@@ -75,6 +76,21 @@ def _settled(settings: Settings, installed: Installed) -> Settings:
         wake_up=kept["wake_up"] == "on",
         **kept_patterns,
     )
+
+
+def forgotten(connection: Connection, settings: Settings) -> Iterator[str]:
+    """A line for the patterns of tables that the last build was told, maybe by options, and these settings do not have."""
+    if settings.only_database or not catalog.server(connection).is_installed:
+        return
+    kept = catalog.installed(connection).settings
+    for name, then in (("include", "covered only"), ("exclude", "left out")):
+        patterns: list[str] = json.loads(kept.get(name, "[]"))
+        now: tuple[str, ...] = getattr(settings, name)
+        if gone := [one_line(pattern) for pattern in patterns if pattern not in now]:
+            yield (
+                f"the last build {then} {', '.join(map(repr, gone))}; {settings.source or 'the settings'} no longer: "
+                f"to keep it, put it into PG_EVENTS_{name.upper()}"
+            )
 
 
 def wanted(settings: Settings, server: Server) -> Wanted:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import click
@@ -13,7 +14,7 @@ from pg_events.cli.steps import apply_plan, show_plan
 from pg_events.cli.terminal import is_terminal, say
 from pg_events.errors import UsageError
 from pg_events.plan import Plan
-from pg_events.settings import load
+from pg_events.settings import Settings, load
 from pg_events.text import counted
 
 
@@ -51,14 +52,17 @@ def build(
     neither touched nor locked. One table is done at a time, and no writer waits for it longer than 0.2 s.
     A build that was interrupted is simply run again.
 
-    Tables made later are covered by themselves, by the patterns of the last build. To keep patterns from
-    build to build put them into the settings.
+    Tables made later are covered by themselves, by the patterns of the last build. With a settings file the
+    options hold until the next build; without one (--database-url) until other ones are given.
     """
     chosen = load(settings, database_url)
+    given = {"include": include, "exclude": exclude}
+    given = {name: patterns for name, patterns in given.items() if patterns}
     with connected(chosen, "build") as connection:
-        if include or exclude:
-            chosen = core.settled(connection, chosen)
-            chosen = replace(chosen, include=include or chosen.include, exclude=exclude or chosen.exclude)
+        for line in _about_patterns(given, chosen) if given else core.forgotten(connection, chosen):
+            say(line)
+        if given:
+            chosen = replace(core.settled(connection, chosen), **given)
         plan = core.make_plan(connection, chosen)
         if grant is not None:
             plan = Plan((*plan.steps, *core.grant_steps(connection, grant)), plan.unchanged, plan.warnings)
@@ -71,6 +75,11 @@ def build(
         return show_plan(plan, as_json)
     assert chosen.database_url is not None
     return apply_plan(chosen.database_url, plan, as_json)
+
+
+def _about_patterns(given: Iterable[str], chosen: Settings) -> Iterator[str]:
+    for name in () if chosen.only_database else given:
+        yield f"--{name} holds until the next build: to keep it, put it into PG_EVENTS_{name.upper()} of {chosen.source}"
 
 
 @click.command(short_help="Remove pg_events from the database.")

@@ -148,8 +148,8 @@ begin
     _awaited_until := pg_sequence_last_value('pgevents.sleeper'::regclass);
     if to_timestamp(_awaited_until) > clock_timestamp() then
         perform pg_notify('pgevents', '');
-    elsif _awaited_until is distinct from 0 then
-        -- Whoever slept is gone, or the server crashed and the sequence is new: back to the usual case.
-        perform setval('pgevents.sleeper', 0);
+    elsif _awaited_until is not null then
+        -- Whoever slept is gone: back to the usual case, no last value.
+        perform setval('pgevents.sleeper', 0, false);
     end if;
 end;

@@ -125,6 +125,33 @@ def test_patterns_of_the_settings_and_of_the_options(call, shop, tmp_path) -> No
     assert covered() == {"orders"}
 
 
+def test_patterns_of_options_hold_until_the_next_build_and_both_builds_say_so(call, shop, tmp_path) -> None:
+    (tmp_path / "shop_settings.py").write_text(f"PG_EVENTS_DATABASE_URL = {shop!r}\nPG_EVENTS_INCLUDE = ['public.*']\n")
+
+    with_options = call("build", "--settings", "shop_settings", "--exclude", "*items", "--exclude", "*.orders")
+    planned = call("build", "--settings", "shop_settings", "--plan")
+    later = call("build", "--settings", "shop_settings")
+    again = call("build", "--settings", "shop_settings")
+
+    assert with_options.err.splitlines()[0] == (
+        "--exclude holds until the next build: to keep it, put it into PG_EVENTS_EXCLUDE of shop_settings"
+    )
+    told = "the last build left out '*items', '*.orders'; shop_settings no longer: to keep it, put it into PG_EVENTS_EXCLUDE"
+    assert planned.err.splitlines()[0] == later.err.splitlines()[0] == told
+    assert later.err.splitlines()[-1].endswith("; 2 tables covered")
+    assert again.line.startswith("nothing to do")
+
+
+def test_patterns_of_options_are_kept_where_only_the_database_is_said(call, shop) -> None:
+    call("build", "--database-url", shop, "--exclude", "*items")
+
+    later = call("build", "--database-url", shop)
+    less = call("build", "--database-url", shop, "--exclude", "no such table")
+
+    assert later.line.startswith("nothing to do")
+    assert less.line.endswith("; 1 table covered")
+
+
 def test_a_table_that_stays_locked_is_told_and_the_others_are_covered(call, shop, execute, monkeypatch) -> None:
     monkeypatch.setattr("pg_events.apply.TRIES", 2)
     with psycopg.connect(shop) as writer:

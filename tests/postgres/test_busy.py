@@ -26,7 +26,7 @@ TABLES = """
     create table a (id bigint generated always as identity primary key, v integer);
     create table b (id bigint generated always as identity primary key, v integer);
     create table c (id bigint generated always as identity primary key, v integer);
-    create table p (id bigint generated always as identity, v integer) partition by range (v);
+    create table p (v integer, w integer) partition by range (v);
     create table p0 partition of p for values from (0) to (10);
     create table p1 partition of p for values from (10) to (20);
 """

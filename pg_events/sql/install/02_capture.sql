@@ -18,30 +18,14 @@ begin
         and current_setting('IntervalStyle') = 'postgres'
         and current_setting('DateStyle') like 'ISO%'
         and current_setting('extra_float_digits') collate "C" > '0'
-        -- A short text can stand in each row.
-        and ({query_characters} = 0 or octet_length(_text) <= least(300, {query_characters}))
-        and pg_partition_root(tg_relid) is null
-        -- Nobody waits to be woken.
-        and pg_sequence_last_value('pgevents.sleeper'::regclass) = 0
+        and {capture_quickly_when}
     then
         if tg_op = 'INSERT' then
-            insert into pgevents.event (kind, table_schema, table_name, query, new_data)
-            select 'I', tg_table_schema, tg_table_name, _text, row_to_json(n.*)
-            from new_rows n;
-            return null;
+            {capture_quickly_insert}
         elsif tg_op = 'DELETE' then
-            insert into pgevents.event (kind, table_schema, table_name, query, old_data)
-            select 'D', tg_table_schema, tg_table_name, _text, row_to_json(o.*)
-            from old_rows o;
-            return null;
+            {capture_quickly_delete}
         else
-            insert into pgevents.event (kind, table_schema, table_name, query, old_data, new_data)
-            select 'U', tg_table_schema, tg_table_name, _text, row_to_json(o.*), row_to_json(n.*)
-            from old_rows o, new_rows n
-            where not exists (select from new_rows offset 1);
-            if found then
-                return null;
-            end if;
+            {capture_quickly_update}
         end if;
     end if;
 

@@ -15,15 +15,8 @@ as $function$
 declare
     _text constant text := case when {query_characters} > 0 then current_query() end;
 begin
-    -- A short text can stand in each row, a partition goes by its root's name, and nobody waits to be woken.
-    if ({query_characters} = 0 or octet_length(_text) <= least(300, {query_characters}))
-        and pg_partition_root(tg_relid) is null
-        and pg_sequence_last_value('pgevents.sleeper'::regclass) = 0
-    then
-        insert into pgevents.event (kind, table_schema, table_name, query, new_data)
-        select 'I', tg_table_schema, tg_table_name, _text, row_to_json(n.*)
-        from new_rows n;
-        return null;
+    if {capture_quickly_when} then
+        {capture_quickly_insert}
     end if;
 
     {capture_carefully}

@@ -9,14 +9,8 @@ as $function$
 declare
     _text constant text := case when {query_characters} > 0 then current_query() end;
 begin
-    if ({query_characters} = 0 or octet_length(_text) <= least(300, {query_characters}))
-        and pg_partition_root(tg_relid) is null
-        and pg_sequence_last_value('pgevents.sleeper'::regclass) = 0
-    then
-        insert into pgevents.event (kind, table_schema, table_name, query, old_data)
-        select 'D', tg_table_schema, tg_table_name, _text, row_to_json(o.*)
-        from old_rows o;
-        return null;
+    if {capture_quickly_when} then
+        {capture_quickly_delete}
     end if;
 
     {capture_carefully}

@@ -1,0 +1,4 @@
+insert into pgevents.event (kind, table_schema, table_name, query, old_data)
+select 'D', tg_table_schema, tg_table_name, _text, row_to_json(o.*)
+from old_rows o;
+return null;
