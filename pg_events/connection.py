@@ -90,12 +90,14 @@ def connect(
     autocommit: bool = True,
     connect_timeout: float = 10,
     silence_seconds: float | None = None,
+    plain: bool = False,
 ) -> Link:
     """Connect, with the session as pg_events needs it: UTF-8, UTC, ISO dates; `json` and `jsonb` arrive as text.
 
     `connect_timeout` (seconds, at least 2, for each address tried) and the TCP settings yield to those in the URL.
     Of several hosts the one that is no standby is taken, unless the URL's `target_session_attrs` says otherwise.
     No statement is prepared by itself, so that a transaction pooler does no harm. `silence_seconds` see `Link`.
+    With `plain` session and types are as psycopg and the role have them: for statements of a user's own.
 
     Raises `UsageError` for a URL that cannot be read, `NotPermitted` when the server refuses the role,
     `DatabaseUnreachable` for everything else, a database that does not exist included.
@@ -122,7 +124,8 @@ def connect(
     else:
         connection.silence_seconds = silence_seconds
         try:
-            _prepare_session(connection)
+            if not plain:
+                _prepare_session(connection)
             connection.autocommit = autocommit
         except psycopg.Error as error:
             connection.close()

@@ -19,6 +19,10 @@ _TELL_SECONDS: Final = 5.0
 """A pause that is longer is no detail: the events behind wait for it."""
 
 
+Attempt = Callable[[Callback, str, int], Failure | None]
+"""Makes one call, with the payload and the number of the attempt; what came of it."""
+
+
 class Stopping(Exception):
     """`stop()` came between two attempts: the event is delivered again by the next worker."""
 
@@ -30,8 +34,10 @@ class CallbackGaveUp(PgEventsError):
 class Delivery:
     """The callbacks of the settings, and what is done when they fail."""
 
-    def __init__(self, settings: Settings, stopping: threading.Event) -> None:
-        """Raises `UsageError` when a callback cannot be used, or there is none."""
+    def __init__(self, settings: Settings, stopping: threading.Event, one_call: "Attempt | None" = None) -> None:
+        """`one_call` is what makes a call instead of `attempt`.
+
+        Raises `UsageError` when a callback cannot be used, or there is none."""
         self._stopping = stopping
         self._callbacks = ready(settings)
         if not self._callbacks:
@@ -44,6 +50,7 @@ class Delivery:
                 "a worker needs at least one, for example 'my_module.function'"
             )
         self._policies = {is_schema: settings.policy(schema=is_schema) for is_schema in (False, True)}
+        self.attempt: Attempt = one_call or attempt
         self.retried = 0
         """Attempts that failed and were made again."""
 
@@ -81,7 +88,7 @@ class Delivery:
         """
         # One that was given up already, and stopped the worker, has all its attempts again.
         limit = policy.max_attempts if attempts < policy.max_attempts else attempts + policy.max_attempts
-        while (failure := attempt(callback, payload, attempts + unseen + 1)) is not None:
+        while (failure := self.attempt(callback, payload, attempts + unseen + 1)) is not None:
             attempts += 1
             if attempts >= limit:
                 return attempts, failure

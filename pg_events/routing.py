@@ -112,6 +112,10 @@ class Router(Dispatcher):
         return frozenset[str]().union(*(route.accepts for route in self._routes))
 
     @property
+    def functions(self) -> Sequence[object]:
+        return [route.function for route in self._routes]
+
+    @property
     def is_async(self) -> bool:
         return all(route.is_async for route in self._routes)
 

@@ -120,6 +120,10 @@ class Settings:
     """`PG_EVENTS_ISOLATE`: callbacks run in a process of their own, which may hang, crash and be killed."""
     retry_max_seconds: float = 300.0
     """`PG_EVENTS_RETRY_MAX_SECONDS`: no pause is longer."""
+    concurrency: int = 1
+    """`PG_EVENTS_CONCURRENCY`: so many calls of async callbacks run side by side at most; those of one row never do."""
+    transactional: bool = False
+    """`PG_EVENTS_TRANSACTIONAL`: callbacks get a connection whose writes commit together with the cursor."""
     on_failure: str = "skip"
     """`PG_EVENTS_ON_FAILURE`: one of `ON_FAILURE`."""
     data_update_policy: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -563,6 +567,7 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_KEEP": ("keep", _age),
     "PG_EVENTS_KEEP_SIZE": ("keep_bytes", _size),
     "PG_EVENTS_KEEP_UNREAD": ("keep_unread", _flag),
+    "PG_EVENTS_TRANSACTIONAL": ("transactional", _flag),
     "PG_EVENTS_LOG_FORMAT": ("log_format", _log_format),
     "PG_EVENTS_METRICS": ("metrics", address),
     "PG_EVENTS_STALLED_SECONDS": ("stalled_seconds", _link_seconds),

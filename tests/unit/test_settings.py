@@ -148,7 +148,8 @@ def test_every_constant_has_its_field(folder: Path) -> None:
         "PG_EVENTS_MAX_ATTEMPTS = 1\n"
         "PG_EVENTS_RETRY_SECONDS = 0\n"
         "PG_EVENTS_TIME_LIMIT_SECONDS = 5\n"
-        "PG_EVENTS_ISOLATE = True\n",
+        "PG_EVENTS_ISOLATE = True\n"
+        "PG_EVENTS_TRANSACTIONAL = True\n",
     )
 
     assert settings.data_update_callback == "my_module.function"
@@ -163,6 +164,7 @@ def test_every_constant_has_its_field(folder: Path) -> None:
     assert (settings.query_characters, settings.wake_up) == (100, False)
     assert (settings.max_attempts, settings.retry_seconds) == (1, 0.0)
     assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
+    assert settings.transactional
 
 
 @pytest.mark.parametrize(

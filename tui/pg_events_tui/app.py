@@ -20,6 +20,8 @@ from pg_events.filter_condition import qualified_name
 from pg_events.text import clean, counted, one_line
 from pg_events_tui import describe, keys, replay, state
 from pg_events_tui.backend import Backend
+from pg_events_tui.command_runner import CommandRunner
+from pg_events_tui.commands import COMMANDS, Command, parse
 from pg_events_tui.feed import Feed, Intake, Link, Rates
 from pg_events_tui.files import FilesApp
 from pg_events_tui.lines import Line, line, seconds_words, span
@@ -83,7 +85,7 @@ class ConsoleApp(FilesApp):
         """
         super().__init__(Store() if store is None else store, backend, clock, zone, copy_path)
         self.places = places or Places()
-        self.read_only = read_only or self.places.here.read_only
+        self.read_only = self._must_be_read_only = read_only or self.places.here.read_only
         if isinstance(feed, Path):
             self.intake: Intake | SavedLog = SavedLog(feed, self.store)
         else:
@@ -115,6 +117,7 @@ class ConsoleApp(FilesApp):
         chosen = state.text(self.remembered, "theme")
         self.theme = chosen if chosen in self.available_themes else THEMES[0].name
         self.set_keymap(dict(keymap or {}))
+        self.commands = CommandRunner(self, self.remembered)
 
     def _remembered_screen(self) -> str:
         found = state.text(self.remembered, "screen")
@@ -166,6 +169,7 @@ class ConsoleApp(FilesApp):
         values: dict[str, Any] = dict(self.remembered)
         values |= {mode: screen.to_remember() for mode, screen in self.known_screens.items()}
         values |= {"screen": self.current_mode, "theme": self.theme, "marks": self._marked_ids()}
+        values |= {"commands": self.commands.history, "filters": self.commands.filters}
         if values != self._saved:
             self._saved = values
             problem = state.save(self._state_path, values)
@@ -283,6 +287,14 @@ class ConsoleApp(FilesApp):
     def read_filter(self, text: str) -> Filter:
         """What a filter asks for. In a saved log `since:5m` counts from its newest event. Raises `FilterError`."""
         return chosen(text, now=self.intake.ends_at if isinstance(self.intake, SavedLog) else None)
+
+    def set_read_only(self, on: bool) -> None:
+        """Allow changes to the database from here, or not; not where it was begun without."""
+        if self._must_be_read_only and not on:
+            self.say("this console was started read-only, and stays so", "warning")
+            return
+        self.read_only = on
+        self.say("read-only: nothing is changed from here" if on else "changes are allowed again")
 
     # ---- other places
 
@@ -412,6 +424,8 @@ class ConsoleApp(FilesApp):
             for key in keys.on_screen(screen.MODE, self.keys):
                 if key.keys and not key.widget and key.action and key.action != "app.command_palette":
                     yield SystemCommand(f"{key.label}  ({key.shown})", key.help, self._runner(screen, key.action))
+            for command in COMMANDS:
+                yield SystemCommand(f":{command.usage}", command.help, self._teller(command))
         for command in super().get_system_commands(screen):  # pyright: ignore[reportUnknownMemberType]
             if command.title in ("Theme", "Screenshot"):
                 yield command
@@ -421,3 +435,9 @@ class ConsoleApp(FilesApp):
             await screen.run_action(action)
 
         return lambda: self.run_worker(run(), exit_on_error=False)
+
+    def _teller(self, command: Command) -> Callable[[], object]:
+        """Does the command, or asks for what it needs."""
+        if command.needs:
+            return lambda: self.commands.ask(f"{command.name} ")
+        return lambda: self.run_worker(self.commands.run(parse(command.name)), exit_on_error=False)

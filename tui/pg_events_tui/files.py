@@ -7,6 +7,7 @@ from pathlib import Path
 from textual import work
 
 from pg_events.errors import PgEventsError
+from pg_events.filter import Filter
 from pg_events.text import counted
 from pg_events_tui import recording
 from pg_events_tui.asking import AskingApp
@@ -58,20 +59,26 @@ class FilesApp(AskingApp):
 
         def answered(path: str | None) -> None:
             if path:
-                self._start_recording(path)
+                self.start_recording(path)
 
         self.push_screen(
-            Ask("Record to", text, value=self._file_name("jsonl"), check=recording.new_file_problem), answered
+            Ask("Record to", text, value=self.file_name("jsonl"), check=recording.new_file_problem), answered
         )
 
-    def _file_name(self, ending: str) -> str:
+    def file_name(self, ending: str) -> str:
+        """A name that no file has yet."""
         database = "".join(one if one.isalnum() else "-" for one in self.backend.name.partition("@")[0]) or "events"
         return f"{database}-{self._clock().astimezone(self.zone):%Y%m%d-%H%M%S}.{ending}"
 
     @work(thread=True, exclusive=True, group="record", exit_on_error=False)
-    def _start_recording(self, path: str) -> None:
+    def start_recording(self, path: str, wanted: Filter | None = None) -> None:
+        """Record what arrives from now on, and matches; says what came of it."""
+        if self.backend.absent or self.recorder.path is not None:
+            why = self.backend.absent or f"{self.recorder.path} is being recorded; W ends it"
+            self.call_from_thread(self.say, why, "warning")
+            return
         try:
-            self.recorder.start(path, self.backend.journal_header())
+            self.recorder.start(path, self.backend.journal_header(), wanted)
         except Exception as error:  # noqa: BLE001
             self.call_from_thread(self.say, problem_line(error), "error")
         else:
@@ -80,7 +87,7 @@ class FilesApp(AskingApp):
     def ask_to_write(self, what: str, rows: Sequence[int]) -> None:
         """Write these rows to a file that the user names."""
         text = [
-            line(span(f"@{what}: {counted(len(rows), 'event')}. The name's ending tells the form:")),
+            line(span(f"{what}: {counted(len(rows), 'event')}. The name's ending tells the form:")),
             line(
                 span(" ".join(recording.KINDS), "strong"), span("  (jsonl can be opened with o, and replayed)", "note")
             ),
@@ -88,14 +95,15 @@ class FilesApp(AskingApp):
 
         def answered(path: str | None) -> None:
             if path:
-                self._write(rows, path)
+                self.write(rows, path)
 
         self.push_screen(
-            Ask("Write to", text, value=self._file_name("jsonl"), check=recording.new_file_problem), answered
+            Ask("Write to", text, value=self.file_name("jsonl"), check=recording.new_file_problem), answered
         )
 
     @work(thread=True, group="write", exit_on_error=False)
-    def _write(self, rows: Sequence[int], path: str) -> None:
+    def write(self, rows: Sequence[int], path: str) -> None:
+        """These rows to a file, in the form that its name tells; says what came of it."""
         try:
             count = recording.write(self.store, rows, path, self.backend.journal_header())
         except Exception as error:  # noqa: BLE001

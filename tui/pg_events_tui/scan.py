@@ -68,6 +68,11 @@ def passing(store: Store, wanted: Filter | None, *, also: Callable[[int], bool] 
     return rows
 
 
+def behind(first: int, passing: Passing) -> Passing:
+    """What passes of the rows from `first` on."""
+    return lambda start, stop: passing(max(start, first), stop) if stop > first else ()
+
+
 def _all(block: Block, rows: Sequence[int]) -> Sequence[int]:  # noqa: ARG001 - the same call as of the others
     return rows
 

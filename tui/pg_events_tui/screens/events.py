@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+from pg_events.errors import UsageError
+from pg_events.filter import parse
 from pg_events.text import one_line
-from pg_events_tui import copying, state
+from pg_events_tui import copying, scan, state
 from pg_events_tui.filtering import MAX_HISTORY, Filtering
 from pg_events_tui.lines import Line, line, span
 from pg_events_tui.replay import NoTarget
@@ -113,6 +115,8 @@ class EventsScreen(SearchedView):
             return
         if not self.events.has_focus:
             self.events.focus()
+        elif self.cleared:
+            self.clear(False)
         elif self.only_marked:
             self.action_marked()
         elif self.find_text:
@@ -196,10 +200,14 @@ class EventsScreen(SearchedView):
     def action_columns(self) -> None:
         def chosen(names: Sequence[str] | None) -> None:
             if names is not None:
-                self.events.chosen = tuple(names)
-                self.events.redraw()
+                self.show_columns(names)
 
         self.app.push_screen(ColumnsDialog(COLUMNS, self.events.shown_columns), chosen)
+
+    def show_columns(self, names: Sequence[str]) -> None:
+        """These, in this order; without any, those that there is room for."""
+        self.events.chosen = tuple(names)
+        self.events.redraw()
 
     # ---- copy and write
 
@@ -226,26 +234,34 @@ class EventsScreen(SearchedView):
         view = self.view
         shown = f"{len(view):,}" + (" so far" if view.searching is not None else "")
         options = [
-            Option("s", f"@shown: {shown}", "shown"),
-            Option("m", f"@marked: {len(view.marks)}", "marked", why_not="" if view.marks else "nothing is marked"),
-            Option("o", "@focus: the selected one", "focus"),
-            Option("a", f"@all: {view.store.event_count:,} kept", "all"),
+            Option("s", f"@shown: {shown}", "@shown"),
+            Option("m", f"@marked: {len(view.marks)}", "@marked", why_not="" if view.marks else "nothing is marked"),
+            Option("o", "@focus: the selected one", "@focus"),
+            Option("t", "@tx: its transaction", "@tx"),
+            Option("a", f"@all: {view.store.event_count:,} kept", "@all"),
         ]
 
         def chosen(what: str | None) -> None:
             if what:
-                self.app.ask_to_write(what, self._rows_of(what, row))
+                self.app.ask_to_write(what, self.rows_of(what))
 
         self.app.push_screen(Choice("Write which events?", options), chosen)
 
-    def _rows_of(self, what: str, row: int) -> Sequence[int]:
-        view = self.view
-        return {
-            "shown": lambda: sorted(view.row(index) for index in range(len(view))),
-            "marked": lambda: sorted(view.marks),
-            "focus": lambda: [row],
-            "all": lambda: range(view.store.first, view.store.end),
-        }[what]()
+    def rows_of(self, selector: str) -> Sequence[int]:
+        """The rows that a selector means, ascending. Raises `UsageError` when it means none."""
+        view, store = self.view, self.view.store
+        row = view.selected
+        if selector == "@marked" and not view.marks:
+            raise UsageError("nothing is marked; m marks the selected event")
+        if selector in ("@focus", "@tx") and row is None:
+            raise UsageError("nothing is selected")
+        if selector == "@shown":
+            return sorted(view.row(index) for index in range(len(view)))
+        if selector == "@marked":
+            return sorted(view.marks)
+        if selector == "@tx" and row is not None:
+            return scan.passing(store, parse(f"tx:{store.xid(row)}"))(store.first, store.end)
+        return range(store.first, store.end) if selector == "@all" or row is None else [row]
 
     def action_coverage(self) -> None:
         record = self._taken_record()

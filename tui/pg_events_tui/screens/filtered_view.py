@@ -26,16 +26,29 @@ class FilteredView(EventView):
         super().__init__(view)
         self.filtering = Filtering(self.read_filter)
         self.only_marked = False
+        self.cleared = 0
+        """Rows before this one are hidden."""
 
     def read_filter(self, text: str) -> Filter:
         """Raises `FilterError`."""
         return self.app.read_filter(text)
 
     def passing(self, wanted: Filter | None) -> Passing | None:
-        """How the view finds what passes."""
+        """How the view finds what passes; None when all does."""
+        found = self._matching(wanted)
+        if self.cleared:
+            return scan.behind(self.cleared, found or scan.passing(self.view.store, None))
+        return found
+
+    def _matching(self, wanted: Filter | None) -> Passing | None:
         if self.only_marked:
             return scan.passing(self.view.store, wanted, also=lambda row: row in self.view.marks)
         return None if wanted is None else scan.passing(self.view.store, wanted)
+
+    def clear(self, on: bool = True) -> None:
+        """Hide what is there now, or show it again."""
+        self.cleared = self.view.store.end if on else 0
+        self.refresh_filter()
 
     def _apply(self, text: str, on: bool) -> None:
         """Show what matches; a text that cannot be read leaves the last one that could in force."""
@@ -121,6 +134,7 @@ class FilteredView(EventView):
     def _filter_words(self) -> Line:
         text = self.filtering.text
         marked = [span(" marked only (M shows all)", "warning")] if self.only_marked else []
+        marked += [span(" cleared (esc shows all)", "warning")] if self.cleared else []
         if not text:
             return line(span(" /", "key"), span(" filter", "note"), *marked)
         off = "" if self.filtering.on else "  (off, F puts it back)"
