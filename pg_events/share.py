@@ -220,9 +220,11 @@ class Shares:
     def look(self) -> None:
         """See who else is there; take what is free, and part what is too much. Call it between two events."""
         slots = sorted(slot for share in self.held for slot in share.slots)
-        is_known, running, earlier, known, any_free, self.any_waiting = self.ask(
+        is_known, running, earlier, known, any_free, any_kept = self.ask(
             "worker_look.sql", (self.consumer, self._worker, slots)
         )[0]
+        # Of those that are kept most may have to wait for another: that is no reason to let the live ones wait.
+        self.any_waiting = any_kept and any(map(self.waiting, self.held))
         if not is_known:
             self.held.clear()
             self._worker = None

@@ -19,6 +19,7 @@ from pg_events.callbacks import Callback
 from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, gave_up
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
 from pg_events.event import SCHEMA, Record, is_of_schema, replayed
+from pg_events.feedback import Feedback
 from pg_events.housekeeping import Housekeeping
 from pg_events.listener import Cursor, Listener
 from pg_events.row_key import SLOTS
@@ -100,6 +101,7 @@ class Worker:
             link_seconds=settings.link_seconds,
         )
         self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
+        self._feedback = Feedback(name, settings.skip_own)
         self._housekeeping = Housekeeping(settings, name, lambda: self._shares.worker)
         self._read: tuple[Share, Cursor] | None = None
         self._look_at = 0.0
@@ -209,12 +211,13 @@ class Worker:
         if page:
             self.report.batches += 1
             self.report.read += len(page)
+            self._feedback.see(page, self._listener.cursor)
         for record in page:
             if self._stopping.is_set():
                 break
             try:
-                if record.id in share.done:
-                    pass  # before the link was lost
+                if record.id in share.done or self._feedback.skips(record):
+                    pass  # done before the link was lost, or caused by our own callbacks
                 elif (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
                     self._hand_over(share, record)
                     share.done.add(record.id)

@@ -19,6 +19,7 @@ from pg_events.cli.terminal import configure, is_terminal
 from pg_events.connection import describe
 from pg_events.delivery import CallbackGaveUp
 from pg_events.errors import UsageError
+from pg_events.feedback import mark_process
 from pg_events.filter_time import moment
 from pg_events.settings import LOG_FORMATS, Settings, address, load
 from pg_events.share import NEWEST, OLDEST, Start, start_at, start_since
@@ -78,6 +79,7 @@ def worker(
     set_up_log(verbose, log_format or "text")
     if not name.strip():
         raise UsageError("--name is empty")
+    mark_process(name)  # before the settings import callbacks, which may connect at once
     chosen = load(settings, database_url)
     chosen = replace(chosen, isolate=chosen.isolate or isolate)
     set_up_log(verbose, log_format or chosen.log_format, chosen.database_url or "", {"consumer": clean(name)})
