@@ -52,10 +52,10 @@ class Console:
                 raise SystemExit(f"{words!r} never came on the screen:\n" + "\n".join(self.lines()))
             await self.pilot.pause(0.05)
 
-    async def select(self, pattern: str) -> None:
-        """Go up to the nearest row that looks so."""
+    async def select(self, pattern: str, key: str = "k") -> None:
+        """Go up, or as the key leads, to the nearest row that looks so."""
         for _ in range(EVENTS):
-            await self.pilot.press("k")
+            await self.pilot.press(key)
             if any(">" in line[:3] and re.search(pattern, line) for line in self.lines()):
                 return
         raise SystemExit(f"no row like {pattern!r}:\n" + "\n".join(self.lines()))

@@ -34,7 +34,7 @@ def portable(picture: str) -> str:
 
 
 async def take(demo: Demo, path: Path, size: tuple[int, int], *steps: str) -> None:
-    """A picture of the console after the steps: `shows …` and `select …` wait and look, others are keys to press."""
+    """A picture of the console after the steps: `shows …`, `select …`, `below …`, `wait SECONDS`, or a key to press."""
     async with opened(demo, size) as console:
         for step in steps:
             word, _, rest = step.partition(" ")
@@ -42,6 +42,10 @@ async def take(demo: Demo, path: Path, size: tuple[int, int], *steps: str) -> No
                 await console.until_shown(rest)
             elif word == "select":
                 await console.select(rest)
+            elif word == "below":
+                await console.select(rest, "j")
+            elif word == "wait":
+                await console.pilot.pause(float(rest))
             else:
                 await console.press(step)
         console.app.clear_notifications()
@@ -68,8 +72,8 @@ async def main() -> None:
         await take(demo, directory / "live-80x24.svg", NARROW, *quiet)
         await take(demo, directory / "replay.svg", WIDE, *orders, *replayed)
         run(demo, MIGRATION, "migrate")
-        await take(demo, directory / "schema.svg", WIDE, "3", "shows CREATE TABLE", "select  ALTER TABLE")
-        await take(demo, directory / "health.svg", WIDE, "5", "shows page_views")
+        await take(demo, directory / "schema.svg", WIDE, "3", "shows CREATE TABLE", "below gift_note")
+        await take(demo, directory / "health.svg", WIDE, "5", "shows page_views", "wait 25")
         run(demo, ACCIDENT, "psql")
         await take(demo, directory / "coverage.svg", WIDE, "2", "shows PARTIAL")
         await take(demo, directory / "plan.svg", WIDE, "2", "shows PARTIAL", "B", "shows 2 changes")

@@ -94,6 +94,7 @@ async def play(demo: Demo, console: Console, camera: Camera, module: Path) -> No
     await camera.stream(2, 0.4)
     await console.press("enter")
     await console.select(r" U .*orders .*status")
+    await console.until_shown("history of")
     camera.says("↑ ↓", "the difference, who did it, and the row's history")
     camera.take(2.6)
     run(demo, FORGOTTEN, "psql")

@@ -1,6 +1,7 @@
 """A lost database: said at once, nothing lost, nothing blank, never alive when dead."""
 
 import random
+import threading
 from dataclasses import replace
 from time import monotonic
 
@@ -139,3 +140,34 @@ def test_the_reader_thread_ends_with_the_console(console, make):
     console(scenario, history=[make.record(1)])
 
     assert not any(thread.name == "pg_events intake" for thread in threading.enumerate())
+
+
+def test_the_past_that_is_read_first_is_no_rate(console, make):
+    ticked = threading.Event()
+
+    class Backend(make.backend):
+        """Its name is drawn with every tick."""
+
+        reads = 0
+
+        @property
+        def name(self):
+            self.reads += 1
+            if self.reads > 5:
+                ticked.set()
+            return "shop@db01:5432"
+
+    class SlowFeed(make.feed):
+        """Its past comes when the console has drawn some ticks."""
+
+        def recent(self, limit):
+            assert ticked.wait(30)
+            return super().recent(limit)
+
+    async def scenario(c):
+        await c.push(make.record(30), make.record(31))
+
+        assert c.app._rates.series(c.app.now().timestamp() + 1, 1) == [2]
+
+    history = [make.record(number) for number in range(30)]
+    console(scenario, history=history, feed=SlowFeed(history), backend=Backend())

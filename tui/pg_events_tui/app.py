@@ -206,7 +206,8 @@ class ConsoleApp(FilesApp):
     def _move(self) -> None:
         now = self._clock()
         link = self.link
-        self._rates.add(link.received, now.timestamp())
+        if link.received and link.state != "connecting":  # the past that comes first was not written now
+            self._rates.add(link.received, now.timestamp())
         self._count_tables(link, now.timestamp())
         self._find_marks(link)
         self._tell_about(link)
