@@ -42,7 +42,8 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
     if installed.settings.get("system_identifier", server.system_identifier) != server.system_identifier:
         raise ForeignCursor(
             f"what is installed in {server.database} was made on another cluster (a dump that was restored?): the "
-            "transaction ids of its log mean nothing here; run pg_events teardown, then pg_events build"
+            "transaction ids of its log mean nothing here; run pg_events teardown, then pg_events build "
+            + ForeignCursor.BUT_UPGRADED
         )
     settings = _settled(settings, installed)
     tables = catalog.tables(connection, settings.include, settings.exclude, choices=choice.written(settings))

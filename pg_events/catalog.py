@@ -222,6 +222,8 @@ def _table(rows: list[Any]) -> Table:
     state, reason = _state(first.relation_kind, first.not_wanted, triggers)
     if state == "covered" and first.by_row is not None:
         reason = f"row by row: {first.by_row}"
+    elif state == "covered" and first.relation_kind == "partitioned table":
+        reason = "but not rows that a MERGE moves to another partition"
     if state == "covered":
         reason = " · ".join(filter(None, (chosen.words, reason)))
     return Table(

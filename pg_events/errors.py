@@ -53,6 +53,8 @@ class NotInstalled(PgEventsError):
 class ForeignCursor(PgEventsError):
     """A saved cursor, or the log itself, comes from another cluster: its transaction ids mean nothing here."""
 
+    BUT_UPGRADED: ClassVar[str] = "(but after pg_upgrade the ids are right: see Backups in the README)"
+
 
 class CursorTaken(PgEventsError):
     """Another worker holds this consumer's cursor now; what this one would save is refused."""

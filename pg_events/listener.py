@@ -378,5 +378,6 @@ def check_log(connection: Connection) -> None:
     if row is not None and row[0] != row[1]:
         raise ForeignCursor(
             f"the log in database {connection.info.dbname} was made on another cluster (a dump that was restored?): its "
-            "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one"
+            "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one "
+            + ForeignCursor.BUT_UPGRADED
         )

@@ -30,7 +30,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from psycopg.sql import SQL, Literal
 
-from pg_events import __version__, sql
+from pg_events import __version__, session, sql
 from pg_events.callbacks import Callback
 from pg_events.connection import Link, connect
 from pg_events.endpoint import serving
@@ -174,7 +174,8 @@ class Sampler:
                     application_name=f"pg_events metrics {self._consumer}",
                     silence_seconds=_SILENCE_SECONDS,
                 )
-            row = self._link.execute(question).fetchone()
+            with session.settled_transaction(self._link):  # whatever the statistics say, the log is not read through
+                row = self._link.execute(question).fetchone()
         except (PgEventsError, psycopg.Error) as error:
             log.debug("metrics: the database was not asked: %s", error)
             self.close()

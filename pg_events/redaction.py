@@ -64,8 +64,9 @@ class Redaction:
 
     def _row(self, schema: str, table: str, row: str) -> Iterator[tuple[str, str]]:
         for column, value in raw_members(row):
+            searched = self._searched(value)  # first of all: what a /regex/ finds it has found, masked anyway or not
             is_masked = self._is_masked(schema, table, column)
-            yield column, _each(value, self._mask, _nothing) if is_masked else self._searched(value)
+            yield column, _each(value, self._mask, _nothing) if is_masked else searched
 
     def _is_masked(self, schema: str, table: str, column: str) -> bool:
         names = (schema, table, column)

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 
 import click
 
-from pg_events import catalog, difference, history
-from pg_events import filter as filters
+from pg_events import catalog, difference, history, journal
 from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.terminal import configure, say
@@ -18,6 +18,7 @@ from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import DataEvent, SchemaEvent
 from pg_events.filter import Filter
 from pg_events.filter_condition import Numbers
+from pg_events.filter_time import moment_after
 from pg_events.history import Shape, Version
 from pg_events.settings import Settings, load
 from pg_events.source import LOG, Events, Source, open_source
@@ -52,7 +53,7 @@ def row_history(
     """
     if moment is not None and undo is not None:
         raise UsageError("--at and --undo are two questions; leave one of them out")
-    then = None if moment is None else _moment(moment)
+    then = None if moment is None else _moment(moment, file)
     chosen = load(settings, database_url, require_database=file is None)
     table, shape = _shape(chosen, table, file)
     source = _open(chosen, file, Filter(history.of_row(table, shape, key)))
@@ -60,26 +61,28 @@ def row_history(
     found = list(
         history.versions((event, payload) for event, payload in events.with_payloads() if isinstance(event, DataEvent))
     )
-    _say_bad(events)
+    code = _say_bad(events, file)
     if not found:
-        say(f"no event of {table} {' '.join(key)} is kept")
+        unknown = file is None and not shape.columns
+        hint = "; no table of that name is captured, see: pg_events status" if unknown else ""
+        say(f"no event of {table} {' '.join(key)} is kept{hint}")
         return 1
     _check_one_table(found, table)
     if not shape.columns and source.columns:
         shape = replace(shape, columns=source.columns.get(_table(found[0].event), {}))
     if then is not None:
-        return _row_at(found, then)
+        return _row_at(found, then) or code
     if undo is not None:
-        return _undo(found, undo, shape)
+        return _undo(found, undo, shape) or code
     configure(sys.stdout, errors="backslashreplace")
     for version in found:
         click.echo(version.payload) if as_json else _print(version.event, shape)
-    return 0
+    return code
 
 
 @click.command(short_help="Everything one transaction did.")
 @database_options
-@click.argument("xid", type=click.IntRange(min=0))
+@click.argument("xid", type=int)
 @_file
 @_as_json
 def transaction(settings: str | None, database_url: str | None, xid: int, file: str | None, as_json: bool) -> int:
@@ -91,14 +94,14 @@ def transaction(settings: str | None, database_url: str | None, xid: int, file: 
     source = _open(chosen, file, Filter(Numbers("xid", ((xid, xid),))))
     events = Events(source)
     items = list(events.with_payloads())
-    _say_bad(events)
+    code = _say_bad(events, file)
     if not items:
         say(f"no event of transaction {xid} is kept")
         return 1
     if as_json:
         for _, payload in items:
             click.echo(payload)
-        return 0
+        return code
     first, last = items[0][0], items[-1][0]
     who = " · ".join(filter(None, (first.session_user, first.application_name)))
     span = _clock(first.at) if first.at == last.at else f"{_clock(first.at)} … {_clock(last.at)}"
@@ -108,16 +111,16 @@ def transaction(settings: str | None, database_url: str | None, xid: int, file: 
             click.echo(clean(f"  {shorten(one_line(query[0]), 200)}"))
         for event, _ in group:
             _print(event, Shape(), indent="    ", with_transaction=False)
-    return 0
+    return code
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str, file: str | None) -> datetime:
     """The end of the second, minute or day that the text names: what was done in it counts."""
     try:
-        return filters.moment_after(text)
+        return moment_after(text, now=None if file is None else partial(journal.ends_at, file))
     except ValueError as error:
         raise UsageError(f"--at: {error}") from error
 
@@ -150,9 +153,14 @@ def _check_one_table(found: list[Version], table: str) -> None:
         raise UsageError(f"{table} is the name of {len(tables)} tables; write one of: {', '.join(tables)}")
 
 
-def _say_bad(events: Events) -> None:
+def _say_bad(events: Events, file: str | None) -> int:
+    """The exit code: 1 when something could not be read."""
+    what = "event" if file is None else "line"
     for problem in list(events.problems)[:10]:
-        say(f"{problem.line:,} cannot be read: {problem.reason}")
+        say(f"{what} {problem.line:,} skipped: {problem.reason}")
+    if events.bad_lines > 10:
+        say(f"… and {events.bad_lines - 10:,} more")
+    return 1 if events.bad_lines else 0
 
 
 # --- answering ----------------------------------------------------------------------------------------------------

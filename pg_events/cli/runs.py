@@ -3,14 +3,16 @@
 import json
 from collections import Counter
 from dataclasses import asdict
-from datetime import datetime
+from pathlib import Path
 
 import click
 
+from pg_events import amount
 from pg_events import runs as kept_runs
 from pg_events.cli import Group, help_without_command
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
+from pg_events.errors import UsageError
 from pg_events.runs import Outcome, Run
 from pg_events.source import LOG
 from pg_events.text import clean, counted, one_line, shorten
@@ -18,13 +20,13 @@ from pg_events.text import clean, counted, one_line, shorten
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
-@click.group(cls=Group, short_help="List, show or compare replays.")
+@click.group(cls=Group, short_help="List, show, compare or delete replays.")
 @click.pass_context
 def runs(context: click.Context) -> None:
     """What became of replays, event by event.
 
-    They are kept in files of your own, in $XDG_STATE_HOME/pg_events/runs or ~/.local/state/pg_events/runs;
-    delete those that you no longer want. RUN is a name, its beginning or end, or the word last.
+    They are kept in files of your own, in $XDG_STATE_HOME/pg_events/runs or ~/.local/state/pg_events/runs,
+    until they are pruned. RUN is a name, its beginning or end, or the word last.
     """
     help_without_command(context)
 
@@ -32,8 +34,10 @@ def runs(context: click.Context) -> None:
 @runs.command("list", short_help="List them, oldest first.")
 @_as_json
 def list_runs(as_json: bool) -> int:
-    """List replays, oldest first: name, when, events, what was replayed into what."""
-    page, shown = Page(), table("run", "when", "events", "failed", "state", "source", "into")
+    """List replays, oldest first: name (the local time when it began), events, what was replayed into what."""
+    page, shown = Page(), table("run", "events", "failed", "state", "source", "into")
+    for column in shown.columns[:4]:
+        column.no_wrap = True  # the name, for one, is what the other commands ask for
     found = kept_runs.kept()
     for run in found:
         total = run.sum()
@@ -41,8 +45,7 @@ def list_runs(as_json: bool) -> int:
             click.echo(json.dumps({"run": run.run, "started_at": run.started_at, **asdict(run.asked), **asdict(total)}))
         else:
             into = ", ".join(dict.fromkeys(run.asked.callbacks.values()))
-            when = f"{datetime.fromisoformat(run.started_at).astimezone():%Y-%m-%d %H:%M:%S}"
-            row = (run.run, when, f"{total.events:,}", f"{total.failed:,}", total.state, _source(run), into)
+            row = (run.run, f"{total.events:,}", f"{total.failed:,}", total.state, _source(run), into)
             shown.add_row(*map(clean, row))
     if found and not as_json:
         page.print(shown, markup=False)
@@ -97,8 +100,25 @@ def compare(first: str, second: str, as_json: bool) -> int:
     return 1 if counts["fails now"] or counts["fails differently"] else 0
 
 
+@runs.command(short_help="Delete old ones.")
+@click.option("--keep", required=True, metavar="AGE", help="Keep what was written since: 90m, 12h, 30d, 8w.")
+def prune(keep: str) -> int:
+    """Delete replays that ended, or were cut short, longer ago than AGE."""
+    try:
+        age = amount.age(keep)
+    except ValueError as error:
+        raise UsageError(f"--keep must be {error}, not {clean(keep)!r}") from None
+    deleted, freed = kept_runs.prune(age)
+    say(f"deleted {counted(deleted, 'run')} older than {amount.shown_age(age)}, {amount.shown_size(freed)}")
+    return 0
+
+
 def _source(run: Run) -> str:
-    return f"log of {run.asked.database}" if run.asked.source == LOG else run.asked.source
+    """A file below the current directory is named from there."""
+    if run.asked.source == LOG:
+        return f"log of {run.asked.database}"
+    path = Path(run.asked.source)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _is_special(outcome: Outcome) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -34,13 +35,28 @@ def say(text: str) -> None:
     if is_terminal(sys.stderr):
         width = max(20, shutil.get_terminal_size().columns)
         text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
-    click.echo(text, err=True)
+    click.echo(text, file=sys.stderr)  # with err=True it would write past the one that keeps a progress bar whole
+
+
+_COMMAND = re.compile(r"pg_events [a-z][^;,()]*[^;,()\s]")
+_NO_BREAK = "\x1f"
+"""No text for people has this sign: it is made harmless before."""
 
 
 def _wrapped(line: str, width: int) -> str:
-    if len(line) <= width:
+    """Over several lines if need be; a command that is to be copied stays in one if it can.
+
+    What is indented, such as a traceback, is laid out already.
+    """
+    if len(line) <= width or line.startswith(" "):
         return line
-    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    whole = _COMMAND.sub(lambda match: _whole(match[0], width - 2), line)
+    filled = textwrap.fill(whole, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return filled.replace(_NO_BREAK, " ")
+
+
+def _whole(command: str, width: int) -> str:
+    return command.replace(" ", _NO_BREAK) if len(command) <= width else command
 
 
 def is_terminal(stream: Any) -> bool:

@@ -244,6 +244,15 @@ by_row as (
         join pg_catalog.pg_class child on child.oid = i.inhrelid and not child.relispartition and child.relkind in ('r', 'f')
         cross join lateral (values (i.inhrelid), (i.inhparent)) r (relid)
         union all
+        -- One statement elsewhere (a customer's DELETE) can change a row here and then delete it: the statement trigger
+        -- for the deletes can come before that for the updates.
+        select coalesce(pg_catalog.pg_partition_root(f.conrelid), f.conrelid), 'a delete elsewhere can both change and delete its rows'
+        from pg_catalog.pg_constraint f
+        where f.contype = 'f'
+        group by 1
+        having bool_or(f.confdeltype = 'c')
+           and bool_or(f.confdeltype in ('n', 'd'))
+        union all
         -- PostgreSQL refuses writes that would collect a foreign table's rows for a statement trigger.
         select coalesce(pg_catalog.pg_partition_root(c.oid), c.oid), 'one of its partitions is a foreign table'
         from pg_catalog.pg_class c

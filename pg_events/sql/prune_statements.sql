@@ -1,7 +1,7 @@
--- Delete the texts of statements older than $1 of which no event is left. A statement and its events are one
--- transaction: that is what the index finds them by.
+-- Delete the texts among the statements $1 of which no event is left. A statement and its events are one transaction:
+-- that is what the index finds them by.
 delete from pgevents.statement s
-where s.at < $1
+where s.id = any($1::bigint[])
   and not exists (
       select from pgevents.event e
       where e.xid = s.xid

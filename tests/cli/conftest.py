@@ -50,6 +50,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the environment decides what a command works with."""
     for name in [name for name in os.environ if name.startswith(("PG_EVENTS_SETTINGS", "PG_EVENTS_DATABASE", "PGP"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PGAPPNAME", "")  # a worker in this process sets it
     monkeypatch.chdir(tmp_path)
 
 
@@ -132,16 +133,18 @@ def run(start: Start) -> Call:
 
 
 class Terminal:
-    """The command in a terminal of that many columns."""
+    """The command in a terminal of that many columns; its stdout can lead elsewhere."""
 
-    def __init__(self, *arguments: str, columns: int = 80, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, columns: int = 80, stdout: Any = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._keyboard, inside = pty.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         outside = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         self._process = subprocess.Popen(
             [*COMMAND, *arguments],
             stdin=inside,
-            stdout=inside,
+            stdout=inside if stdout is None else stdout,
             stderr=inside,
             env=outside | {"TERM": "xterm-256color"} | dict(environment or {}),
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -158,9 +161,8 @@ class Terminal:
     @property
     def screen(self) -> list[str]:
         """The lines as they are in the end, without colour and without blanks at their ends."""
-        return [
-            line.rpartition("\r")[2].rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.raw).split("\n")
-        ]
+        erased = re.sub(r"\n(?:\x1b\[\?25h)?\r\x1b\[1A\x1b\[2K", "\r", self.raw).replace("\x1b[2K", "\r")
+        return [line.rpartition("\r")[2].rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", erased).split("\n")]
 
     def until(self, text: str) -> None:
         """Until the text is shown."""

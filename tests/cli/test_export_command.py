@@ -1,7 +1,6 @@
 """`export` and `listen --output`: events into files."""
 
 import json
-import os
 import resource
 import signal
 import stat
@@ -16,6 +15,7 @@ from pg_events import journal
 from pg_events.catalog import fingerprints
 from pg_events.connection import connect
 from pg_events.listener import EVERYTHING, Cursor, Listener
+from tests.waiting import until
 
 
 def fill(url: str, rows: int, first: int = 1) -> None:
@@ -167,9 +167,7 @@ def test_however_a_recording_ends_the_file_is_good(start, url, end, code, name) 
     empty = Path(name).stat().st_size
 
     fill(url, 6, first=4)
-    while Path(name).stat().st_size == empty:
-        assert process.poll() is None
-        os.sched_yield()
+    until(lambda: Path(name).stat().st_size > empty or process.poll() is not None, "the file grows")
     process.send_signal(end)
 
     answer = process.answer()
@@ -263,9 +261,16 @@ def test_a_mask_that_masks_nothing_is_told(call, people) -> None:
     answer = call("export", "log.jsonl", "--redact", "emial", "--redact", "/nosuch/", "--database-url", people)
 
     assert answer.code == 1
-    assert "--redact emial masked nothing" in answer.err
-    assert "--redact /nosuch/ masked nothing" in answer.err
+    assert "--redact emial masked nothing: is it spelt as the column is?\n" in answer.err
+    assert "--redact /nosuch/ masked nothing\n" in answer.err
     assert call("export", "x.jsonl", "--redact", "/(/", "--database-url", people).code == 2
+
+
+def test_what_two_masks_find_counts_for_both(call, people) -> None:
+    answer = call("export", "log.jsonl", "--redact", "email", "--redact", "/@/", "--database-url", people)
+
+    assert "masked nothing" not in answer.err
+    assert answer.code == 0
 
 
 def test_a_saved_log_is_masked_without_a_database(call, people) -> None:

@@ -1,9 +1,12 @@
 """`history` and `transaction`: one row through time, one transaction, and what would undo a change."""
 
 import json
+from pathlib import Path
 
 import psycopg
 import pytest
+
+from pg_events import journal
 
 TABLE = """
 create type mood as enum ('calm', 'wild')
@@ -162,6 +165,7 @@ def test_a_transaction_is_shown_with_data_and_ddl_in_order(call, item, execute) 
     [
         ("history item 1", 2, "the key of this table is O P; 1 values were given"),
         ("history item 1 2", 1, "no event of public.item 1 2 is kept"),
+        ("history itme 1", 1, "no table of that name is captured, see: pg_events status"),
         ("history item 1 2 --undo 1 --at 5m", 2, "two questions"),
         ("history note 1 --log nosuch.jsonl", 2, "nosuch.jsonl cannot be read"),
         ("transaction 999", 1, "no event of transaction 999 is kept"),
@@ -197,9 +201,25 @@ def test_what_python_cannot_read_is_told_and_passed_over(call, item, execute) ->
 
     answer = call("transaction", xid, "--database-url", item)
 
-    assert answer.code == 0
-    assert "cannot be read: nested too deep" in answer.err
+    assert answer.code == 1
+    assert "skipped: nested too deep" in answer.err
+    assert answer.err.startswith("event ")
     assert answer.out.count("INSERT") == 1
     events = pg_events.read(item, where="table:note")
     assert [event.new_data["id"] for event in events] == [7]
     assert events.bad_lines == 1
+
+
+def test_lines_of_a_saved_log_that_are_passed_over_are_told_and_1(call, item, execute) -> None:
+    execute(item, "insert into item (o, p) values (1, 2)")
+    call("export", "log.jsonl", "--database-url", item)
+    xid = str(next(iter(journal.read("log.jsonl"))).event.xid)
+    with Path("log.jsonl").open("a") as file:
+        file.write("nonsense\n" * 12)
+
+    for question in (("history", "item", "1"), ("history", "item", "1", "--at", "0s"), ("transaction", xid)):
+        answer = call(*question, "--log", "log.jsonl")
+
+        assert answer.code == 1
+        assert answer.err.startswith("line 3 skipped: not JSON")
+        assert answer.err.splitlines()[10] == "… and 2 more"

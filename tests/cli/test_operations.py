@@ -23,6 +23,9 @@ def fail_on_2(payload):
 def wait(payload):
     open("go").close()  # a pipe: waits for whoever opens its other end
 
+def tell(payload):
+    print("got", json.loads(payload)["new_data"]["id"])
+
 def break_us(payload):
     from pg_events.worker import Worker
     Worker._look_now_and_then = lambda self: 1 / 0
@@ -154,6 +157,23 @@ def test_metrics_and_health_are_served_until_the_worker_ends(start, settings, ur
     assert "pg_events_build_info{" in metrics
     assert "process_resident_memory_bytes" in metrics
     assert process.answer().code == 0
+
+
+def test_calls_in_a_process_of_their_own_are_timed_too(start, settings, url, execute) -> None:
+    settings("tell", METRICS="127.0.0.1:0", ISOLATE=True)
+    execute(url, "insert into note values (1), (2)")
+    process = start("worker", "--settings", "settings.py", "--from", "oldest")
+    served = re.search(r"metrics on (\S+)/metrics", process.until_said("metrics on"))
+    assert served is not None
+
+    assert [process.stdout.readline(), process.stdout.readline()] == ["got 1\n", "got 2\n"]
+    with urllib.request.urlopen(f"{served[1]}/metrics", timeout=30) as answer:
+        metrics = answer.read().decode()
+
+    # The second one's end may not have been counted yet.
+    assert re.search(
+        r'^pg_events_callback_duration_seconds_count\{callback="hooks:tell".*\} [12]\.0$', metrics, re.MULTILINE
+    )
 
 
 def test_an_event_that_takes_long_is_told_once_and_so_is_its_end(start, settings, url, execute, tmp_path) -> None:

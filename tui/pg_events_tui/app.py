@@ -15,6 +15,7 @@ from textual.worker import Worker
 
 from pg_events.errors import PgEventsError
 from pg_events.event import Record
+from pg_events.filter import Filter, chosen
 from pg_events.filter_condition import qualified_name
 from pg_events.text import clean, counted, one_line
 from pg_events_tui import describe, keys, replay, state, themes
@@ -287,6 +288,10 @@ class ConsoleApp(FilesApp):
             recorded_bytes=self.recorder.size_bytes if self.recorder.path else None,
             failed=sum(one.failed for one in told.consumers) if (told := self.told[0]) else 0,
         )
+
+    def read_filter(self, text: str) -> Filter:
+        """What a filter asks for. In a saved log `since:5m` counts from its newest event. Raises `FilterError`."""
+        return chosen(text, now=self.intake.ends_at if isinstance(self.intake, SavedLog) else None)
 
     def set_read_only(self, on: bool) -> None:
         """Allow changes to the database from here, or not; not where it was begun without."""

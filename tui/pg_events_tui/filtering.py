@@ -1,12 +1,13 @@
 """The filter of a screen: its text, whether it is on, and what was wrong with what is being typed. Knows no Textual."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pg_events.errors import FilterError
 from pg_events.filter import Filter, parse
-from pg_events.filter_condition import quote
+from pg_events.filter_value import quote
 
 MAX_HISTORY: Final = 50
 
@@ -46,7 +47,9 @@ def divided(text: str) -> tuple[str, tuple[ConsoleWord, ...]]:
 class Filtering:
     """A text that cannot be read leaves the last one that could in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[str], Filter] = parse) -> None:
+        """`read` makes a filter of a text, or raises `FilterError`."""
+        self._read = read
         self.text = ""
         """What is applied; kept while the filter is off."""
         self.on = False
@@ -63,7 +66,7 @@ class Filtering:
         """Put a text in force, or take it off; False when it cannot be read: see `error`."""
         try:
             asked, words = divided(text) if on else ("", ())
-            wanted = parse(asked) if asked.strip() else None
+            wanted = self._read(asked) if asked.strip() else None
         except FilterError as error:
             self.error = error
             return False

@@ -46,7 +46,7 @@ class EventsScreen(SearchedView):
         self._read_find(state.text(values, "find"))
         text = state.text(values, "filter")
         if text and not self.filtering.apply(text, state.flag(values, "on")):
-            self.filtering = Filtering()  # the language has moved on
+            self.filtering = Filtering(self.read_filter)  # the language has moved on
         self.refresh_filter()
 
     # ---- the tick

@@ -26,10 +26,14 @@ class FilteredView(EventView):
 
     def __init__(self, view: View) -> None:
         super().__init__(view)
-        self.filtering = Filtering()
+        self.filtering = Filtering(self.read_filter)
         self.only_marked = False
         self.cleared = 0
         """Rows before this one are hidden."""
+
+    def read_filter(self, text: str) -> Filter:
+        """Raises `FilterError`."""
+        return self.app.read_filter(text)
 
     def passing(self, wanted: Filter | None) -> Passing | None:
         """How the view finds what passes; None when all does."""

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Final
 
 from pg_events.errors import FilterError
-from pg_events.filter import parse
 from pg_events_tui import filter_completion, goto, scan, seen
 from pg_events_tui.completion import Completion
 from pg_events_tui.lines import line, span
@@ -85,7 +84,7 @@ class SearchedView(FilteredView):
 
     def _read_find(self, text: str) -> None:
         try:
-            wanted = parse(text) if text.strip() else None
+            wanted = self.read_filter(text) if text.strip() else None
         except FilterError as error:
             self._find_error = error
             return
@@ -120,7 +119,7 @@ class SearchedView(FilteredView):
 
     async def _matches(self, direction: int) -> AsyncIterator[int]:
         """Rows that match, from the selected one on, nearest first; gives way between slices."""
-        view, passing = self.view, scan.passing(self.view.store, parse(self.find_text))
+        view, passing = self.view, scan.passing(self.view.store, self.read_filter(self.find_text))
         index, row = view.selected_index, view.selected
         if index is None or row is None:
             return
@@ -153,9 +152,11 @@ class SearchedView(FilteredView):
 
         def answered(text: str | None) -> None:
             if text:
-                self.go_to(goto.row(self.view.store, text))
+                self.go_to(goto.row(self.view.store, text, self.read_filter))
 
-        self.app.push_screen(Ask("Go to", text, check=lambda text: goto.problem(self.view.store, text)), answered)
+        self.app.push_screen(
+            Ask("Go to", text, check=lambda text: goto.problem(self.view.store, text, self.read_filter)), answered
+        )
 
     def go_to(self, row: int | None) -> None:
         """Select a row, whatever the filter hides; a filter that hides it is taken off."""

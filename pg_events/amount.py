@@ -1,0 +1,45 @@
+"""Ages and sizes as people write them: `30d`, `10GB`."""
+
+import re
+from datetime import timedelta
+from typing import Final
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_POWERS: Final = {"B": 0, "KB": 1, "MB": 2, "GB": 3, "TB": 4}
+_LONGEST: Final = timedelta(days=366 * 1000)
+_SMALLEST: Final = 1_000_000
+"""Bytes: an empty log of PostgreSQL takes some hundred thousand."""
+
+
+def age(text: str) -> timedelta:
+    """`90m`, `12h`, `30d`, `8w`. Raises `ValueError` with what it must be."""
+    match = re.fullmatch(r"([0-9]{1,7})([smhdw])", text.strip())
+    if match is None:
+        raise ValueError("an age: a number and s, m, h, d or w, such as 30d")
+    found = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if found > _LONGEST:
+        raise ValueError("an age of less than a thousand years, such as 30d")
+    return found
+
+
+def shown_age(found: timedelta) -> str:
+    """`30d`, in the largest unit that divides it."""
+    seconds = int(found.total_seconds())
+    return next(f"{seconds // length}{unit}" for unit, length in _SECONDS.items() if seconds % length == 0)
+
+
+def size(text: str) -> int:
+    """Bytes of `500MB`, `10GB`, `1.5TB`, in powers of 1000. Raises `ValueError` with what it must be."""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([KMGT]?B)", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise ValueError("a size: a number and MB, GB or TB, such as 10GB")
+    found = int(float(match[1]) * 1000 ** _POWERS[match[2].upper()])
+    if found < _SMALLEST:
+        raise ValueError("a size of at least 1MB, such as 10GB")
+    return found
+
+
+def shown_size(size_bytes: float) -> str:
+    """`10.0 GB`."""
+    return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.1f} MB"
