@@ -258,6 +258,7 @@ class Driver:
         """Keys that are there all at once, as from a terminal that was read late; a text is typed letter by letter."""
         for key in keys:
             self.app.post_message(events.Key(key_name(key), key if len(key) == 1 else None))
+        await self.pilot.pause()
         await self.until(lambda: not self.app.has_key_in_hand)
         await self.tick()
 

@@ -1,8 +1,13 @@
 """Keys that come faster than the console can look at them: all are done, in their order."""
 
+import random
 import re
+import threading
 
 import pytest
+from textual import actions
+
+from pg_events_tui import keys
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -89,5 +94,54 @@ def test_what_is_typed_behind_the_slash_is_in_the_filter_and_the_next_key_is_not
 
         assert c.app.screen.filtering.text == "op:D"
         assert c.app.live.marks == {24}
+
+    console(scenario, history=some(make))
+
+
+@pytest.mark.parametrize("mode", keys.EVERYWHERE)
+def test_every_key_of_the_table_reaches_what_it_does(console, make, monkeypatch, mode):
+    """On every screen; what the actions do is for the other tests."""
+
+    async def scenario(c):
+        await c.burst(str(keys.EVERYWHERE.index(mode) + 1))
+        done = []
+
+        async def note(namespace, name, parameters):
+            done.append((name, tuple(parameters)))
+            return True
+
+        monkeypatch.setattr(c.app, "_dispatch_action", note)
+        for key in keys.on_screen(mode, c.app.keys):
+            _, name, parameters = actions.parse(key.action) if key.keys else ("", "", ())
+            for one in filter(None, key.keys.split(",")):
+                done.clear()
+                await c.burst(one)
+                # Before the screen Textual's app leaves with ctrl+q, from a dialog, too.
+                expected = ("quit", ()) if one == "ctrl+q" else (name, tuple(parameters))
+                assert done == [expected], (key.id, one)
+
+    console(scenario, history=some(make))
+
+
+def test_what_is_typed_at_full_speed_is_intact_and_nothing_moves(console, make):
+    pages = [[make.record(number) for number in range(start, start + 200)] for start in range(1_000, 21_000, 200)]
+    typed = random.Random(7)
+
+    async def scenario(c):
+        await c.burst("k", "k", "k")
+        row = c.app.live.selected
+        pushing = threading.Thread(target=lambda: [c.feed.push(*page) for page in pages])
+        pushing.start()
+        for _ in range(6):
+            text = "".join(typed.choice('abcdef:," |/-_.0123456789') for _ in range(30))
+            await c.burst("/", "ctrl+u", *text)
+            assert c.app.screen.query_one("#filter-input").value == text
+            await c.burst("escape")
+        pushing.join()
+        await c.until(lambda: c.app.store.end == 20_030 and c.app.live.searching is None)
+        await c.tick()
+
+        assert c.app.live.selected == row
+        assert f">{row} " in c.cursor_line()
 
     console(scenario, history=some(make))

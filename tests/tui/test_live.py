@@ -354,3 +354,35 @@ def test_schema_shows_ddl_newest_first_and_l_leads_back_to_live(console, make):
 
     history = [make.ddl(number) if number in (5, 15) else make.record(number) for number in range(30)]
     console(scenario, history=history)
+
+
+def test_tab_completes_the_filter_with_what_was_seen(console, make):
+    async def scenario(c):
+        await c.burst("/", *"table:st", "tab", *" op:del", "tab")
+        await c.until(lambda: c.app.live.searching is None)
+        assert c.app.screen.filtering.text == "table:stock op:delete"
+
+        await c.burst(*" new.", "tab", "tab")
+        assert "id · note · status · total" in c.text()
+        await c.burst("enter")
+
+    history = [
+        make.record(number, "UD"[number % 2], table_name=("orders", "stock")[number % 2]) for number in range(30)
+    ]
+    console(scenario, history=history)
+
+
+def test_is_asks_for_what_only_the_console_knows(console, make):
+    async def scenario(c):
+        c.app.live.marks = {4, 6}
+        for text, rows in (("is:marked", [4, 6]), ("is:failed", [3, 7]), ("op:U -is:marked", 28), ("is:gap", [])):
+            await c.burst("/", "ctrl+u", *text, "enter")
+            await c.until(lambda: c.app.live.searching is None)
+            shown = [c.app.live.row(index) for index in range(len(c.app.live))]
+            assert (len(shown) if isinstance(rows, int) else shown) == rows, text
+
+        await c.burst("/", "ctrl+u", *"is:marked", "enter", "m")
+        await c.tick()
+        assert len(c.app.live) == 1
+
+    console(scenario, history=[make.record(number) for number in range(30)])

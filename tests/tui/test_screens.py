@@ -3,6 +3,9 @@
 import re
 
 import pytest
+from textual.color import Color
+
+from pg_events_tui.themes import CONTRAST, DARK, LIGHT
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -144,6 +147,40 @@ def test_without_colours_the_letters_still_tell(console, history, monkeypatch):
             assert word in c.text(), word
 
     console(scenario, history=history, size=(120, 60))
+
+
+def test_without_colours_a_theme_of_the_terminals_palette_is_not_taken(console, history, monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_COLOR", "1")
+    kept = tmp_path / "state.json"
+    kept.write_text('{"version": 1, "theme": "ansi-dark"}')
+
+    async def scenario(c):
+        assert c.app.theme == "pg-events-dark"
+        assert not any("ansi" in name for name in c.app.themes)
+
+    console(scenario, history=history, state_path=kept)
+
+
+def ratio(one, other):
+    """How much brighter one colour is than the other, as WCAG counts it."""
+
+    def light(colour):
+        parts = [part / 255 for part in Color.parse(colour).rgb]
+        red, green, blue = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, bright = sorted((light(one), light(other)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize(("theme", "least"), [(DARK, 4.5), (LIGHT, 4.5), (CONTRAST, 7)])
+def test_every_colour_of_a_text_can_be_read_on_its_ground(theme, least):
+    texts = [theme.foreground, theme.primary, theme.accent, theme.success, theme.warning, theme.error]
+    texts += [theme.variables["quiet"], theme.variables["role-schema"]]
+
+    poor = [(text, round(ratio(text, theme.background), 1)) for text in texts if ratio(text, theme.background) < least]
+
+    assert poor == []
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -20,7 +20,7 @@ from pg_events.filter_condition import qualified_name
 from pg_events.settings import Settings
 from pg_events.steering import Pace
 from pg_events.text import clean, counted, one_line
-from pg_events_tui import keys, state
+from pg_events_tui import keys, state, themes
 from pg_events_tui.backend import Backend
 from pg_events_tui.command_runner import CommandRunner
 from pg_events_tui.commands import COMMANDS, Command, parse
@@ -119,9 +119,14 @@ class ConsoleApp(FilesApp):
         for theme in THEMES:
             self.register_theme(theme)
         chosen = state.text(self.remembered, "theme")
-        self.theme = chosen if chosen in self.available_themes else THEMES[0].name
+        self.theme = chosen if chosen in self.themes else THEMES[0].name
         self.set_keymap(dict(keymap or {}))
         self.commands = CommandRunner(self, self.remembered)
+
+    @property
+    def themes(self) -> list[str]:
+        """Those that can be read here."""
+        return themes.readable(self.available_themes, colours=not self.no_color)
 
     def _remembered_screen(self) -> str:
         found = state.text(self.remembered, "screen")

@@ -69,14 +69,11 @@ class CommandRunner:
         names = {
             "kept": lambda: list(self.filters),
             "database": self._databases,
-            "theme": self._themes,
+            "theme": lambda: self._app.themes,
             "columns": lambda: list(COLUMNS),
             "table": lambda: [table.identity for table in tables],
         }.get(kind, list[str])
         return matching(names(), begin)
-
-    def _themes(self) -> list[str]:
-        return sorted(self._app.available_themes)
 
     def _databases(self) -> list[str]:
         return [place.name for place in self._app.places.profiles]
@@ -191,8 +188,8 @@ class CommandRunner:
     # ---- the console
 
     async def _theme(self, call: Call) -> None:
-        if call["theme"] not in self._app.available_themes:
-            raise UsageError(f"there is no theme {call['theme']!r}; there are {', '.join(self._themes())}")
+        if call["theme"] not in self._app.themes:
+            raise UsageError(f"there is no theme {call['theme']!r}; there are {', '.join(self._app.themes)}")
         self._app.theme = call["theme"]
 
     async def _keys(self, call: Call) -> None:  # noqa: ARG002

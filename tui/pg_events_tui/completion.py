@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Completion(NamedTuple):
@@ -10,6 +10,9 @@ class Completion(NamedTuple):
 
     start: int
     candidates: Sequence[str]
+
+
+NOTHING: Final = Completion(0, ())
 
 
 def matching(names: Iterable[str], begin: str) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from array import array
+from collections.abc import Iterator
 from datetime import datetime
 from threading import Lock
 from typing import IO, Final, Generic, TypeVar, cast
@@ -43,6 +44,10 @@ class Names(Generic[T]):
 
     def __getitem__(self, number: int) -> T:
         return cast("T", self._names[number])
+
+    def __iter__(self) -> Iterator[T]:
+        """Those that have a number."""
+        return iter(tuple(self._numbers))
 
 
 class EventNames:

@@ -1,5 +1,6 @@
 """The console's colours: calm grounds, few accents, each with a letter or a word beside it."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from textual.theme import Theme
@@ -38,5 +39,28 @@ LIGHT: Final = Theme(
     variables={"quiet": "#646c7a", "role-schema": "#6f42c1", "cursor": "#d5e0f5", "cursor-quiet": "#e4e8ef"},
 )
 
-THEMES: Final = (DARK, LIGHT)
+CONTRAST: Final = Theme(
+    name="pg-events-contrast",
+    dark=True,
+    primary="#6cc7ff",
+    secondary="#7ff0ff",
+    accent="#7ff0ff",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#c8c8c8",
+    success="#5dff5d",
+    warning="#ffe14d",
+    error="#ff9a9a",
+    boost="#1c1c1c",
+    variables={"quiet": "#d6d6d6", "role-schema": "#e6b3ff", "cursor": "#0047b3", "cursor-quiet": "#333333"},
+)
+"""Every text at least seven times as bright as its ground, or as dark."""
+
+THEMES: Final = (DARK, LIGHT, CONTRAST)
 """The first is the default."""
+
+
+def readable(names: Iterable[str], *, colours: bool) -> list[str]:
+    """The themes that can be read: without colours those of the terminal's own palette become black on black."""
+    return sorted(name for name in names if colours or "ansi" not in name)

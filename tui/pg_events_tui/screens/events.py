@@ -152,7 +152,7 @@ class EventsScreen(SearchedView):
         if self._taken() is None:
             return
         self.view.toggle_mark()
-        if self.only_marked:
+        if self.depends_on_marks():
             self.refresh_filter()
         self.events.redraw()
 

@@ -1,6 +1,7 @@
 """What of a list of events is shown: what passes the filter, and, if asked for, only what is marked."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from pg_events.filter import Filter
@@ -11,6 +12,7 @@ from pg_events_tui.lines import Line, line, span
 from pg_events_tui.scan import Passing
 from pg_events_tui.screens.dialogs import Choice, Option
 from pg_events_tui.screens.event_view import EventView
+from pg_events_tui.store import NOTE
 from pg_events_tui.view import View
 from pg_events_tui.widgets.rows import FilterRow
 
@@ -41,9 +43,26 @@ class FilteredView(EventView):
         return found
 
     def _matching(self, wanted: Filter | None) -> Passing | None:
+        also = self._also()
+        return None if wanted is None and also is None else scan.passing(self.view.store, wanted, also=also)
+
+    def _also(self) -> Callable[[int], bool] | None:
+        """What only the console knows of a row: marks, failed events, gaps; None when it is not asked for."""
+        store, marks = self.view.store, self.view.marks
+        told = self.app.told[0]
+        failed = {one.event_id for one in told.failed} if told else set[int]()
+        known: dict[str, Callable[[int], bool]] = {
+            "marked": lambda row: row in marks,
+            "failed": lambda row: store.id(row) in failed and store.kind(row) != NOTE,
+            "gap": lambda row: store.kind(row) == NOTE,
+        }
+        tests = [(known[one.word], one.holds) for one in self.filtering.console_words]
         if self.only_marked:
-            return scan.passing(self.view.store, wanted, also=lambda row: row in self.view.marks)
-        return None if wanted is None else scan.passing(self.view.store, wanted)
+            tests.append((known["marked"], True))
+        return (lambda row: all(test(row) is holds for test, holds in tests)) if tests else None
+
+    def depends_on_marks(self) -> bool:
+        return self.only_marked or any(one.word == "marked" for one in self.filtering.console_words)
 
     def clear(self, on: bool = True) -> None:
         """Hide what is there now, or show it again."""

@@ -29,9 +29,7 @@ class SchemaScreen(EventsScreen):
 
     def _matching(self, wanted: Filter | None) -> Passing:
         both = _DDL if wanted is None else Filter(And((_DDL.condition, wanted.condition)))
-        if self.only_marked:
-            return scan.passing(self.view.store, both, also=lambda row: row in self.view.marks)
-        return scan.passing(self.view.store, both)
+        return scan.passing(self.view.store, both, also=self._also())
 
     def _count_words(self) -> str:
         if not self.filtering.on and not self.only_marked:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from pg_events.errors import FilterError
-from pg_events_tui import goto, scan
+from pg_events_tui import filter_completion, goto, scan, seen
+from pg_events_tui.completion import Completion
 from pg_events_tui.lines import line, span
 from pg_events_tui.screens.dialogs import Ask
 from pg_events_tui.screens.filtered_view import SEARCH_SECONDS, FilteredView
@@ -32,7 +34,10 @@ class SearchedView(FilteredView):
     def action_filter(self) -> None:
         self._finding = False
         self.filtering.begin()
-        self.query_one(FilterRow).edit(self.filtering.text, self.filtering.history)
+        self.query_one(FilterRow).edit(self.filtering.text, self.filtering.history, self._complete)
+
+    def _complete(self, text: str) -> Completion:
+        return filter_completion.completion(text, partial(seen.names, self.view.store))
 
     def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
         if self._finding:
@@ -56,21 +61,26 @@ class SearchedView(FilteredView):
             super()._show_filter()
             return
         error = self._find_error if self._finding else self.filtering.error
-        if error is not None:
+        if len(row.candidates) > 1:
+            row.hint(line(span("   " + " · ".join(row.candidates), "note")), self._count())
+        elif error is not None:
             row.hint(line(span(" " * (error.position + 3) + "^ ", "bad"), span(error.message, "bad")))
         elif self._finding:
             row.hint(
                 line(span("   find without hiding · ⏎ goes to the next match, then n and N · esc leaves it", "note"))
             )
         else:
-            row.hint(line(span("   ⏎ keeps it · esc takes it back · ↑ ↓ earlier ones", "note")), self._count())
+            row.hint(
+                line(span("   ⏎ keeps it · esc takes it back · tab completes · ↑ ↓ earlier ones", "note")),
+                self._count(),
+            )
 
     # ---- searching without hiding
 
     def action_find(self) -> None:
         self._finding = True
         self._find_error = None
-        self.query_one(FilterRow).edit(self.find_text, self.find_history)
+        self.query_one(FilterRow).edit(self.find_text, self.find_history, self._complete)
 
     def _read_find(self, text: str) -> None:
         try:

@@ -17,7 +17,7 @@ from pg_events_tui.lines import Line, crop, line, span
 from pg_events_tui.widgets.painted import Painted
 
 
-class LineList(Painted, ScrollView, can_focus=True):
+class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # ← and → are the screen's
     """One selected row among many, under a heading that stays. Subclasses say how many there are and what they hold."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.list_bindings()]

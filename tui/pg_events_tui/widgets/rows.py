@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from rich.cells import cell_len
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
@@ -10,6 +11,7 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from pg_events_tui import keys
+from pg_events_tui.completion import NOTHING, Completer, Completion
 from pg_events_tui.lines import Line, Span, crop, justify, line, span
 from pg_events_tui.widgets.painted import Painted
 
@@ -70,10 +72,17 @@ class FilterRow(Vertical):
         """What stands in the field."""
         return self.query_one("#filter-input", FilterInput).value
 
-    def edit(self, text: str, history: Sequence[str] = ()) -> None:
-        """Begin to edit; ↑ and ↓ go through the history, the newest of which is the last."""
+    @property
+    def candidates(self) -> Sequence[str]:
+        """Among which Tab goes round; empty until it is pressed."""
+        return self.query_one("#filter-input", FilterInput).candidates
+
+    def edit(
+        self, text: str, history: Sequence[str] = (), complete: Callable[[str], Completion] = lambda _: NOTHING
+    ) -> None:
+        """Begin to edit; ↑ and ↓ go through the history, the newest of which is the last, and Tab completes."""
         field = self.query_one("#filter-input", FilterInput)
-        field.begin(history)
+        field.begin(history, complete)
         self._show_field(True)
         field.value = text
         field.cursor_position = len(text)
@@ -107,9 +116,25 @@ class FilterInput(Input):
 
     _history: Sequence[str] = ()
     _place: int = 0
+    _completer = Completer(lambda _: NOTHING)
+    candidates: Sequence[str] = ()
 
-    def begin(self, history: Sequence[str]) -> None:
+    def begin(self, history: Sequence[str], complete: Callable[[str], Completion]) -> None:
         self._history, self._place = list(history), len(history)
+        self._completer = Completer(complete)
+        self.candidates = ()
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key not in ("tab", "shift+tab"):
+            self.candidates = ()
+            return
+        event.stop()
+        event.prevent_default()
+        before, after = self.value[: self.cursor_position], self.value[self.cursor_position :]
+        before = self._completer.press(before, back=event.key == "shift+tab")
+        self.candidates = self._completer.candidates(before)
+        self.value = before + after
+        self.cursor_position = len(before)
 
     def key_up(self) -> None:
         self._recall(-1)
