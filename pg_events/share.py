@@ -16,7 +16,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +29,7 @@ from pg_events import sql
 from pg_events.callbacks import Failure
 from pg_events.connection import translate
 from pg_events.errors import CursorTaken, DatabaseUnreachable
+from pg_events.event import Record
 from pg_events.listener import EVERYTHING, Cursor, Listener
 from pg_events.row_key import SLOTS, RowKeys, slot_of
 
@@ -97,8 +98,10 @@ class Share:
     """Event -> its failed attempts so far, for those that are still to be delivered."""
     interruptions: int = 0
     """Workers that died with the events that come next in hand: each may have called a callback with them."""
-    done: set[int] = field(default_factory=set[int])
-    """Events of these slots, behind the saved cursor, that were dealt with."""
+    done: dict[int, str] = field(default_factory=dict[int, str])
+    """Events of these slots, behind the saved cursor, that were dealt with -> when they happened. Empty: that was saved."""
+    passed: list[int] = field(default_factory=list[int])
+    """Events that the cursor has passed since it was saved."""
     delivered: int = 0
     kept: list[Kept] = field(default_factory=list[Kept])
     saved: Cursor | None = None
@@ -108,6 +111,10 @@ class Share:
     def is_whole(self) -> bool:
         return len(self.slots) == SLOTS
 
+    def is_done(self, record: Record) -> bool:
+        """Was it dealt with? A standby that was promoted may have lost an event and give its id to another."""
+        return record.id in self.done and self.done[record.id] in ("", record.at)
+
     def back_to(self, saved: "Share") -> "Share":
         """The same share, with the cursor as it is saved and what was done since then still known.
 
@@ -116,6 +123,7 @@ class Share:
         """
         self.cursor = self.saved = saved.cursor
         self.slots = saved.slots
+        self.passed.clear()
         return self
 
     @property
@@ -212,8 +220,11 @@ class Shares:
 
     # --- dividing the work --------------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """See who else is there; take what is free, and part what is too much. Call it between two events."""
+    def look(self, before: Callable[[], None] = lambda: None) -> None:
+        """See who else is there; take what is free, and part what is too much. Call it between two events.
+
+        `before` is called when the shares are about to change.
+        """
         slots = sorted(slot for share in self.held for slot in share.slots)
         is_known, running, earlier, known, any_free, self.any_waiting = self.ask(
             "worker_look.sql", (self.consumer, self._worker, slots)
@@ -229,8 +240,10 @@ class Shares:
         each, left = divmod(SLOTS, max(running, 1))
         quota = each + (earlier < left)
         if len(slots) > quota:
+            before()
             self._part(len(slots) - quota, max(quota, 1))
         elif any_free and len(slots) < quota:
+            before()
             self._take(quota - len(slots))
 
     def _take(self, missing: int) -> None:
@@ -308,7 +321,7 @@ class Shares:
         link = self._listener.connection if connection is None else connection
         failed = sum(kept.failure is not None for kept in share.kept)
         values = (
-            share.id, self._worker, *share.cursor, json.dumps(share.attempts), share.interruptions,
+            share.id, self._worker, *share.cursor, _noted(share), share.interruptions,
             share.delivered, failed,
         )  # fmt: skip
         try:
@@ -320,8 +333,9 @@ class Shares:
             raise translate(error, self._listener.database_url) from error
         share.delivered = 0
         share.kept.clear()
-        # Within a window only up to the position: what follows may have been done before the link was lost.
-        share.done = {event for event in share.done if share.cursor.window_end and event > share.cursor.position}
+        for event in share.passed:
+            share.done.pop(event, None)
+        share.passed.clear()
         share.saved = share.cursor
         share.saved_at = time.monotonic()
 
@@ -369,5 +383,21 @@ def slot_of_row(row_key: str) -> int:
 def _share(row: tuple[Any, ...]) -> Share:
     number, slots, snapshot, window_end, position, attempts, interruptions = row
     cursor = Cursor(snapshot, window_end, position)
-    counted = {int(event): count for event, count in json.loads(attempts).items()}
-    return Share(number, frozenset(slots), cursor, counted, interruptions, saved=cursor, saved_at=time.monotonic())
+    noted = {int(event): count for event, count in json.loads(attempts).items()}
+    counted = {event: count for event, count in noted.items() if count != _DONE}
+    done = {event: "" for event, count in noted.items() if count == _DONE}
+    return Share(
+        number, frozenset(slots), cursor, counted, interruptions, done, saved=cursor, saved_at=time.monotonic()
+    )
+
+
+def _noted(share: Share) -> str:
+    """What is saved of the events behind the cursor: failed attempts, and which are done already."""
+    if not share.done and not share.attempts:
+        return "{}"
+    done = dict.fromkeys(share.done.keys() - set(share.passed), _DONE)
+    return json.dumps(share.attempts | done)
+
+
+_DONE: Final = -1
+"""In the place of a number of attempts."""
