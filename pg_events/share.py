@@ -99,7 +99,7 @@ class Share:
     interruptions: int = 0
     """Workers that died with the events that come next in hand: each may have called a callback with them."""
     done: dict[int, str] = field(default_factory=dict[int, str])
-    """Events of these slots, behind the saved cursor, that were dealt with -> when they happened. Empty: that was saved."""
+    """Events of these slots, behind the saved cursor, that were dealt with -> when they happened."""
     passed: list[int] = field(default_factory=list[int])
     """Events that the cursor has passed since it was saved."""
     delivered: int = 0
@@ -113,7 +113,7 @@ class Share:
 
     def is_done(self, record: Record) -> bool:
         """Was it dealt with? A standby that was promoted may have lost an event and give its id to another."""
-        return record.id in self.done and self.done[record.id] in ("", record.at)
+        return self.done.get(record.id) == record.at
 
     def back_to(self, saved: "Share") -> "Share":
         """The same share, with the cursor as it is saved and what was done since then still known.
@@ -383,21 +383,15 @@ def slot_of_row(row_key: str) -> int:
 def _share(row: tuple[Any, ...]) -> Share:
     number, slots, snapshot, window_end, position, attempts, interruptions = row
     cursor = Cursor(snapshot, window_end, position)
-    noted = {int(event): count for event, count in json.loads(attempts).items()}
-    counted = {event: count for event, count in noted.items() if count != _DONE}
-    done = {event: "" for event, count in noted.items() if count == _DONE}
+    noted: dict[int, int | str] = {int(event): value for event, value in json.loads(attempts).items()}
+    counted = {event: value for event, value in noted.items() if isinstance(value, int)}
+    done = {event: value for event, value in noted.items() if isinstance(value, str)}
     return Share(
         number, frozenset(slots), cursor, counted, interruptions, done, saved=cursor, saved_at=time.monotonic()
     )
 
 
 def _noted(share: Share) -> str:
-    """What is saved of the events behind the cursor: failed attempts, and which are done already."""
-    if not share.done and not share.attempts:
-        return "{}"
-    done = dict.fromkeys(share.done.keys() - set(share.passed), _DONE)
-    return json.dumps(share.attempts | done)
-
-
-_DONE: Final = -1
-"""In the place of a number of attempts."""
+    """What is saved of the events behind the cursor: failed attempts, and of those that are done already their moment."""
+    passed = set(share.passed)
+    return json.dumps(share.attempts | {event: at for event, at in share.done.items() if event not in passed})

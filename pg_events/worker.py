@@ -235,7 +235,7 @@ class Worker:
             if self._stopping.is_set():
                 break
             try:
-                if record.id in share.done and share.is_done(record):
+                if share.is_done(record):
                     pass  # before the link was lost
                 elif (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
                     self._hand_over(share, record)
