@@ -99,9 +99,9 @@ class Share:
     interruptions: int = 0
     """Workers that died with the events that come next in hand: each may have called a callback with them."""
     done: dict[int, str] = field(default_factory=dict[int, str])
-    """Events of these slots, behind the saved cursor, that were dealt with -> when they happened."""
-    passed: list[int] = field(default_factory=list[int])
-    """Events that the cursor has passed since it was saved."""
+    """Events of these slots, behind the cursor, that were dealt with -> when they happened."""
+    passed: list[Record] = field(default_factory=list[Record])
+    """Events of these slots that were dealt with, and that the cursor has passed since it was saved."""
     delivered: int = 0
     kept: list[Kept] = field(default_factory=list[Kept])
     saved: Cursor | None = None
@@ -123,6 +123,7 @@ class Share:
         """
         self.cursor = self.saved = saved.cursor
         self.slots = saved.slots
+        self.done |= {record.id: record.at for record in self.passed}
         self.passed.clear()
         return self
 
@@ -308,6 +309,7 @@ class Shares:
         share.slots |= other.slots
         share.attempts |= other.attempts
         share.done |= other.done
+        share.passed += other.passed
         share.interruptions = max(share.interruptions, other.interruptions)
         self.held.remove(other)
 
@@ -333,8 +335,7 @@ class Shares:
             raise translate(error, self._listener.database_url) from error
         share.delivered = 0
         share.kept.clear()
-        for event in share.passed:
-            share.done.pop(event, None)
+        share.done = _ahead(share)
         share.passed.clear()
         share.saved = share.cursor
         share.saved_at = time.monotonic()
@@ -393,5 +394,11 @@ def _share(row: tuple[Any, ...]) -> Share:
 
 def _noted(share: Share) -> str:
     """What is saved of the events behind the cursor: failed attempts, and of those that are done already their moment."""
-    passed = set(share.passed)
-    return json.dumps(share.attempts | {event: at for event, at in share.done.items() if event not in passed})
+    return json.dumps(share.attempts | _ahead(share))
+
+
+def _ahead(share: Share) -> dict[int, str]:
+    if not share.done:
+        return {}
+    passed = {record.id for record in share.passed}
+    return {event: at for event, at in share.done.items() if event not in passed}

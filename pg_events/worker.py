@@ -231,21 +231,23 @@ class Worker:
         if page:
             self.report.batches += 1
             self.report.read += len(page)
+        transaction = self._transaction
         for record in page:
             if self._stopping.is_set():
                 break
             try:
-                if share.is_done(record):
-                    pass  # before the link was lost
+                if record.id in share.done and share.is_done(record):
+                    share.passed.append(record)  # before the link was lost
                 elif (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
                     self._hand_over(share, record)
-                    share.done[record.id] = record.at
+                    share.passed.append(record)
+                elif share.kept and share.kept[-1].event_id == record.id:
+                    share.passed.append(record)  # it waits behind an earlier one
             except Stopping:
                 break
             share.cursor = self._listener.cursor_after(record)
-            share.passed.append(record.id)
             self.moved_at = now = time.monotonic()
-            if now - share.saved_at > _SAVE_SECONDS or share.interruptions or self._must_commit():
+            if now - share.saved_at > _SAVE_SECONDS or share.interruptions or (transaction and transaction.is_due):
                 self._save(share)
                 self._look_now_and_then()
         else:
@@ -255,9 +257,6 @@ class Worker:
         if page:
             self._save(share)
         return bool(page)
-
-    def _must_commit(self) -> bool:
-        return self._transaction is not None and self._transaction.is_due
 
     def _save(self, share: Share) -> None:
         """Save the cursor, together with what callbacks wrote when they do so in its transaction."""
@@ -282,7 +281,6 @@ class Worker:
             row = keys.key(record)
             if record.kind != "T" and row in self._shares.waiting_rows:
                 share.kept.append(Kept(record.id, record.payload, row, holds=True))
-                share.done[record.id] = record.at
                 self.report.held += 1
                 return False
         return True
@@ -435,7 +433,8 @@ class Worker:
     def _pass(self, share: Share) -> None:
         for entry in self._lanes.passed():
             share.cursor = entry.after
-            share.passed.append(entry.record.id)
+            if entry.record.id in share.done:
+                share.passed.append(entry.record)
 
     def _drain(self) -> None:
         """Wait for the calls that run, and forget what was read ahead: it is read again from the cursor.
