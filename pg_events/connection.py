@@ -400,7 +400,7 @@ def _remedy(reason: str, database_url: str) -> str:
     if not reason.startswith("permission denied"):
         return ""  # "must be owner of table …" says it all
     role = one_line(_parameters(database_url).get("user") or _defaults().get("user", "ROLE"))
-    return f"; what reading needs is given by the owner: pg_events build --grant {role}"
+    return f"; who built gives what reading needs: pg_events build --grant {role}; a worker is run by who built"
 
 
 def _safe(reason: str, database_url: str) -> str:

@@ -47,9 +47,13 @@ class Delivery:
         self._stopping = stopping
         self._callbacks = ready(settings, runner)
         if not self._callbacks:
+            source = settings.source or ""
             raise UsageError(
-                f"{settings.source or 'the settings'}: neither PG_EVENTS_DATA_UPDATE_CALLBACK nor "
-                "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK is set; a worker needs at least one, for example 'my_module.function'"
+                "no callback: a worker needs settings (--settings) that set PG_EVENTS_DATA_UPDATE_CALLBACK, "
+                "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK or both, for example to 'my_module.function'"
+                if not source or source.startswith(("--", "PG_EVENTS_"))
+                else f"{source} sets neither PG_EVENTS_DATA_UPDATE_CALLBACK nor PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK; "
+                "a worker needs at least one, for example 'my_module.function'"
             )
         self._policies = {is_schema: settings.policy(schema=is_schema) for is_schema in (False, True)}
         self.attempt: Attempt = one_call or attempt

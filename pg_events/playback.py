@@ -18,7 +18,6 @@ from datetime import datetime
 from os import PathLike
 from typing import Any, Final, NamedTuple, Protocol, TextIO, cast
 
-from pg_events import filter as filters
 from pg_events.callbacks import Callback, Failure, Runner, describe_failure, is_failure, resolve
 from pg_events.child import Child, Target, target
 from pg_events.errors import CallbackUnavailable, UsageError
@@ -26,7 +25,7 @@ from pg_events.event import replayed
 from pg_events.filter import Filter
 from pg_events.runs import Asked, Outcome, Recorder, State, Sum
 from pg_events.settings import Settings
-from pg_events.source import Item, Source, named_source
+from pg_events.source import Item, Source, asked_of, named_source
 from pg_events.text import clean
 
 OUTPUT_CHARACTERS: Final = 20_000
@@ -509,7 +508,7 @@ def replay(
         raise UsageError(f"on_error is 'stop' or 'continue', not {on_error!r}")
     if (speed is not None and speed <= 0) or times < 1:
         raise UsageError("speed is above 0, or None for as fast as possible; times is at least 1")
-    wanted = filters.chosen(where, since, until)
+    wanted = asked_of(source, where, since, until)
     origin = named_source(source, wanted)
     found, routes = chosen(Settings(), callback, shadow)
     caller = here(found)

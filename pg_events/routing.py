@@ -20,7 +20,8 @@ from pg_events.errors import UsageError
 from pg_events.event import METHODS, DataEvent, Record, SchemaEvent, head, parse, record
 from pg_events.filter import Filter
 from pg_events.filter import parse as parse_filter
-from pg_events.filter_condition import And, Condition, Kinds, Names, Tag, Value
+from pg_events.filter_condition import And, Condition, Kinds, Names, Tag
+from pg_events.filter_value import Value
 
 Handler = TypeVar("Handler", bound=Callable[..., object])
 

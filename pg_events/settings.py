@@ -132,6 +132,8 @@ class Settings:
     """The same of `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS` and the like."""
     lease_seconds: float = 60.0
     """`PG_EVENTS_LEASE_SECONDS`: how long a worker that says nothing is believed to run."""
+    skip_own: bool = False
+    """`PG_EVENTS_SKIP_OWN`: True when events are passed by that this consumer's own callbacks caused."""
     keep: timedelta | None = None
     """`PG_EVENTS_KEEP`: a worker deletes events that are older, such as `"30d"`. None: it deletes none for their age."""
     keep_bytes: int | None = None
@@ -564,6 +566,7 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
     "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
+    "PG_EVENTS_SKIP_OWN": ("skip_own", _flag),
     "PG_EVENTS_KEEP": ("keep", _age),
     "PG_EVENTS_KEEP_SIZE": ("keep_bytes", _size),
     "PG_EVENTS_KEEP_UNREAD": ("keep_unread", _flag),

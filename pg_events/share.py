@@ -172,6 +172,11 @@ class Shares:
         """Nobody has taken this worker for dead, as of the last look."""
         return self._worker is not None
 
+    @property
+    def worker(self) -> int | None:
+        """The id under which this worker is known. For other threads, too."""
+        return self._worker
+
     # --- joining and leaving ------------------------------------------------------------------------------------
 
     def join(self, *, reload: bool = False) -> None:
@@ -227,9 +232,11 @@ class Shares:
         `before` is called when the shares are about to change.
         """
         slots = sorted(slot for share in self.held for slot in share.slots)
-        is_known, running, earlier, known, any_free, self.any_waiting = self.ask(
+        is_known, running, earlier, known, any_free, any_kept = self.ask(
             "worker_look.sql", (self.consumer, self._worker, slots)
         )[0]
+        # Of those that are kept most may have to wait for another: that is no reason to let the live ones wait.
+        self.any_waiting = any_kept and any(map(self.waiting, self.held))
         if not is_known:
             self.held.clear()
             self._worker = None

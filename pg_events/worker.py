@@ -20,6 +20,8 @@ from pg_events.callbacks import Callback, Failure
 from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, gave_up, most_attempts
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
 from pg_events.event import SCHEMA, Record, is_of_schema, replayed
+from pg_events.feedback import Feedback, mark
+from pg_events.housekeeping import Housekeeping
 from pg_events.lanes import Entry, Lanes
 from pg_events.listener import Cursor, Listener
 from pg_events.row_key import SLOTS
@@ -93,7 +95,7 @@ class Worker:
         self._stalled_seconds = settings.stalled_seconds
         self._transaction: JointTransaction | None = None
         if settings.transactional:
-            self._transaction = JointTransaction(settings.database_url, f"pg_events callbacks {name}")
+            self._transaction = JointTransaction(settings.database_url, mark(name))
         self._calls = Calls() if settings.concurrency > 1 else None
         self._concurrency = settings.concurrency
         one_call = self._transaction and self._transaction.attempt
@@ -113,6 +115,8 @@ class Worker:
             link_seconds=settings.link_seconds,
         )
         self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
+        self._feedback = Feedback(name, settings.skip_own)
+        self._housekeeping = Housekeeping(settings, name, lambda: self._shares.worker)
         self._read: tuple[Share, Cursor] | None = None
         self._look_at = 0.0
 
@@ -146,8 +150,11 @@ class Worker:
             self._listener.connect()
             self._shares.join()
             self.no_link = None
+            if not once:
+                self._housekeeping.start()
             self._work(once)
         finally:
+            self._housekeeping.close()
             if self._transaction is not None:
                 self._transaction.close()
             self._shares.leave()
@@ -231,6 +238,7 @@ class Worker:
         if page:
             self.report.batches += 1
             self.report.read += len(page)
+            self._feedback.see(page, self._listener.cursor)
         transaction = self._transaction
         for record in page:
             if self._stopping.is_set():
@@ -238,6 +246,8 @@ class Worker:
             try:
                 if record.id in share.done and share.is_done(record):
                     share.passed.append(record)  # before the link was lost
+                elif self._feedback.skips(record):
+                    pass  # caused by our own callbacks
                 elif (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
                     self._hand_over(share, record)
                     share.passed.append(record)
@@ -366,6 +376,7 @@ class Worker:
             self.report.batches += 1
             self.report.read += len(page)
             self._read = share, self._listener.cursor
+            self._feedback.see(page, self._listener.cursor)
         for record in page:
             is_last = record is page[-1]
             after = self._listener.cursor if is_last else self._listener.cursor_after(record)
@@ -374,7 +385,8 @@ class Worker:
     def _entry(self, share: Share, record: Record, after: Cursor) -> Entry:
         is_schema, keys = record.kind == SCHEMA, self._shares.keys
         is_mine = share.is_whole or keys.slot(record) in share.slots
-        if not is_mine or self._delivery.callback(is_schema) is None or share.is_done(record):
+        is_wanted = self._delivery.callback(is_schema) is not None and not self._feedback.skips(record)
+        if not is_mine or not is_wanted or share.is_done(record):
             return Entry(record, after, "", is_finished=True)
         attempts = share.attempts.get(record.id, 0)
         most = most_attempts(self._delivery.policy(is_schema), attempts)

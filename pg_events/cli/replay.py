@@ -42,7 +42,7 @@ from pg_events.playback import (
 )
 from pg_events.runs import Outcome, Recorder, Run
 from pg_events.settings import Settings, load
-from pg_events.source import LOG, Item, Source, open_source
+from pg_events.source import LOG, Item, Source, asked_of, open_source
 from pg_events.text import clean, counted, one_line, shorten
 
 
@@ -167,7 +167,7 @@ def _job(given: Options, settings: Settings, former: Run | None) -> Job:
     if former is None:
         if given.source is None:
             raise UsageError('name what to replay: a file, or the word "log" (help: pg_events replay --help)')
-        wanted = filters.chosen(given.where, given.since, given.until)
+        wanted = asked_of(given.source, given.where, given.since, given.until)
         job = Job(settings, given.source, wanted, given.callback, given.shadow, given.times)
     else:
         job = _again(former, given, settings)
