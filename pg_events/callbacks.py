@@ -103,6 +103,14 @@ class Callback:
             )
         return result
 
+    async def awaited(self, payload: str, *, attempt: int = 1) -> object:
+        """The same call, within a loop that runs. A function that is not async holds that up."""
+        result = self.function(payload, **self.given(attempt))
+        if not inspect.isawaitable(result):
+            return result
+        awaitable = cast("Awaitable[object]", result)
+        return await (awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds))
+
     def given(self, attempt: int, connection: object = None) -> dict[str, object]:
         """What the function gets by keyword. Where there is no connection its own default counts."""
         given = {"attempt": attempt, "connection": connection}

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from pg_events.callbacks import Callback, Failure, describe_failure, is_failure
+from pg_events.callbacks import Callback, Failure, Runner, describe_failure, is_failure
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.event import SCHEMA, Record
 from pg_events.isolation import ready
@@ -34,12 +34,18 @@ class CallbackGaveUp(PgEventsError):
 class Delivery:
     """The callbacks of the settings, and what is done when they fail."""
 
-    def __init__(self, settings: Settings, stopping: threading.Event, one_call: "Attempt | None" = None) -> None:
-        """`one_call` is what makes a call instead of `attempt`.
+    def __init__(
+        self,
+        settings: Settings,
+        stopping: threading.Event,
+        one_call: "Attempt | None" = None,
+        runner: Runner | None = None,
+    ) -> None:
+        """`one_call` is what makes a call instead of `attempt`; `runner` has the loop of async callbacks.
 
         Raises `UsageError` when a callback cannot be used, or there is none."""
         self._stopping = stopping
-        self._callbacks = ready(settings)
+        self._callbacks = ready(settings, runner)
         if not self._callbacks:
             source = settings.source or ""
             raise UsageError(
@@ -86,24 +92,34 @@ class Delivery:
         the callback, not against it. `failing` is called between a failure and the pause before the next attempt.
         Raises `Stopping`.
         """
-        # One that was given up already, and stopped the worker, has all its attempts again.
-        limit = policy.max_attempts if attempts < policy.max_attempts else attempts + policy.max_attempts
+        limit = most_attempts(policy, attempts)
         while (failure := self.attempt(callback, payload, attempts + unseen + 1)) is not None:
             attempts += 1
             if attempts >= limit:
                 return attempts, failure
-            self.retried += 1
-            pause = policy.pause(attempts, random.random())  # noqa: S311 - jitter
-            log.log(
-                logging.DEBUG if pause < _TELL_SECONDS else logging.WARNING,
-                "%s failed on %s (%s), again in %.1f s",
-                *(callback.name, name_of(what), failure.type, pause),
-                extra=about(callback, what, attempts, failure) | {"seconds": round(pause, 3), "traceback": None},
-            )
+            pause = self.pause(callback, policy, what, attempts, failure)
             failing(attempts)
             if self._stopping.wait(pause):
                 raise Stopping
         return None
+
+    def pause(self, callback: Callback, policy: Policy, what: Record | str, attempts: int, failure: Failure) -> float:
+        """Seconds from that failure to the next attempt; it is counted, and told when they are many."""
+        self.retried += 1
+        pause = policy.pause(attempts, random.random())  # noqa: S311 - jitter
+        log.log(
+            logging.DEBUG if pause < _TELL_SECONDS else logging.WARNING,
+            "%s failed on %s (%s), again in %.1f s",
+            *(callback.name, name_of(what), failure.type, pause),
+            extra=about(callback, what, attempts, failure) | {"seconds": round(pause, 3), "traceback": None},
+        )
+        return pause
+
+
+def most_attempts(policy: Policy, before: int) -> int:
+    """At which number an event is given up that has so many failed ones. One that was given up already, and stopped the
+    worker, has all its attempts again."""
+    return policy.max_attempts if before < policy.max_attempts else before + policy.max_attempts
 
 
 def attempt(callback: Callback, payload: str, number: int, connection: object = None) -> Failure | None:

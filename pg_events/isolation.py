@@ -38,17 +38,17 @@ _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _FIELDS: Final = {False: "data_update_callback", True: "db_schema_update_callback"}
 
 
-def ready(settings: Settings) -> dict[bool, Callback]:
+def ready(settings: Settings, runner: Runner | None = None) -> dict[bool, Callback]:
     """Whether it is a schema event -> the callback, of those that are set.
 
-    Both share an event loop, and so the clients they hold. Raises `UsageError` when one cannot be used.
+    Both share an event loop, that of the `runner`, and so the clients they hold. Raises `UsageError` when one cannot be used.
     """
     _check_together(settings)
     set_ = {is_schema: name for is_schema, name in _FIELDS.items() if getattr(settings, name) is not None}
     if settings.isolate:
         targets = [target(settings, name) for name in set_.values()]
         return dict(zip(set_, isolated(targets, settings.time_limit_seconds), strict=True)) if targets else {}
-    runner, limit = Runner(), settings.time_limit_seconds
+    runner, limit = runner or Runner(), settings.time_limit_seconds
     callbacks = {
         is_schema: resolve(getattr(settings, name), f"PG_EVENTS_{name.upper()}", runner, limit)
         for is_schema, name in set_.items()
@@ -60,6 +60,12 @@ def ready(settings: Settings) -> dict[bool, Callback]:
                 f"PG_EVENTS_TIME_LIMIT_SECONDS = {limit:g}: {callback.name} is no async function, so only a process of its "
                 "own can be stopped; set PG_EVENTS_ISOLATE = True, or start the worker with --isolate"
             )
+    if settings.concurrency > 1 and False in callbacks and not callbacks[False].is_async:
+        raise UsageError(
+            f"PG_EVENTS_CONCURRENCY = {settings.concurrency}: {callbacks[False].name} is no async function, or not all "
+            "functions of the router are, and only those run side by side; write 'async def', or start more workers of the "
+            "same name instead"
+        )
     if settings.transactional and callbacks and not any("connection" in one.accepts for one in callbacks.values()):
         name = next(iter(callbacks.values())).name
         raise UsageError(

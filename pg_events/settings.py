@@ -570,6 +570,7 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_KEEP": ("keep", _age),
     "PG_EVENTS_KEEP_SIZE": ("keep_bytes", _size),
     "PG_EVENTS_KEEP_UNREAD": ("keep_unread", _flag),
+    "PG_EVENTS_CONCURRENCY": ("concurrency", _at_least_one),
     "PG_EVENTS_TRANSACTIONAL": ("transactional", _flag),
     "PG_EVENTS_LOG_FORMAT": ("log_format", _log_format),
     "PG_EVENTS_METRICS": ("metrics", address),

@@ -16,7 +16,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +29,7 @@ from pg_events import sql
 from pg_events.callbacks import Failure
 from pg_events.connection import translate
 from pg_events.errors import CursorTaken, DatabaseUnreachable
+from pg_events.event import Record
 from pg_events.listener import EVERYTHING, Cursor, Listener
 from pg_events.row_key import SLOTS, RowKeys, slot_of
 
@@ -97,8 +98,10 @@ class Share:
     """Event -> its failed attempts so far, for those that are still to be delivered."""
     interruptions: int = 0
     """Workers that died with the events that come next in hand: each may have called a callback with them."""
-    done: set[int] = field(default_factory=set[int])
-    """Events of these slots, behind the saved cursor, that were dealt with."""
+    done: dict[int, str] = field(default_factory=dict[int, str])
+    """Events of these slots, behind the cursor, that were dealt with -> when they happened."""
+    passed: list[Record] = field(default_factory=list[Record])
+    """Events of these slots that were dealt with, and that the cursor has passed since it was saved."""
     delivered: int = 0
     kept: list[Kept] = field(default_factory=list[Kept])
     saved: Cursor | None = None
@@ -108,6 +111,10 @@ class Share:
     def is_whole(self) -> bool:
         return len(self.slots) == SLOTS
 
+    def is_done(self, record: Record) -> bool:
+        """Was it dealt with? A standby that was promoted may have lost an event and give its id to another."""
+        return self.done.get(record.id) == record.at
+
     def back_to(self, saved: "Share") -> "Share":
         """The same share, with the cursor as it is saved and what was done since then still known.
 
@@ -116,6 +123,8 @@ class Share:
         """
         self.cursor = self.saved = saved.cursor
         self.slots = saved.slots
+        self.done |= {record.id: record.at for record in self.passed}
+        self.passed.clear()
         return self
 
     @property
@@ -217,8 +226,11 @@ class Shares:
 
     # --- dividing the work --------------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """See who else is there; take what is free, and part what is too much. Call it between two events."""
+    def look(self, before: Callable[[], None] = lambda: None) -> None:
+        """See who else is there; take what is free, and part what is too much. Call it between two events.
+
+        `before` is called when the shares are about to change.
+        """
         slots = sorted(slot for share in self.held for slot in share.slots)
         is_known, running, earlier, known, any_free, any_kept = self.ask(
             "worker_look.sql", (self.consumer, self._worker, slots)
@@ -236,8 +248,10 @@ class Shares:
         each, left = divmod(SLOTS, max(running, 1))
         quota = each + (earlier < left)
         if len(slots) > quota:
+            before()
             self._part(len(slots) - quota, max(quota, 1))
         elif any_free and len(slots) < quota:
+            before()
             self._take(quota - len(slots))
 
     def _take(self, missing: int) -> None:
@@ -302,6 +316,7 @@ class Shares:
         share.slots |= other.slots
         share.attempts |= other.attempts
         share.done |= other.done
+        share.passed += other.passed
         share.interruptions = max(share.interruptions, other.interruptions)
         self.held.remove(other)
 
@@ -315,7 +330,7 @@ class Shares:
         link = self._listener.connection if connection is None else connection
         failed = sum(kept.failure is not None for kept in share.kept)
         values = (
-            share.id, self._worker, *share.cursor, json.dumps(share.attempts), share.interruptions,
+            share.id, self._worker, *share.cursor, _noted(share), share.interruptions,
             share.delivered, failed,
         )  # fmt: skip
         try:
@@ -327,8 +342,8 @@ class Shares:
             raise translate(error, self._listener.database_url) from error
         share.delivered = 0
         share.kept.clear()
-        # Within a window only up to the position: what follows may have been done before the link was lost.
-        share.done = {event for event in share.done if share.cursor.window_end and event > share.cursor.position}
+        share.done = _ahead(share)
+        share.passed.clear()
         share.saved = share.cursor
         share.saved_at = time.monotonic()
 
@@ -376,5 +391,21 @@ def slot_of_row(row_key: str) -> int:
 def _share(row: tuple[Any, ...]) -> Share:
     number, slots, snapshot, window_end, position, attempts, interruptions = row
     cursor = Cursor(snapshot, window_end, position)
-    counted = {int(event): count for event, count in json.loads(attempts).items()}
-    return Share(number, frozenset(slots), cursor, counted, interruptions, saved=cursor, saved_at=time.monotonic())
+    noted: dict[int, int | str] = {int(event): value for event, value in json.loads(attempts).items()}
+    counted = {event: value for event, value in noted.items() if isinstance(value, int)}
+    done = {event: value for event, value in noted.items() if isinstance(value, str)}
+    return Share(
+        number, frozenset(slots), cursor, counted, interruptions, done, saved=cursor, saved_at=time.monotonic()
+    )
+
+
+def _noted(share: Share) -> str:
+    """What is saved of the events behind the cursor: failed attempts, and of those that are done already their moment."""
+    return json.dumps(share.attempts | _ahead(share))
+
+
+def _ahead(share: Share) -> dict[int, str]:
+    if not share.done:
+        return {}
+    passed = {record.id for record in share.passed}
+    return {event: at for event, at in share.done.items() if event not in passed}

@@ -6,6 +6,7 @@ events again, with the same ids, when it or another one takes the cursor up.
 Who delivers what is in `pg_events.share`, what becomes of one event in `pg_events.delivery`; this is the loop.
 """
 
+import heapq
 import logging
 import random
 import threading
@@ -15,16 +16,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from pg_events.callbacks import Callback
-from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, gave_up
+from pg_events.callbacks import Callback, Failure
+from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, gave_up, most_attempts
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
 from pg_events.event import SCHEMA, Record, is_of_schema, replayed
 from pg_events.feedback import Feedback, mark
 from pg_events.housekeeping import Housekeeping
+from pg_events.lanes import Entry, Lanes
 from pg_events.listener import Cursor, Listener
 from pg_events.row_key import SLOTS
-from pg_events.settings import Settings
+from pg_events.settings import Policy, Settings
 from pg_events.share import NEWEST, Kept, Share, Shares, Start, Waiting
+from pg_events.side_by_side import Calls
 from pg_events.transaction import JointTransaction
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,8 @@ _LOOK_SECONDS: Final = 1.0
 """How often a worker looks who else is there, and what it is to deliver again."""
 _IDLE_SAVE_SECONDS: Final = 15.0
 """Idle: the cursor moves on by itself, and is saved now and then, for `prune` and for the next worker."""
+_BUSY_SECONDS: Final = 0.05
+"""While calls run side by side, and there is room for more, the log is looked at this often."""
 _TELL_SECONDS: Final = (10.0, 600.0)
 """A link that stays lost is told of again after so long, then at growing intervals up to the second."""
 
@@ -91,7 +96,16 @@ class Worker:
         self._transaction: JointTransaction | None = None
         if settings.transactional:
             self._transaction = JointTransaction(settings.database_url, mark(name))
-        self._delivery = Delivery(settings, self._stopping, self._transaction and self._transaction.attempt)
+        self._calls = Calls() if settings.concurrency > 1 else None
+        self._concurrency = settings.concurrency
+        one_call = self._transaction and self._transaction.attempt
+        self._delivery = Delivery(settings, self._stopping, one_call, self._calls)
+        self._lanes = Lanes()
+        self._lanes_of: Share | None = None
+        """Whose events those are."""
+        self._pauses: list[tuple[float, int, Entry]] = []
+        """A heap: when an event is tried again, its id, the event."""
+        self._read_at = 0.0
         self._on_ready = on_ready
         self._listener = Listener(
             settings.database_url,
@@ -164,9 +178,10 @@ class Worker:
                     continue
                 self._is_ready()
                 if self._shares.any_waiting:
+                    self._put_down()
                     self._deliver_kept()
                     continue
-                if self._deliver(share, self._next_page(share)) or len(self._shares.held) > 1:
+                if self._deliver_next(share) or len(self._shares.held) > 1:
                     continue
                 if once:
                     if self._deliver_kept():
@@ -181,9 +196,21 @@ class Worker:
                 self._reconnect(error)
             except CursorTaken as error:
                 log.warning("%s", error)
+                self._drain()
                 if not self._shares.is_known:
                     self._shares.join()
                 self._look_at = 0.0
+        with suppress(DatabaseUnreachable, CursorTaken):
+            self._put_down()
+
+    def _deliver_next(self, share: Share) -> bool:
+        """Deliver what comes next of the share. False when there is nothing."""
+        if self._calls is None:
+            return self._deliver(share, self._next_page(share))
+        found = self._go_on(share)
+        while len(self._shares.held) > 1 and self._lanes and not self._stopping.is_set():
+            self._go_on(share)
+        return found
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -212,20 +239,25 @@ class Worker:
             self.report.batches += 1
             self.report.read += len(page)
             self._feedback.see(page, self._listener.cursor)
+        transaction = self._transaction
         for record in page:
             if self._stopping.is_set():
                 break
             try:
-                if record.id in share.done or self._feedback.skips(record):
-                    pass  # done before the link was lost, or caused by our own callbacks
+                if record.id in share.done and share.is_done(record):
+                    share.passed.append(record)  # before the link was lost
+                elif self._feedback.skips(record):
+                    pass  # caused by our own callbacks
                 elif (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
                     self._hand_over(share, record)
-                    share.done.add(record.id)
+                    share.passed.append(record)
+                elif share.kept and share.kept[-1].event_id == record.id:
+                    share.passed.append(record)  # it waits behind an earlier one
             except Stopping:
                 break
             share.cursor = self._listener.cursor_after(record)
             self.moved_at = now = time.monotonic()
-            if now - share.saved_at > _SAVE_SECONDS or share.interruptions or self._must_commit():
+            if now - share.saved_at > _SAVE_SECONDS or share.interruptions or (transaction and transaction.is_due):
                 self._save(share)
                 self._look_now_and_then()
         else:
@@ -235,9 +267,6 @@ class Worker:
         if page:
             self._save(share)
         return bool(page)
-
-    def _must_commit(self) -> bool:
-        return self._transaction is not None and self._transaction.is_due
 
     def _save(self, share: Share) -> None:
         """Save the cursor, together with what callbacks wrote when they do so in its transaction."""
@@ -262,7 +291,6 @@ class Worker:
             row = keys.key(record)
             if record.kind != "T" and row in self._shares.waiting_rows:
                 share.kept.append(Kept(record.id, record.payload, row, holds=True))
-                share.done.add(record.id)
                 self.report.held += 1
                 return False
         return True
@@ -289,7 +317,12 @@ class Worker:
             share.delivered += 1
             self.report.delivered += 1
             return
-        attempts, failure = given_up
+        self._give_up(share, record, callback, policy, *given_up)
+
+    def _give_up(
+        self, share: Share, record: Record, callback: Callback, policy: Policy, attempts: int, failure: Failure
+    ) -> None:
+        """Keep an event as failed. Raises `CallbackGaveUp` when the policy is to stop before it."""
         text = gave_up(callback, record, attempts, failure)
         if policy.on_failure == "stop":
             share.attempts[record.id] = attempts
@@ -304,6 +337,148 @@ class Worker:
             self._shares.waiting_rows.add(row)
         then = "kept as failed, later events of its row wait" if holds else "kept as failed"
         log.error("%s; %s", text, then, extra=about(callback, record, attempts, failure))
+
+    # --- side by side -------------------------------------------------------------------------------------------
+
+    def _go_on(self, share: Share) -> bool:
+        """Read ahead, start what may run, take what comes of it. False when there is nothing to do."""
+        if self._lanes_of is not share:
+            self._put_down()
+            self._lanes_of = share
+        self._read_ahead(share)
+        if not self._lanes:
+            return False
+        self._start_calls(share)
+        try:
+            self._take_results(share, self._patience())
+        except CallbackGaveUp:
+            self._put_down()
+            raise
+        self._pass(share)
+        if not self._lanes:
+            share.interruptions = 0
+        if not self._lanes or share.interruptions or time.monotonic() - share.saved_at > _SAVE_SECONDS:
+            self._save(share)
+        return True
+
+    def _read_ahead(self, share: Share) -> None:
+        now = time.monotonic()
+        if not self._lanes:
+            page = self._next_page(share)
+        elif not self._lanes.has_room or share.interruptions or now < self._read_at:
+            return
+        else:
+            page = (
+                next(self._listener.window(), list[Record]()) if len(self._shares.held) > 1 else self._listener.poll()
+            )
+        self._read_at = 0.0 if page else now + _BUSY_SECONDS
+        if page:
+            self.report.batches += 1
+            self.report.read += len(page)
+            self._read = share, self._listener.cursor
+            self._feedback.see(page, self._listener.cursor)
+        for record in page:
+            is_last = record is page[-1]
+            after = self._listener.cursor if is_last else self._listener.cursor_after(record)
+            self._lanes.add(self._entry(share, record, after))
+
+    def _entry(self, share: Share, record: Record, after: Cursor) -> Entry:
+        is_schema, keys = record.kind == SCHEMA, self._shares.keys
+        is_mine = share.is_whole or keys.slot(record) in share.slots
+        is_wanted = self._delivery.callback(is_schema) is not None and not self._feedback.skips(record)
+        if not is_mine or not is_wanted or share.is_done(record):
+            return Entry(record, after, "", is_finished=True)
+        attempts = share.attempts.get(record.id, 0)
+        most = most_attempts(self._delivery.policy(is_schema), attempts)
+        return Entry(record, after, keys.key(record), share.interruptions, attempts, most)
+
+    def _start_calls(self, share: Share) -> None:
+        assert self._calls is not None
+        while self._calls.running < self._concurrency and not self._stopping.is_set():
+            is_again = self._pauses and self._pauses[0][0] <= time.monotonic()
+            entry = heapq.heappop(self._pauses)[2] if is_again else self._lanes.next_ready()
+            if entry is None:
+                break
+            callback = self._delivery.callback(entry.record.kind == SCHEMA)
+            if callback is not None and self._is_due(share, entry.record):
+                self._calls.start(callback, entry)
+            else:
+                self._finish(share, entry)
+
+    def _patience(self) -> float:
+        """How long to wait for a result: until something else can be done."""
+        assert self._calls is not None
+        if not self._calls.running and not self._pauses:
+            return 0.0
+        if not self._pauses or self._calls.running >= self._concurrency:
+            return _BUSY_SECONDS
+        return max(0.0, min(self._pauses[0][0] - time.monotonic(), _BUSY_SECONDS))
+
+    def _take_results(self, share: Share, seconds: float) -> None:
+        assert self._calls is not None
+        while (result := self._calls.result(seconds)) is not None:
+            seconds = 0.0
+            entry, failure = result
+            record, is_schema = entry.record, entry.record.kind == SCHEMA
+            callback, policy = self._delivery.callback(is_schema), self._delivery.policy(is_schema)
+            if failure is None:
+                share.delivered += 1
+                self.report.delivered += 1
+            elif (attempts := entry.attempts + 1) < entry.most_attempts:
+                assert callback is not None
+                self.report.retried += 1
+                entry.attempts = share.attempts[record.id] = attempts
+                pause = self._delivery.pause(callback, policy, record, attempts, failure)
+                heapq.heappush(self._pauses, (time.monotonic() + pause, record.id, entry))
+                continue
+            else:
+                assert callback is not None
+                self._give_up(share, record, callback, policy, attempts, failure)
+            share.attempts.pop(record.id, None)
+            self._finish(share, entry)
+
+    def _finish(self, share: Share, entry: Entry) -> None:
+        self._lanes.finish(entry)
+        share.done[entry.record.id] = entry.record.at
+        self.moved_at = time.monotonic()
+
+    def _pass(self, share: Share) -> None:
+        for entry in self._lanes.passed():
+            share.cursor = entry.after
+            if entry.record.id in share.done:
+                share.passed.append(entry.record)
+
+    def _drain(self) -> None:
+        """Wait for the calls that run, and forget what was read ahead: it is read again from the cursor.
+
+        Asks nothing of the database. What a call fails with now counts as an attempt, but never as the last.
+        """
+        share, self._lanes_of = self._lanes_of, None
+        if self._calls is None or share is None:
+            return
+        while self._calls.running:
+            result = self._calls.result(None)
+            assert result is not None
+            entry, failure = result
+            if failure is None:
+                share.delivered += 1
+                self.report.delivered += 1
+                share.attempts.pop(entry.record.id, None)
+                self._finish(share, entry)
+            elif (attempts := entry.attempts + 1) < entry.most_attempts:
+                self.report.retried += 1
+                share.attempts[entry.record.id] = attempts
+        self._pass(share)
+        self._lanes = Lanes()
+        self._pauses.clear()
+        self._read = None
+
+    def _put_down(self) -> None:
+        """Wait for the calls that run, and save how far all is done: the shares may change."""
+        share = self._lanes_of
+        self._drain()
+        if share is not None and share in self._shares.held:
+            self._save(share)
 
     # --- kept events --------------------------------------------------------------------------------------------
 
@@ -361,7 +536,7 @@ class Worker:
     def _look_now_and_then(self) -> None:
         if time.monotonic() < self._look_at:
             return
-        self._shares.look()
+        self._shares.look(self._put_down)
         self.share = sum(len(share.slots) for share in self._shares.held) / SLOTS
         self._look_at = time.monotonic() + _LOOK_SECONDS
 
@@ -371,6 +546,7 @@ class Worker:
         self.no_link = str(error)
         log.warning("%s; reconnecting", error)
         self._listener.close()
+        self._drain()
         if self._transaction is not None:
             self._transaction.abandon()
         lost_at, told, pause = time.monotonic(), _TELL_SECONDS[0], 0.1

@@ -5,10 +5,12 @@ The row says in its column `note` what the callback shall do then, such as `rais
 `FAULTS_SETTINGS` are further settings, as JSON.
 """
 
+import asyncio
 import builtins
 import ctypes
 import json
 import os
+import random
 import threading
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,13 @@ def callback(payload: str, attempt: int = 0) -> None:
     os.fsync(_deliveries)
     if event["method"] != "DELETE" and row["note"]:
         act(row["note"])
+
+
+async def side_by_side(payload: str, attempt: int = 0) -> None:
+    """The same, each call as long as the chance of its event will have it."""
+    for _ in range(random.Random(payload).randrange(20)):
+        await asyncio.sleep(0.0005)
+    callback(payload, attempt)
 
 
 def copying(payload: str, connection: Any) -> None:

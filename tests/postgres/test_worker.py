@@ -273,6 +273,29 @@ def test_a_connection_lost_inside_a_callback_repeats_at_most_what_was_not_saved(
     assert inbox.is_empty()
 
 
+def test_an_id_that_comes_again_after_a_failover_is_another_event(shop_url: str, shop: psycopg.Connection) -> None:
+    """A standby that is promoted can have the last save and lack an event: its id goes to another change."""
+
+    def act(event: dict) -> None:
+        if event["new_data"]["id"] == 2:
+            shop.execute(
+                "create temporary table lost as select * from pgevents.event where id = (%s)", [event["id"] - 1]
+            )
+            shop.execute("delete from pgevents.event where id = (select id from lost)")
+            shop.execute("update lost set at = clock_timestamp(), xid = pg_current_xact_id(), new_data = '{\"id\": 3}'")
+            shop.execute("insert into pgevents.event select * from lost")
+            shop.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'pg_events worker default'"
+            )
+
+    inbox = Inbox(act)
+    run_once(settings(shop_url, inbox))
+    insert(shop, 1, 2)
+    run_once(settings(shop_url, inbox))
+
+    assert inbox.rows(3) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_server_restart_under_load_loses_nothing(mode: str) -> None:
     programs = binaries(18)

@@ -149,7 +149,8 @@ def test_every_constant_has_its_field(folder: Path) -> None:
         "PG_EVENTS_RETRY_SECONDS = 0\n"
         "PG_EVENTS_TIME_LIMIT_SECONDS = 5\n"
         "PG_EVENTS_ISOLATE = True\n"
-        "PG_EVENTS_TRANSACTIONAL = True\n",
+        "PG_EVENTS_TRANSACTIONAL = True\n"
+        "PG_EVENTS_CONCURRENCY = 8\n",
     )
 
     assert settings.data_update_callback == "my_module.function"
@@ -164,7 +165,7 @@ def test_every_constant_has_its_field(folder: Path) -> None:
     assert (settings.query_characters, settings.wake_up) == (100, False)
     assert (settings.max_attempts, settings.retry_seconds) == (1, 0.0)
     assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
-    assert settings.transactional
+    assert (settings.transactional, settings.concurrency) == (True, 8)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +321,7 @@ def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
         ("RETRY_SECONDS", "'1s'", "not '1s'"),
         ("TIME_LIMIT_SECONDS", "0", "must be a number of seconds above 0, not 0; leave it out for no limit"),
         ("TIME_LIMIT_SECONDS", "True", "must be a number of seconds above 0, not True"),
+        ("CONCURRENCY", "0", "must be a whole number of at least 1, not 0"),
         ("ISOLATE", "1", "must be True or False, not 1"),
         ("LOG_FORMAT", "'xml'", "must be one of 'text', 'json', not 'xml'"),
         ("METRICS", "True", "must be a port or HOST:PORT such as 9187 or 0.0.0.0:9187, not True"),

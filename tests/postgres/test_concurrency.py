@@ -1,0 +1,336 @@
+"""Async callbacks side by side: the order of each row, retries that hold one row, a cursor that passes nothing undone."""
+
+import asyncio
+import json
+import random
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+
+import psycopg
+import pytest
+
+from pg_events.delivery import CallbackGaveUp
+from pg_events.errors import UsageError
+from pg_events.settings import Settings
+from pg_events.worker import Report, Worker
+from tests.postgres.test_worker import working
+
+SECONDS = 30
+
+
+@pytest.fixture
+def shop(built_database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(built_database_url, autocommit=True) as connection:
+        connection.execute("create table item (id integer primary key, version integer)")
+        yield connection
+
+
+class Desk:
+    """An async callback that notes what happens when; `act` says what a call does, given the row and its version."""
+
+    def __init__(self, act: Callable[[int, int], Awaitable[object]]) -> None:
+        self.act = act
+        self.running: set[int] = set()
+        self.most = 0
+        self.overlaps = 0
+        self.done: defaultdict[int, list[int]] = defaultdict(list)
+        self.ids: Counter[int] = Counter()
+
+    async def __call__(self, payload: str) -> None:
+        event = json.loads(payload)
+        row = event.get("new_data") or event.get("old_data") or {"id": 0, "version": 0}
+        number, version = row["id"], row["version"]
+        self.overlaps += number in self.running
+        self.running.add(number)
+        self.most = max(self.most, len(self.running))
+        try:
+            await self.act(number, version)
+        finally:
+            self.running.discard(number)
+        self.done[number].append(version)
+        self.ids[event["id"]] += 1
+
+
+async def nothing(_number: int, _version: int) -> None: ...
+
+
+def settings(shop: psycopg.Connection, callback: object, **more: object) -> Settings:
+    url = f"host={shop.info.host} port={shop.info.port} dbname={shop.info.dbname} user={shop.info.user}"
+    chosen = {"database_url": url, "data_update_callback": callback, "retry_seconds": 0.01, "concurrency": 8}
+    return Settings(**chosen | more)  # type: ignore[arg-type]
+
+
+def run(chosen: Settings) -> Report:
+    return Worker(chosen).run(once=True)
+
+
+def write(shop: psycopg.Connection, rows: int, versions: int = 1) -> None:
+    """Versions of each row, row by row within a version."""
+    for version in range(versions):
+        shop.execute(
+            "insert into item select number, %s from generate_series(1, %s) number"
+            " on conflict (id) do update set version = excluded.version",
+            [version, rows],
+        )
+
+
+def test_calls_run_side_by_side_up_to_the_limit(shop: psycopg.Connection) -> None:
+    arrived = 0
+    all_there = asyncio.Event()
+
+    async def act(_number: int, _version: int) -> None:
+        nonlocal arrived
+        arrived += 1
+        if arrived == 8:
+            all_there.set()
+        await asyncio.wait_for(all_there.wait(), SECONDS)
+
+    desk = Desk(act)
+    chosen = settings(shop, desk)
+    run(chosen)
+    write(shop, 20)
+
+    report = run(chosen)
+
+    assert (report.delivered, desk.most, desk.overlaps) == (20, 8, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_each_row_is_kept_whatever_calls_take_and_however_they_fail(
+    shop: psycopg.Connection, seed: int
+) -> None:
+    chance = random.Random(seed)
+
+    async def act(_number: int, _version: int) -> None:
+        for _ in range(chance.randrange(5)):
+            await asyncio.sleep(0)  # lets others go first
+        if chance.random() < 0.1:
+            raise ValueError("not now")
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, max_attempts=50)
+    run(chosen)
+    write(shop, 30, versions=40)
+
+    report = run(chosen)
+
+    assert report.delivered == 1200
+    assert report.retried > 0
+    assert desk.overlaps == 0
+    assert desk.most > 1
+    assert dict(desk.done) == {number: list(range(40)) for number in range(1, 31)}
+
+
+def test_a_row_that_is_tried_again_holds_no_other_and_not_the_cursor_of_what_follows(shop: psycopg.Connection) -> None:
+    others = threading.Event()
+
+    async def act(number: int, version: int) -> None:
+        if number == 1 and not others.is_set():
+            raise ValueError("the others first")
+        if (number, version) == (5, 9):
+            others.set()
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, max_attempts=10_000, retry_max_seconds=0.01)
+    run(chosen)
+    write(shop, 5, versions=10)
+
+    report = run(chosen)
+
+    assert report.delivered == 50
+    assert set(desk.ids.values()) == {1}
+    assert dict(desk.done) == {number: list(range(10)) for number in range(1, 6)}
+
+
+def test_what_was_done_ahead_of_the_cursor_is_not_done_again_by_the_next_worker(shop: psycopg.Connection) -> None:
+    first_is_tried, others = threading.Event(), threading.Event()
+    failing = [True]
+
+    async def act(number: int, _version: int) -> None:
+        if number == 1 and failing[0]:
+            first_is_tried.set()
+            raise ValueError("not yet")
+        if number == 5:
+            others.set()
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, max_attempts=100, retry_seconds=100.0)
+    run(chosen)
+    with working(chosen):
+        write(shop, 5)
+        assert first_is_tried.wait(SECONDS)
+        assert others.wait(SECONDS)
+
+    assert sorted(desk.done) == [2, 3, 4, 5]
+    failing[0] = False
+    run(chosen)
+
+    assert set(desk.ids.values()) == {1}
+    assert sorted(desk.done) == [1, 2, 3, 4, 5]
+    assert shop.execute("select attempts from pgevents.share").fetchall() == [({},)]
+
+
+def test_truncate_and_ddl_let_nothing_pass(shop: psycopg.Connection) -> None:
+    order: list[str] = []
+
+    async def data(payload: str) -> None:
+        event = json.loads(payload)
+        for _ in range(random.Random(event["id"]).randrange(5)):
+            await asyncio.sleep(0)
+        order.append(event["method"])
+
+    async def schema(payload: str) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        order.append(json.loads(payload)["command_tag"])
+
+    chosen = settings(shop, data, db_schema_update_callback=schema)
+    run(chosen)
+    write(shop, 20)
+    shop.execute("alter table item add column note text")
+    write(shop, 20)
+    shop.execute("truncate item")
+    write(shop, 20)
+
+    run(chosen)
+
+    assert order == [*["INSERT"] * 20, "ALTER TABLE", *["UPDATE"] * 20, "TRUNCATE", *["INSERT"] * 20]
+
+
+def test_hold_lets_only_that_row_wait(shop: psycopg.Connection) -> None:
+    async def act(number: int, version: int) -> None:
+        if (number, version) == (2, 1):
+            raise ValueError("no")
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, max_attempts=2, on_failure="hold")
+    run(chosen)
+    write(shop, 3, versions=4)
+
+    report = run(chosen)
+
+    assert report == Report(delivered=9, failed=1, retried=1, held=2)
+    assert dict(desk.done) == {1: [0, 1, 2, 3], 2: [0], 3: [0, 1, 2, 3]}
+    assert shop.execute("select state, count(*) from pgevents.failed group by 1 order by 1").fetchall() == [
+        ("failed", 1),
+        ("held", 2),
+    ]
+
+
+def test_skip_keeps_the_event_and_goes_on_with_its_row(shop: psycopg.Connection) -> None:
+    async def act(number: int, version: int) -> None:
+        if (number, version) == (2, 1):
+            raise ValueError("no")
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, max_attempts=2)
+    run(chosen)
+    write(shop, 3, versions=3)
+
+    assert run(chosen) == Report(delivered=8, failed=1, retried=1)
+    assert desk.done[2] == [0, 2]
+
+
+def test_stop_ends_the_worker_with_the_cursor_before_the_event(shop: psycopg.Connection) -> None:
+    failing = [True]
+
+    async def act(number: int, version: int) -> None:
+        if failing[0] and (number, version) == (2, 1):
+            raise ValueError("no")
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, max_attempts=2, on_failure="stop")
+    run(chosen)
+    write(shop, 3, versions=4)
+
+    with pytest.raises(CallbackGaveUp):
+        run(chosen)
+    assert desk.done[2] == [0]
+    failing[0] = False
+    run(chosen)
+
+    assert dict(desk.done) == {number: [0, 1, 2, 3] for number in (1, 2, 3)}
+    assert set(desk.ids.values()) == {1}
+
+
+def test_a_lost_link_repeats_nothing_and_disorders_nothing(shop: psycopg.Connection) -> None:
+    async def act(number: int, version: int) -> None:
+        await asyncio.sleep(0)
+        if (number, version) in {(3, 5), (7, 15)} and not desk.ids[number * 1000]:
+            desk.ids[number * 1000] = 1
+            await asyncio.to_thread(
+                shop.execute,
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'pg_events worker default'",
+            )
+
+    desk = Desk(act)
+    chosen = settings(shop, desk)
+    run(chosen)
+    write(shop, 10, versions=20)
+
+    report = run(chosen)
+
+    assert report.reconnects >= 1
+    assert desk.overlaps == 0
+    assert dict(desk.done) == {number: list(range(20)) for number in range(1, 11)}
+
+
+def test_a_call_that_takes_too_long_is_cancelled_and_the_others_go_on(shop: psycopg.Connection) -> None:
+    async def act(number: int, _version: int) -> None:
+        if number == 2:
+            await asyncio.Event().wait()
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, max_attempts=1, time_limit_seconds=0.05)
+    run(chosen)
+    write(shop, 3)
+
+    assert run(chosen) == Report(delivered=2, failed=1)
+
+
+def test_stopping_waits_for_the_calls_that_run(shop: psycopg.Connection) -> None:
+    running, go = threading.Event(), threading.Event()
+
+    async def act(number: int, _version: int) -> None:
+        if number == 2:
+            running.set()
+        await asyncio.to_thread(go.wait, SECONDS)
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, concurrency=2)
+    run(chosen)
+    with working(chosen) as worker:
+        write(shop, 4)
+        assert running.wait(SECONDS)
+        worker.stop()
+        go.set()
+
+    assert sorted(desk.done) == [1, 2]
+    run(chosen)
+    assert set(desk.ids.values()) == {1}
+    assert sorted(desk.done) == [1, 2, 3, 4]
+
+
+def test_two_workers_share_the_rows_and_keep_the_order(shop: psycopg.Connection) -> None:
+    desks = [Desk(nothing), Desk(nothing)]
+    run(settings(shop, desks[0]))
+    with working(settings(shop, desks[0])):
+        write(shop, 20, versions=20)
+        with working(settings(shop, desks[1])):
+            write(shop, 20, versions=20)
+    run(settings(shop, desks[0]))
+
+    ids = desks[0].ids + desks[1].ids
+    assert len(ids) == 800
+    for desk in desks:
+        assert desk.overlaps == 0
+    both = {number: desks[0].done[number] + desks[1].done[number] for number in range(1, 21)}
+    assert all(len(versions) == 40 for versions in both.values())
+
+
+def test_a_callback_that_is_not_async_is_refused_in_a_line() -> None:
+    with pytest.raises(UsageError, match=r"PG_EVENTS_CONCURRENCY = 8: .* is no async function") as raised:
+        Worker(Settings(database_url="dbname=x", data_update_callback=lambda _payload: None, concurrency=8))
+
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,93 @@
+"""Which events may be worked on at the same time."""
+
+import random
+
+import pytest
+
+from pg_events.event import Record
+from pg_events.lanes import Entry, Lanes
+from pg_events.listener import Cursor
+
+
+def entry(number: int, table: str, row: int | None, kind: str = "U") -> Entry:
+    record = Record(number, 1, "", kind, "public", table, None, None, None, None, None, None)
+    return Entry(record, Cursor("1:1:", "2:2:", number), table if row is None else f"{table} {row}")
+
+
+def must_wait(later: Entry, earlier: Entry) -> bool:
+    """The rule, said once more and slowly."""
+    if "S" in (later.record.kind, earlier.record.kind) or later.row == earlier.row:
+        return True
+    return "T" in (later.record.kind, earlier.record.kind) and later.record.table_name == earlier.record.table_name
+
+
+def some(chance: random.Random, count: int) -> list[Entry]:
+    kinds = chance.choices("UTS", weights=(90, 5, 5), k=count)
+    found: list[Entry] = []
+    for number, kind in enumerate(kinds):
+        if kind == "S":
+            found.append(entry(number, f"object {chance.randrange(2)}", None, kind))
+        else:
+            # The rows of the table `bag` are not told apart.
+            table = chance.choice(("one", "two", "bag"))
+            found.append(entry(number, table, None if kind == "T" or table == "bag" else chance.randrange(5), kind))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_nothing_overtakes_what_it_must_wait_for_and_all_is_done(seed: int) -> None:
+    chance = random.Random(seed)
+    waiting, running, done = some(chance, 120), list[Entry](), list[Entry]()
+    everything = list(waiting)
+    lanes, passed = Lanes(), list[Entry]()
+
+    while waiting or lanes:
+        if waiting and chance.random() < 0.6:
+            lanes.add(waiting.pop(0))
+        if chance.random() < 0.7 and (ready := lanes.next_ready()):
+            earlier = everything[: everything.index(ready)]
+            assert not [one for one in earlier if must_wait(ready, one) and not one.is_finished]
+            running.append(ready)
+        if running and chance.random() < 0.5:
+            finished = running.pop(chance.randrange(len(running)))
+            lanes.finish(finished)
+            done.append(finished)
+        passed += lanes.passed()
+        # What was passed is an unbroken beginning, and all of it is done.
+        assert passed == everything[: len(passed)]
+        assert set(passed) <= set(done)
+
+    assert passed == everything
+    assert len(done) == len(everything)
+
+
+def test_rows_do_not_wait_for_each_other() -> None:
+    lanes = Lanes()
+    entries = [entry(number, "one", number % 3) for number in range(6)]
+    for each in entries:
+        lanes.add(each)
+
+    ready = [lanes.next_ready() for _ in range(4)]
+
+    assert ready == [*entries[:3], None]
+
+
+def test_what_is_finished_before_it_comes_holds_nobody() -> None:
+    lanes = Lanes()
+    first, second = entry(1, "one", 1), entry(2, "one", 1)
+    first.is_finished = True
+    lanes.add(first)
+    lanes.add(second)
+
+    assert lanes.next_ready() is second
+    assert list(lanes.passed()) == [first]
+
+
+def test_there_is_room_until_too_much_waits() -> None:
+    lanes = Lanes()
+    number = 0
+    while lanes.has_room:
+        number += 1
+        lanes.add(entry(number, "one", 1))
+
+    assert number == 500
