@@ -8,7 +8,7 @@ import inspect
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -94,8 +94,7 @@ class Callback:
         `attempt` counts the calls with this event from 1; `connection` is that of the transactional mode. The function
         gets them by keyword, if it accepts them.
         """
-        given = {"attempt": attempt, "connection": connection}
-        result = self.function(payload, **{name: given[name] for name in self.accepts})
+        result = self.function(payload, **self.given(attempt, connection))
         # A decorator may hide that a function is async: its coroutine must not be dropped unrun.
         if self.is_async or inspect.isawaitable(result):
             awaitable = cast("Awaitable[object]", result)
@@ -103,6 +102,16 @@ class Callback:
                 awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds)
             )
         return result
+
+    def given(self, attempt: int, connection: object = None) -> dict[str, object]:
+        """What the function gets by keyword. Where there is no connection its own default counts."""
+        given = {"attempt": attempt, "connection": connection}
+        return {name: given[name] for name in self.accepts if name != "connection" or connection is not None}
+
+    @property
+    def functions(self) -> Sequence[object]:
+        """The functions that calls end in."""
+        return self.function.functions if isinstance(self.function, Dispatcher) else (self.function,)
 
     def close(self) -> None:
         """Close the loop of the runner, if one was made, or the child process; of all callbacks who share it."""
@@ -139,6 +148,11 @@ class Dispatcher(ABC):
     @abstractmethod
     def is_async(self) -> bool:
         """As `Callback.is_async`."""
+
+    @property
+    @abstractmethod
+    def functions(self) -> Sequence[object]:
+        """As `Callback.functions`."""
 
     @abstractmethod
     def check(self, where: str) -> None:
@@ -275,6 +289,14 @@ def accepted(function: object, where: str) -> frozenset[str]:
 
 
 _BY_KEYWORD: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def needs_connection(function: object) -> bool:
+    """Whether it takes a connection and has no default for it."""
+    if "connection" not in accepted(function, name_of(function)):
+        return False
+    parameter = inspect.signature(cast("Callable[..., object]", function)).parameters["connection"]
+    return parameter.default is inspect.Parameter.empty
 
 
 def _bound(function: object) -> set[str]:

@@ -90,12 +90,14 @@ def connect(
     autocommit: bool = True,
     connect_timeout: float = 10,
     silence_seconds: float | None = None,
+    plain: bool = False,
 ) -> Link:
     """Connect, with the session as pg_events needs it: UTF-8, UTC, ISO dates; `json` and `jsonb` arrive as text.
 
     `connect_timeout` (seconds, at least 2, for each address tried) and the TCP settings yield to those in the URL.
     Of several hosts the one that is no standby is taken, unless the URL's `target_session_attrs` says otherwise.
     No statement is prepared by itself, so that a transaction pooler does no harm. `silence_seconds` see `Link`.
+    With `plain` session and types are as psycopg and the role have them: for statements of a user's own.
 
     Raises `UsageError` for a URL that cannot be read, `NotPermitted` when the server refuses the role,
     `DatabaseUnreachable` for everything else, a database that does not exist included.
@@ -122,7 +124,8 @@ def connect(
     else:
         connection.silence_seconds = silence_seconds
         try:
-            _prepare_session(connection)
+            if not plain:
+                _prepare_session(connection)
             connection.autocommit = autocommit
         except psycopg.Error as error:
             connection.close()
@@ -397,7 +400,7 @@ def _remedy(reason: str, database_url: str) -> str:
     if not reason.startswith("permission denied"):
         return ""  # "must be owner of table …" says it all
     role = one_line(_parameters(database_url).get("user") or _defaults().get("user", "ROLE"))
-    return f"; what reading needs is given by the owner: pg_events build --grant {role}"
+    return f"; who built gives what reading needs: pg_events build --grant {role}; a worker is run by who built"
 
 
 def _safe(reason: str, database_url: str) -> str:

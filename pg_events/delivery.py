@@ -19,6 +19,10 @@ _TELL_SECONDS: Final = 5.0
 """A pause that is longer is no detail: the events behind wait for it."""
 
 
+Attempt = Callable[[Callback, str, int], Failure | None]
+"""Makes one call, with the payload and the number of the attempt; what came of it."""
+
+
 class Stopping(Exception):
     """`stop()` came between two attempts: the event is delivered again by the next worker."""
 
@@ -30,16 +34,23 @@ class CallbackGaveUp(PgEventsError):
 class Delivery:
     """The callbacks of the settings, and what is done when they fail."""
 
-    def __init__(self, settings: Settings, stopping: threading.Event) -> None:
-        """Raises `UsageError` when a callback cannot be used, or there is none."""
+    def __init__(self, settings: Settings, stopping: threading.Event, one_call: "Attempt | None" = None) -> None:
+        """`one_call` is what makes a call instead of `attempt`.
+
+        Raises `UsageError` when a callback cannot be used, or there is none."""
         self._stopping = stopping
         self._callbacks = ready(settings)
         if not self._callbacks:
+            source = settings.source or ""
             raise UsageError(
-                f"{settings.source or 'the settings'}: neither PG_EVENTS_DATA_UPDATE_CALLBACK nor "
-                "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK is set; a worker needs at least one, for example 'my_module.function'"
+                "no callback: a worker needs settings (--settings) that set PG_EVENTS_DATA_UPDATE_CALLBACK, "
+                "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK or both, for example to 'my_module.function'"
+                if not source or source.startswith(("--", "PG_EVENTS_"))
+                else f"{source} sets neither PG_EVENTS_DATA_UPDATE_CALLBACK nor PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK; "
+                "a worker needs at least one, for example 'my_module.function'"
             )
         self._policies = {is_schema: settings.policy(schema=is_schema) for is_schema in (False, True)}
+        self.attempt: Attempt = one_call or attempt
         self.retried = 0
         """Attempts that failed and were made again."""
 
@@ -77,7 +88,7 @@ class Delivery:
         """
         # One that was given up already, and stopped the worker, has all its attempts again.
         limit = policy.max_attempts if attempts < policy.max_attempts else attempts + policy.max_attempts
-        while (failure := attempt(callback, payload, attempts + unseen + 1)) is not None:
+        while (failure := self.attempt(callback, payload, attempts + unseen + 1)) is not None:
             attempts += 1
             if attempts >= limit:
                 return attempts, failure

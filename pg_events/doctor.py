@@ -151,15 +151,18 @@ def link(is_proxied: bool, is_shared: bool) -> list[Finding]:
     return [Finding("pooler", "ok", "none: the server answers itself", data=data)]
 
 
-def queue(usage: float) -> list[Finding]:
+def queue(usage: float, open_transactions: Sequence[Row] = ()) -> list[Finding]:
+    """`open_transactions`: whichever there are, the oldest first; who has listened is not to be seen."""
     data = {"usage": usage}
     if usage < FULL_QUEUE:
         return [Finding("queue", "ok", f"the notification queue is {usage:.0%} full", data=data)]
+    known = [row for row in open_transactions if row["pid"] is not None]
+    oldest = f", most likely the oldest one: {_who(known[0])}, {_duration(known[0]['age_seconds'])}" if known else ""
     return [
         _wrong(
             "queue",
             f"the notification queue is {usage:.0%} full; when it is full, every commit that notifies fails",
-            "end the session that has listened and sits in a transaction: see transactions",
+            f"end the session that has listened and sits in a transaction{oldest}",
             data,
         )
     ]
@@ -171,13 +174,10 @@ def transactions(rows: Sequence[Row]) -> list[Finding]:
     for row in rows:
         if row["pid"] is None:
             continue
-        who = f"role {row['role']}, database {row['database']}" + (
-            f", {row['application']}" if row["application"] else ""
-        )
         found.append(
             _wrong(
                 "transactions",
-                f"pid {row['pid']} ({who}) has been in a transaction for {_duration(row['age_seconds'])}, now {row['state']}: "
+                f"{_who(row)} has been in a transaction for {_duration(row['age_seconds'])}, now {row['state']}: "
                 "its events wait for it, and nothing that died since can be cleaned up",
                 f"commit or roll back there, or: select pg_terminate_backend({row['pid']})",
                 row,
@@ -188,6 +188,11 @@ def transactions(rows: Sequence[Row]) -> list[Finding]:
         text = f"{counted(hidden, 'session')} of other roles are hidden from {role}"
         found.append(Finding("transactions", "unknown", text, "grant pg_read_all_stats to it", {"hidden": hidden}))
     return found or [Finding("transactions", "ok", f"none is open for more than {_duration(OLD_SECONDS)}")]
+
+
+def _who(row: Row) -> str:
+    application = f", {row['application']}" if row["application"] else ""
+    return f"pid {row['pid']} (role {row['role']}, database {row['database']}{application})"
 
 
 def prepared(rows: Sequence[Row]) -> list[Finding]:

@@ -93,6 +93,10 @@ def record(payload: str) -> Record:
     def text(key: str) -> str | None:
         return json.loads(members[key]) if key in members else None
 
+    def row(key: str) -> str | None:
+        raw = members.get(key)
+        return None if raw == "null" else raw  # as others may write what we leave out
+
     try:
         if "method" in members:
             kind = next(letter for letter, method in METHODS.items() if method == text("method"))
@@ -106,7 +110,7 @@ def record(payload: str) -> Record:
             int(members["id"]), int(members["xid"]), text("at") or "", kind,
             text("table_schema" if rest is None else "schema_name"), text("table_name" if rest is None else "object_identity"),
             text("session_user"), text("application_name"), text("query"),
-            members.get("old_data"), members.get("new_data"), rest,
+            row("old_data"), row("new_data"), rest,
         )  # fmt: skip
     except (KeyError, StopIteration) as error:
         raise ValueError(f"not a payload of pg_events: {error}") from error
@@ -141,17 +145,18 @@ _DATA_HEAD: Final = re.compile(
 
 def raw_members(payload: str) -> Iterator[tuple[str, str]]:
     """Key and value of a JSON object, the value as it is written."""
-    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)  # only to find where a value ends
     position = payload.index("{") + 1
     while match := _KEY.match(payload, position):
-        key, end = decoder.raw_decode(payload, match.end(1))
+        key, end = _ANY_JSON.raw_decode(payload, match.end(1))
         start = _COLON.match(payload, end)
         if start is None:
             raise ValueError("not a JSON object")
-        position = decoder.raw_decode(payload, start.end())[1]
+        position = _ANY_JSON.raw_decode(payload, start.end())[1]
         yield key, payload[start.end() : position]
 
 
+_ANY_JSON: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+"""Only to find where a value ends."""
 _KEY: Final = re.compile(r'(\s*,?\s*)(?=")')
 _COLON: Final = re.compile(r"\s*:\s*")
 

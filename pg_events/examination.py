@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import RawCursor
@@ -50,16 +51,13 @@ class _Examination:
                 ("drift", self._drift),
                 ("DDL", lambda: doctor.event_triggers(self.server, catalog.installed(self.connection))),
                 ("consumers", lambda: doctor.consumers(self._rows("consumers.sql"))),
-                ("log", lambda: doctor.log_size(self._rows("doctor_log.sql")[0])),
+                ("log", partial(_log_size, self.connection)),
             ]
         else:
             found += doctor.not_installed(self.server)
             checks = []
         checks += [
-            ("queue", self._queue),
-            ("transactions", lambda: doctor.transactions(self._rows("doctor_transactions.sql", doctor.OLD_SECONDS))),
-            ("prepared", lambda: doctor.prepared(self._rows("doctor_prepared.sql", doctor.OLD_SECONDS))),
-            ("slots", lambda: doctor.slots(self._rows("doctor_slots.sql", doctor.HELD_TRANSACTIONS))),
+            *((name, partial(check, self.connection)) for name, check in _HINDRANCES),
             ("settings", self._settings),
             ("clock", self._clock),
         ]
@@ -80,8 +78,7 @@ class _Examination:
             return [Finding(name, "unknown", f"could not be checked: {reason or told}")]
 
     def _rows(self, question: str, *parameters: object) -> list[dict[str, Any]]:
-        with RawCursor(self.connection, row_factory=dict_row) as cursor:
-            return cursor.execute(sql.text(question), parameters).fetchall()
+        return _rows(self.connection, question, *parameters)
 
     def _link(self) -> list[Finding]:
         assert self.settings.database_url is not None
@@ -116,9 +113,6 @@ class _Examination:
             return []  # the origin is wrong, and says it all
         return doctor.drift(plan(self.server, catalog.installed(self.connection), self._tables(), wanted))
 
-    def _queue(self) -> list[Finding]:
-        return doctor.queue(self._one("select pg_catalog.pg_notification_queue_usage() as usage")["usage"])
-
     def _settings(self) -> list[Finding]:
         row = self._rows("doctor_settings.sql")[0]
         roles = json.loads(row.pop("replica_roles"))
@@ -138,7 +132,52 @@ class _Examination:
         return doctor.clock((there - before).total_seconds() - took / 2, took)
 
     def _one(self, question: Any) -> dict[str, Any]:
-        with RawCursor(self.connection, row_factory=dict_row) as cursor:
-            row = cursor.execute(question).fetchone()
-        assert row is not None
-        return row
+        return _one(self.connection, question)
+
+
+def hindrances(connection: Connection) -> list[Finding]:
+    """What holds back events, vacuum or the wake-ups: problems only. Needs that pg_events is installed."""
+    checks = (*(check for _, check in _HINDRANCES), _log_size)
+    return [finding for check in checks for finding in check(connection) if finding.state == "problem"]
+
+
+def _queue(connection: Connection) -> list[Finding]:
+    usage = _one(connection, "select pg_catalog.pg_notification_queue_usage() as usage")["usage"]
+    return doctor.queue(usage, _rows(connection, "doctor_transactions.sql", 0.0) if usage >= doctor.FULL_QUEUE else ())
+
+
+def _transactions(connection: Connection) -> list[Finding]:
+    return doctor.transactions(_rows(connection, "doctor_transactions.sql", doctor.OLD_SECONDS))
+
+
+def _prepared(connection: Connection) -> list[Finding]:
+    return doctor.prepared(_rows(connection, "doctor_prepared.sql", doctor.OLD_SECONDS))
+
+
+def _slots(connection: Connection) -> list[Finding]:
+    return doctor.slots(_rows(connection, "doctor_slots.sql", doctor.HELD_TRANSACTIONS))
+
+
+def _log_size(connection: Connection) -> list[Finding]:
+    return doctor.log_size(_rows(connection, "doctor_log.sql")[0])
+
+
+_HINDRANCES: Final = (
+    ("queue", _queue),
+    ("transactions", _transactions),
+    ("prepared", _prepared),
+    ("slots", _slots),
+)
+"""What can hold back events, vacuum or the wake-ups, in the whole cluster."""
+
+
+def _rows(connection: Connection, question: str, *parameters: object) -> list[dict[str, Any]]:
+    with RawCursor(connection, row_factory=dict_row) as cursor:
+        return cursor.execute(sql.text(question), parameters).fetchall()
+
+
+def _one(connection: Connection, question: Any) -> dict[str, Any]:
+    with RawCursor(connection, row_factory=dict_row) as cursor:
+        row = cursor.execute(question).fetchone()
+    assert row is not None
+    return row

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal, DecimalException
 from typing import Final, NoReturn, TypeVar, cast
 
@@ -28,7 +28,6 @@ from pg_events.filter_condition import (
     Names,
     Not,
     Numbers,
-    Operator,
     Or,
     Query,
     Regex,
@@ -37,9 +36,9 @@ from pg_events.filter_condition import (
     Test,
     Text,
     Time,
-    Value,
-    quote,
 )
+from pg_events.filter_time import counted_from, span, time_range
+from pg_events.filter_value import Operator, Value, quote
 
 __all__ = ["FIELDS", "Field", "Filter", "chosen", "edge", "parse"]
 
@@ -62,11 +61,6 @@ class Filter:
         return str(self.condition)
 
 
-def moment(text: str, *, now: datetime | None = None) -> datetime:
-    """The moment that `since:` means by the text, aware. Raises `ValueError` of one line."""
-    return _span(text, now or datetime.now().astimezone(), latest_passed=True)[0]
-
-
 def parse(text: str, *, now: datetime | None = None) -> Filter:
     """Read a filter; an empty one matches every event.
 
@@ -76,26 +70,34 @@ def parse(text: str, *, now: datetime | None = None) -> Filter:
     return Filter(_Parser(text, (now or datetime.now(UTC)).astimezone()).filter())
 
 
-def edge(field: str, text: str, remedy: str = "") -> Filter:
+def edge(field: str, text: str, remedy: str = "", *, now: datetime | None = None) -> Filter:
     """`since` or `until` a moment, as the options of these names give it. Raises `UsageError` that names the option."""
     try:
-        return parse(f"{field}:{quote(text)}")
+        return parse(f"{field}:{quote(text)}", now=now)
     except FilterError as error:
         raise UsageError(f"--{field}: {error.message}{remedy}") from error
 
 
-def moment_after(text: str, *, now: datetime | None = None) -> datetime:
-    """The end of the second, minute or day that the text names, as `at:` reads it. Raises `ValueError` of one line."""
-    return _span(text, (now or datetime.now(UTC)).astimezone(), latest_passed=True)[1]
+def chosen(
+    where: str = "",
+    since: str | None = None,
+    until: str | None = None,
+    *,
+    now: Callable[[], datetime | None] | None = None,
+) -> Filter:
+    """What the options `--where`, `--since` and `--until` ask for together. Raises `UsageError`.
+
+    `now` tells what `5m` and `14:00` count from, if anything is asked for that does; see `counted_from`.
+    """
+    return counted_from(now, lambda moment: _chosen(where, since, until, moment))
 
 
-def chosen(where: str = "", since: str | None = None, until: str | None = None) -> Filter:
-    """What the options `--where`, `--since` and `--until` ask for together. Raises `UsageError`."""
-    parts = [parse(where).condition]
+def _chosen(where: str, since: str | None, until: str | None, now: datetime) -> Filter:
+    parts = [parse(where, now=now).condition]
     if since not in (None, "oldest"):
-        parts.append(edge("since", since, "; or oldest").condition)
+        parts.append(edge("since", since, "; or oldest", now=now).condition)
     if until is not None:
-        parts.append(edge("until", until).condition)
+        parts.append(edge("until", until, now=now).condition)
     return Filter(_joined(And, [part for part in parts if part != And()]))
 
 
@@ -335,19 +337,19 @@ class _Parser:
 
     def time(self, name: str, operator: Operator, text: str) -> Condition:
         if name != "at":
-            start = _span(text, self.now, latest_passed=name == "since")[0]
+            start = span(text, self.now, latest_passed=name == "since")[0]
             return Time("since" if name == "since" else "until", start)
         match operator:
             case ">":
-                return Time("since", _span(text, self.now, latest_passed=True)[1])
+                return Time("since", span(text, self.now, latest_passed=True)[1])
             case ">=":
-                return Time("since", _span(text, self.now, latest_passed=True)[0])
+                return Time("since", span(text, self.now, latest_passed=True)[0])
             case "<":
-                return Time("until", _span(text, self.now)[0])
+                return Time("until", span(text, self.now)[0])
             case "<=":
-                return Time("until", _span(text, self.now)[1])
+                return Time("until", span(text, self.now)[1])
             case _:
-                start, end = _time_range(text, self.now)
+                start, end = time_range(text, self.now)
                 edges = Time("since", start) if start else None, Time("until", end) if end else None
                 return _joined(And, [edge for edge in edges if edge])
 
@@ -487,63 +489,3 @@ def _check_size(value: Value) -> None:
         _ = Decimal(value.text) if value.form == "number" else None
     except DecimalException:
         raise ValueError(f"{value.text} is too big a number") from None
-
-
-# ── Times ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_AGO = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DAY: Final = timedelta(days=1)
-
-
-def _span(
-    text: str, now: datetime, *, day: date | None = None, latest_passed: bool = False
-) -> tuple[datetime, datetime]:
-    """The start and the end of the second, minute or day that the text names, in UTC; without a zone it is local.
-
-    A time without a date is that of `day`, or else of today; with `latest_passed` of yesterday while it is to come.
-    """
-    try:
-        if match := _AGO.fullmatch(text):
-            start = (now - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])).astimezone(UTC)
-            return start, start + timedelta(microseconds=1)
-        if _DATE.fullmatch(text):
-            start = datetime.fromisoformat(text)
-            return start.astimezone(UTC), (start + _DAY).astimezone(UTC)
-        if _DATE.match(text) and text[10] in "T ":
-            return _clock_span(text[11:], date.fromisoformat(text[:10]))
-        span = _clock_span(text, day or now.date())
-        return _clock_span(text, now.date() - _DAY) if latest_passed and span[0] > now else span
-    except (ValueError, OverflowError, OSError, IndexError):
-        raise ValueError(f"{text} is no time; write 5m, 14:00, 2026-08-22 or 2026-08-22T14:00") from None
-
-
-def _clock_span(text: str, day: date) -> tuple[datetime, datetime]:
-    match = _CLOCK.fullmatch(text)
-    if match is None:
-        raise ValueError(text)
-    hour, minute, second, fraction, zone = match.groups()
-    start = datetime.fromisoformat(
-        f"{day.isoformat()}T{hour:0>2}:{minute}:{second or '00'}.{fraction or '0':0<6}{zone or ''}"
-    )
-    length = timedelta(microseconds=1) if fraction else timedelta(seconds=1) if second else timedelta(minutes=1)
-    return start.astimezone(UTC), (start + length).astimezone(UTC)
-
-
-def _time_range(text: str, now: datetime) -> tuple[datetime | None, datetime | None]:
-    """`14:01..14:03` is from the start of the first through the end of the last. A side may be open."""
-    first, dots, last = text.partition("..")
-    if not dots or text == "..":
-        return _span(text, now, latest_passed=True)
-    start = _span(first, now, latest_passed=True)[0] if first else None
-    if start is None or not last:
-        return start, _span(last, now)[1] if last else None
-    day = start.astimezone().date()
-    end = _span(last, now, day=day)[1]
-    if end <= start and _CLOCK.fullmatch(last):
-        end = _span(last, now, day=day + _DAY)[1]
-    if end <= start:
-        raise ValueError(f"{text} ends before it begins")
-    return start, end

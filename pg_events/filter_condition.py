@@ -5,29 +5,19 @@ They are plain frozen values, so that other modules can translate them (into SQL
 """
 
 import json
-import operator as compare
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, DecimalException
-from fnmatch import translate
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, cast
 
 from pg_events.event import SCHEMA, Record
-
-Operator = Literal["=", "!=", ">", ">=", "<", "<="]
+from pg_events.filter_value import Operator, Value, glob_test, joined, name_test, quote, reach, sign, value_test
 
 KINDS: Final = "IUDTS"
 """The letters `Kinds` may hold, in the order in which it holds them."""
-
-_ORDER: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
-    ">": compare.gt,
-    ">=": compare.ge,
-    "<": compare.lt,
-    "<=": compare.le,
-}
 
 
 # ── The event under test ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -68,152 +58,6 @@ Test = Callable[[Subject], bool]
 
 # What a test costs; the cheap ones go first.
 _FIELDS_ONLY, _RAW_TEXT, _JSON = 0, 1, 2
-
-
-# ── Values ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-Form = Literal["text", "glob", "number", "word", "range"]
-
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_BARE = re.compile(r"[\w@/:+.$%#-]+")
-_WORDS: Final[dict[str, bool | None]] = {"null": None, "true": True, "false": False}
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One alternative on the right of an operator."""
-
-    text: str
-    form: Form = "text"
-    """`text` is meant literally · `glob` has `*` or `?` · `word` is null, true or false · `range` is `a..b`."""
-
-    @staticmethod
-    def of(text: str, *, quoted: bool = False) -> "Value":
-        """What the text means as the value of a column. In quotes it is text, whatever it looks like."""
-        low, _, high = text.partition("..")
-        if quoted:
-            return Value(text)
-        if "*" in text or "?" in text:
-            return Value(text, "glob")
-        if text in _WORDS:
-            return Value(text, "word")
-        if _NUMBER.fullmatch(text):
-            return Value(text, "number")
-        return Value(text, "range" if low and high else "text")
-
-    @staticmethod
-    def name(text: str, *, quoted: bool = False) -> "Value":
-        """What the text means as a name: a pattern or itself."""
-        return Value(text, "glob" if not quoted and ("*" in text or "?" in text) else "text")
-
-    @property
-    def limits(self) -> "tuple[Value, Value]":
-        """The two ends of a range."""
-        low, _, high = self.text.partition("..")
-        return Value.of(low), Value.of(high)
-
-    def __str__(self) -> str:
-        if self.form != "text" or (_BARE.fullmatch(self.text) and Value.of(self.text).form == "text"):
-            return self.text
-        return quote(self.text)
-
-
-def quote(text: str) -> str:
-    """The text in quotes, as a filter reads it."""
-    return f'"{text.translate(_ESCAPES)}"'
-
-
-def _joined(values: tuple[Value, ...]) -> str:
-    return ",".join(map(str, values))
-
-
-def _glob_test(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a text is matched, as a whole, by one of the patterns. `*` and `?` are special, `[` is not."""
-    # fnmatch writes expressions that do not backtrack from one `*` into the one before.
-    expression = re.compile("|".join(translate(pattern.replace("[", "[[]")) for pattern in patterns) or r"(?!)")
-    return lambda text: expression.match(text) is not None
-
-
-def _name_test(values: tuple[Value, ...]) -> Callable[[str], bool]:
-    """Whether a name is one of the values, in whatever case."""
-    names = frozenset(value.text.casefold() for value in values if value.form != "glob")
-    globs = [value.text.casefold() for value in values if value.form == "glob"]
-    if not globs:
-        return lambda name: name.casefold() in names
-    matches = _glob_test(globs)
-    return lambda name: (folded := name.casefold()) in names or matches(folded)
-
-
-def _equality_test(values: tuple[Value, ...]) -> Callable[[Any], bool]:
-    """Whether a value out of JSON is one of the values: see `Column`."""
-    texts = frozenset(value.text for value in values if value.form in ("text", "number"))
-    numbers = frozenset(Decimal(value.text) for value in values if value.form == "number")
-    words = frozenset(_WORDS[value.text] for value in values if value.form == "word")
-    ranges = [_range_test(value) for value in values if value.form == "range"]
-    matches = _glob_test([value.text for value in values if value.form == "glob"])
-
-    def test(found: Any) -> bool:
-        if found is None or isinstance(found, bool):
-            return found in words or (found is not None and matches(str(found).lower()))
-        if isinstance(found, str):
-            return found in texts or matches(found) or any(within(found) for within in ranges)
-        if isinstance(found, Decimal):
-            return found in numbers or matches(str(found)) or any(within(found) for within in ranges)
-        return False
-
-    return test
-
-
-def _order_test(operator: Operator, value: Value) -> Callable[[Any], bool]:
-    """Whether a value out of JSON stands in that order to the value: a number to a number, a text to the text."""
-    holds, text = _ORDER[operator], value.text
-    number = Decimal(text) if value.form == "number" else None
-
-    def test(found: Any) -> bool:
-        if isinstance(found, str):
-            return holds(found, text)
-        return number is not None and isinstance(found, Decimal) and holds(found, number)
-
-    return test
-
-
-def _range_test(value: Value) -> Callable[[Any], bool]:
-    low, high = value.limits
-    from_low, to_high = _order_test(">=", low), _order_test("<=", high)
-    return lambda found: from_low(found) and to_high(found)
-
-
-def _value_test(operator: Operator, values: tuple[Value, ...]) -> Callable[[list[Any]], bool]:
-    """Whether what was found in a row satisfies the operator: one of it does; `!=`: there is some and none equals."""
-    holds = _equality_test(values) if operator in ("=", "!=") else _order_test(operator, values[0])
-    if operator == "!=":
-        return lambda found: bool(found) and not any(map(holds, _scalars(found)))
-    return lambda found: any(map(holds, _scalars(found)))
-
-
-def _scalars(found: list[Any]) -> Iterator[Any]:
-    for value in found:
-        if isinstance(value, list):
-            yield from _scalars(cast("list[Any]", value))
-        else:
-            yield value
-
-
-def _reach(value: Any, path: tuple[str, ...]) -> list[Any]:
-    """What stands at the end of the path. A list is entered at a position, or else at each of its elements."""
-    if not path:
-        return [value]
-    if isinstance(value, dict):
-        row = cast("dict[str, Any]", value)
-        return _reach(row[path[0]], path[1:]) if path[0] in row else []
-    if not isinstance(value, list):
-        return []
-    items = cast("list[Any]", value)
-    if path[0].isascii() and path[0].isdigit():
-        position = int(path[0]) if len(path[0]) < 10 else len(items)
-        return _reach(items[position], path[1:]) if position < len(items) else []
-    return [reached for item in items for reached in _reach(item, path)]
 
 
 # ── Conditions on the envelope ───────────────────────────────────────────────────────────────────────────────────────
@@ -280,10 +124,10 @@ class Names:
     cost: ClassVar[int] = _FIELDS_ONLY
 
     def __str__(self) -> str:
-        return f"{self.field}:{_joined(self.values)}"
+        return f"{self.field}:{joined(self.values)}"
 
     def test(self) -> Test:
-        is_wanted = lru_cache(maxsize=1024)(_name_test(self.values))
+        is_wanted = lru_cache(maxsize=1024)(name_test(self.values))
         if self.field == "user":
             return lambda subject: is_wanted(subject.record.session_user or "")
         if self.field == "app":
@@ -346,11 +190,11 @@ class Query:
     cost: ClassVar[int] = _RAW_TEXT
 
     def __str__(self) -> str:
-        return f"query:{_joined(self.values)}"
+        return f"query:{joined(self.values)}"
 
     def test(self) -> Test:
         texts = [value.text.casefold() for value in self.values if value.form != "glob"]
-        matches = _glob_test([f"*{value.text.casefold()}*" for value in self.values if value.form == "glob"])
+        matches = glob_test([f"*{value.text.casefold()}*" for value in self.values if value.form == "glob"])
 
         def test(subject: Subject) -> bool:
             if subject.record.query is None:
@@ -465,12 +309,12 @@ class Column:
 
     def __str__(self) -> str:
         steps = (step if re.fullmatch(r"\w+", step) else quote(step) for step in self.path)
-        return f"{'.'.join([self.side, *steps])}{_sign(self.operator)}{_joined(self.values)}"
+        return f"{'.'.join([self.side, *steps])}{sign(self.operator)}{joined(self.values)}"
 
     def test(self) -> Test:
         is_new, path = self.side == "new", self.path
         needles = [f'"{step}"' for step in path if not step.isdigit()] + _needles(self.operator, self.values)
-        holds = _value_test(self.operator, self.values)
+        holds = value_test(self.operator, self.values)
 
         def test(subject: Subject) -> bool:
             if not _may_hold(subject.record.new_data if is_new else subject.record.old_data, needles):
@@ -478,7 +322,7 @@ class Column:
             row = subject.object("new_data" if is_new else "old_data")
             if row is None:
                 return False
-            return holds(_reach(row, path) if path else list(row.values()))
+            return holds(reach(row, path) if path else list(row.values()))
 
         return _unless_too_deep(test)
 
@@ -495,10 +339,10 @@ class Key:
     cost: ClassVar[int] = _JSON
 
     def __str__(self) -> str:
-        return f"pk{_sign(self.operator)}{_joined(self.values)}"
+        return f"pk{sign(self.operator)}{joined(self.values)}"
 
     def test(self) -> Test:
-        holds = _value_test(self.operator, self.values)
+        holds = value_test(self.operator, self.values)
         needles = _needles(self.operator, self.values)
 
         def test(subject: Subject) -> bool:
@@ -541,10 +385,10 @@ class Changed:
     cost: ClassVar[int] = _JSON
 
     def __str__(self) -> str:
-        return f"col:{_joined(self.values)}"
+        return f"col:{joined(self.values)}"
 
     def test(self) -> Test:
-        is_wanted = lru_cache(maxsize=1024)(_name_test(self.values))
+        is_wanted = lru_cache(maxsize=1024)(name_test(self.values))
         has_pattern = any(value.form == "glob" for value in self.values)
         needles = [f'"{value.text.casefold()}"' for value in self.values]
 
@@ -580,10 +424,10 @@ class Tag:
     cost: ClassVar[int] = _JSON
 
     def __str__(self) -> str:
-        return f"tag:{_joined(self.values)}"
+        return f"tag:{joined(self.values)}"
 
     def test(self) -> Test:
-        is_wanted = _name_test(self.values)
+        is_wanted = name_test(self.values)
 
         def test(subject: Subject) -> bool:
             if subject.record.kind != SCHEMA:
@@ -592,10 +436,6 @@ class Tag:
             return isinstance(tag, str) and is_wanted(tag)
 
         return test
-
-
-def _sign(operator: Operator) -> str:
-    return ":" if operator == "=" else operator
 
 
 def _unless_too_deep(test: Test) -> Test:

@@ -24,15 +24,14 @@ from pg_events.filter_condition import (
     Names,
     Not,
     Numbers,
-    Operator,
     Or,
     Query,
     Tag,
     Text,
     Time,
-    Value,
     json_text,
 )
+from pg_events.filter_value import Operator, Value
 
 Part = SQL | Composed
 """A piece of SQL."""

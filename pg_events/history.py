@@ -18,7 +18,8 @@ from pg_events import sql
 from pg_events.catalog import Connection
 from pg_events.errors import UsageError
 from pg_events.event import DataEvent, raw_members, record
-from pg_events.filter_condition import And, Column, Condition, Key, Kinds, Names, Not, Or, Value
+from pg_events.filter_condition import And, Column, Condition, Key, Kinds, Names, Not, Or
+from pg_events.filter_value import Value
 from pg_events.text import clean, one_line
 
 Row = Mapping[str, Any]

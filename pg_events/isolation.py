@@ -12,7 +12,16 @@ import time
 from collections.abc import Sequence
 from typing import Final, TextIO
 
-from pg_events.callbacks import Callback, Reported, Runner, resolve
+from pg_events.callbacks import (
+    Callback,
+    Reported,
+    Runner,
+    accepted,
+    is_async_function,
+    name_of,
+    needs_connection,
+    resolve,
+)
 from pg_events.child import Child, Loaded, Target, target
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.settings import Settings
@@ -34,6 +43,7 @@ def ready(settings: Settings) -> dict[bool, Callback]:
 
     Both share an event loop, and so the clients they hold. Raises `UsageError` when one cannot be used.
     """
+    _check_together(settings)
     set_ = {is_schema: name for is_schema, name in _FIELDS.items() if getattr(settings, name) is not None}
     if settings.isolate:
         targets = [target(settings, name) for name in set_.values()]
@@ -44,12 +54,50 @@ def ready(settings: Settings) -> dict[bool, Callback]:
         for is_schema, name in set_.items()
     }
     for callback in callbacks.values():
+        _check_connection(callback, settings.transactional)
         if limit is not None and not callback.is_async:
             raise UsageError(
                 f"PG_EVENTS_TIME_LIMIT_SECONDS = {limit:g}: {callback.name} is no async function, so only a process of its "
                 "own can be stopped; set PG_EVENTS_ISOLATE = True, or start the worker with --isolate"
             )
+    if settings.transactional and callbacks and not any("connection" in one.accepts for one in callbacks.values()):
+        name = next(iter(callbacks.values())).name
+        raise UsageError(
+            f"PG_EVENTS_TRANSACTIONAL = True: {name} takes no connection; write 'def function(payload, connection)'"
+        )
     return callbacks
+
+
+def _check_together(settings: Settings) -> None:
+    """Raises `UsageError` for settings that exclude each other."""
+    if settings.transactional and settings.isolate:
+        raise UsageError(
+            "PG_EVENTS_TRANSACTIONAL = True: a connection cannot be handed to a process of its own; remove PG_EVENTS_ISOLATE "
+            "and --isolate, or PG_EVENTS_TRANSACTIONAL"
+        )
+    if settings.concurrency > 1 and (settings.transactional or settings.isolate):
+        other = "PG_EVENTS_TRANSACTIONAL" if settings.transactional else "PG_EVENTS_ISOLATE"
+        reason = "there is one transaction" if settings.transactional else "there is one process, which makes one call"
+        raise UsageError(
+            f"PG_EVENTS_CONCURRENCY = {settings.concurrency}: with {other} {reason} at a time; remove one of the two, and "
+            "start more workers of the same name instead"
+        )
+
+
+def _check_connection(callback: Callback, is_transactional: bool) -> None:
+    """Raises `UsageError` when a function could not be lent the connection that it takes."""
+    for function in callback.functions:
+        name = callback.name if len(callback.functions) == 1 else name_of(function)
+        if not is_transactional and needs_connection(function):
+            raise UsageError(
+                f"{name} takes a connection, which only PG_EVENTS_TRANSACTIONAL = True gives; set it, or give the parameter "
+                "a default"
+            )
+        if is_transactional and is_async_function(function) and "connection" in accepted(function, name):
+            raise UsageError(
+                f"PG_EVENTS_TRANSACTIONAL = True: {name} is async, and the connection is lent to 'def' functions only; "
+                "write it with 'def', or remove its parameter 'connection'"
+            )
 
 
 def isolated(targets: Sequence[Target], time_limit_seconds: float | None = None) -> list[Callback]:

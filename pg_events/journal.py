@@ -7,9 +7,10 @@ with a whole line). The reader trusts nothing: what it cannot use it counts, wit
 import gzip
 import json
 import os
+import re
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +23,10 @@ from pg_events.event import METHODS, DataEvent, SchemaEvent, parse
 from pg_events.text import one_line, shorten
 
 FORMAT_VERSION: Final = 1
-"""Version of the files; apart from the release's."""
+"""Version of the files; apart from the release's. A new one needs an entry in `CONVERTERS`."""
+
+CONVERTERS: Final[Mapping[int, Callable[[str], str]]] = {}
+"""Version -> what makes of its payloads those of the next: files of every older version are read through a chain of them."""
 
 MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 """A longer line is not held in memory: the reader counts it and goes on."""
@@ -31,6 +35,9 @@ MAX_PROBLEMS: Final = 100
 """So many bad lines are remembered with their reasons; the rest is counted."""
 
 _BUFFER_BYTES: Final = 1024 * 1024
+_AT: Final = re.compile(rb'"at": ?"([^"\\]{1,40})"')
+_AT_BYTES: Final = 200
+"""The time stands at the front of a line, before anything a row could hold."""
 _BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"
 
@@ -226,6 +233,7 @@ class Reader:
         self.problems: list[Problem] = []
         """The first `MAX_PROBLEMS` bad lines."""
         self._unknown_version: str | None = None
+        self._converters: list[Callable[[str], str]] = []
         try:
             self._file = self.path.open("rb")
             self._stream: BinaryIO = cast(
@@ -264,6 +272,10 @@ class Reader:
                         self.events += 1
                         yield found
 
+    def raw_lines(self) -> Iterator[bytes]:
+        """Every line as it stands there, headers too. Raises `PgEventsError` when the disk fails."""
+        return (line for _, line in self._lines())
+
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """The lines that can be had, numbered; blank ones are left out."""
         number = 0
@@ -297,15 +309,22 @@ class Reader:
             return None
         if self._unknown_version:
             raise ValueError(self._unknown_version)
-        return Line(number, payload, _event(values))
+        if not self._converters:
+            return Line(number, payload, _event(values))
+        for convert in self._converters:
+            payload = convert(payload)
+        return Line(number, payload, event(payload))
 
     def _take_header(self, values: dict[str, Any]) -> None:
         version = values["pg_events"]
+        older = range(version, FORMAT_VERSION) if type(version) is int else ()
         self._unknown_version = None
-        if type(version) is not int or version != FORMAT_VERSION:
+        if type(version) is not int or version > FORMAT_VERSION or not all(one in CONVERTERS for one in older):
             shown = shorten(one_line(str(version)), 40)
-            self._unknown_version = f"format version {shown}; this release reads {FORMAT_VERSION}"
+            newer = "; a newer pg_events reads it" if type(version) is int and version > FORMAT_VERSION else ""
+            self._unknown_version = f"format version {shown}; this release reads {FORMAT_VERSION}{newer}"
             raise ValueError(self._unknown_version)
+        self._converters = [CONVERTERS[one] for one in older]
         if self.header is None:
             columns = {name: _texts(one) for name, one in _members(values.get("columns")).items()}
             self.header = Header(
@@ -332,6 +351,21 @@ def _texts(value: object) -> dict[str, str]:
 def read(path: str | Path) -> Reader:
     """The events of a file: iterate over it. Raises `UsageError` when it cannot be opened."""
     return Reader(path)
+
+
+def ends_at(path: str | Path) -> datetime | None:
+    """When the newest event of a file was captured, aware; None when it has none. Reads the file, but no event of it.
+
+    Raises `UsageError` when it cannot be opened.
+    """
+    newest: datetime | None = None
+    with Reader(path) as reader:
+        for line in reader.raw_lines():
+            if match := _AT.search(line, 0, _AT_BYTES):
+                with suppress(ValueError, TypeError):  # no time, or one without a zone
+                    at = datetime.fromisoformat(match[1].decode())
+                    newest = at if newest is None else max(newest, at)
+    return newest or max((line.event.at for line in read(path)), default=None)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -14,13 +14,12 @@ from datetime import datetime
 from os import PathLike
 from typing import Any, Final, NamedTuple, cast
 
-from pg_events import filter as filters
 from pg_events.caller import Caller, Result, Routes, chosen, described, here
 from pg_events.errors import UsageError
 from pg_events.event import replayed
 from pg_events.runs import Outcome, Recorder, State, Sum
 from pg_events.settings import Settings
-from pg_events.source import Item, Source, named_source
+from pg_events.source import Item, Source, asked_of, named_source
 from pg_events.steering import Pace, Steering
 
 FAILURES_KEPT: Final = 100
@@ -258,7 +257,7 @@ def replay(
         raise UsageError(f"on_error is 'stop' or 'continue', not {on_error!r}")
     if (speed is not None and speed <= 0) or times < 1:
         raise UsageError("speed is above 0, or None for as fast as possible; times is at least 1")
-    wanted = filters.chosen(where, since, until)
+    wanted = asked_of(source, where, since, until)
     origin = named_source(source, wanted)
     found, routes = chosen(Settings(), callback, shadow)
     caller = here(found)

@@ -60,6 +60,10 @@ class Limit:
     unread: bool = False
     """Delete also what a consumer has not been given."""
 
+    @property
+    def is_one(self) -> bool:
+        return self.age is not None or self.size_bytes is not None
+
 
 def prune(connection: Connection, limit: Limit, *, batch_events: int = BATCH_EVENTS) -> Pruned:
     """Delete what is over the limit and was given to every consumer, wherever in the log it stands.
@@ -189,6 +193,14 @@ def live_bytes(connection: Connection) -> int:
     row = connection.execute(question).fetchone()
     assert row is not None
     return row[0]
+
+
+def live_events(connection: Connection) -> int:
+    """How many events there are, about: the statistics say it."""
+    with RawCursor(connection) as cursor:
+        row = cursor.execute(sql.text("doctor_log.sql")).fetchone()
+    assert row is not None
+    return row[1]
 
 
 @cache

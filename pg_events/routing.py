@@ -20,7 +20,8 @@ from pg_events.errors import UsageError
 from pg_events.event import METHODS, DataEvent, Record, SchemaEvent, head, parse, record
 from pg_events.filter import Filter
 from pg_events.filter import parse as parse_filter
-from pg_events.filter_condition import And, Condition, Kinds, Names, Tag, Value
+from pg_events.filter_condition import And, Condition, Kinds, Names, Tag
+from pg_events.filter_value import Value
 
 Handler = TypeVar("Handler", bound=Callable[..., object])
 
@@ -109,6 +110,10 @@ class Router(Dispatcher):
     @property
     def accepts(self) -> frozenset[str]:
         return frozenset[str]().union(*(route.accepts for route in self._routes))
+
+    @property
+    def functions(self) -> Sequence[object]:
+        return [route.function for route in self._routes]
 
     @property
     def is_async(self) -> bool:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
 
@@ -195,6 +195,24 @@ def kept() -> list[Run]:
     root = _root()
     found = (_read(path) for path in sorted(root.glob("*.jsonl"))) if root.is_dir() else ()
     return [run for run in found if run is not None]
+
+
+def prune(age: timedelta) -> tuple[int, int]:
+    """Delete runs to which nothing was added for so long. How many, and the bytes they took; files that are none stay."""
+    before = time.time() - age.total_seconds()
+    deleted = freed = 0
+    for run in kept():
+        try:
+            found = run.path.stat()
+            if found.st_mtime >= before:
+                continue
+            run.path.unlink()
+        except FileNotFoundError:
+            continue  # another one prunes
+        except OSError as error:
+            raise PgEventsError(f"{one_line(str(run.path))} cannot be deleted: {error.strerror}") from error
+        deleted, freed = deleted + 1, freed + found.st_size
+    return deleted, freed
 
 
 def find(name: str) -> Run:

@@ -120,6 +120,10 @@ class Settings:
     """`PG_EVENTS_ISOLATE`: callbacks run in a process of their own, which may hang, crash and be killed."""
     retry_max_seconds: float = 300.0
     """`PG_EVENTS_RETRY_MAX_SECONDS`: no pause is longer."""
+    concurrency: int = 1
+    """`PG_EVENTS_CONCURRENCY`: so many calls of async callbacks run side by side at most; those of one row never do."""
+    transactional: bool = False
+    """`PG_EVENTS_TRANSACTIONAL`: callbacks get a connection whose writes commit together with the cursor."""
     on_failure: str = "skip"
     """`PG_EVENTS_ON_FAILURE`: one of `ON_FAILURE`."""
     data_update_policy: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -128,6 +132,8 @@ class Settings:
     """The same of `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS` and the like."""
     lease_seconds: float = 60.0
     """`PG_EVENTS_LEASE_SECONDS`: how long a worker that says nothing is believed to run."""
+    skip_own: bool = False
+    """`PG_EVENTS_SKIP_OWN`: True when events are passed by that this consumer's own callbacks caused."""
     keep: timedelta | None = None
     """`PG_EVENTS_KEEP`: a worker deletes events that are older, such as `"30d"`. None: it deletes none for their age."""
     keep_bytes: int | None = None
@@ -560,9 +566,11 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
     "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
+    "PG_EVENTS_SKIP_OWN": ("skip_own", _flag),
     "PG_EVENTS_KEEP": ("keep", _age),
     "PG_EVENTS_KEEP_SIZE": ("keep_bytes", _size),
     "PG_EVENTS_KEEP_UNREAD": ("keep_unread", _flag),
+    "PG_EVENTS_TRANSACTIONAL": ("transactional", _flag),
     "PG_EVENTS_LOG_FORMAT": ("log_format", _log_format),
     "PG_EVENTS_METRICS": ("metrics", address),
     "PG_EVENTS_STALLED_SECONDS": ("stalled_seconds", _link_seconds),

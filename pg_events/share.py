@@ -147,10 +147,12 @@ class Shares:
         self._ended = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="pg_events lease", daemon=True)
 
-    def ask(self, question: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        """The rows of a packaged question, asked on the listener's link. Raises `DatabaseUnreachable`."""
+    def ask(
+        self, question: str, parameters: Sequence[object], connection: psycopg.Connection | None = None
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a packaged question, asked on the listener's link or `connection`. Raises `DatabaseUnreachable`."""
         try:
-            with RawCursor(self._listener.connection) as cursor:
+            with RawCursor(self._listener.connection if connection is None else connection) as cursor:
                 cursor.execute(sql.text(question), parameters)
                 return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
@@ -160,6 +162,11 @@ class Shares:
     def is_known(self) -> bool:
         """Nobody has taken this worker for dead, as of the last look."""
         return self._worker is not None
+
+    @property
+    def worker(self) -> int | None:
+        """The id under which this worker is known. For other threads, too."""
+        return self._worker
 
     # --- joining and leaving ------------------------------------------------------------------------------------
 
@@ -213,9 +220,11 @@ class Shares:
     def look(self) -> None:
         """See who else is there; take what is free, and part what is too much. Call it between two events."""
         slots = sorted(slot for share in self.held for slot in share.slots)
-        is_known, running, earlier, known, any_free, self.any_waiting = self.ask(
+        is_known, running, earlier, known, any_free, any_kept = self.ask(
             "worker_look.sql", (self.consumer, self._worker, slots)
         )[0]
+        # Of those that are kept most may have to wait for another: that is no reason to let the live ones wait.
+        self.any_waiting = any_kept and any(map(self.waiting, self.held))
         if not is_known:
             self.held.clear()
             self._worker = None
@@ -343,9 +352,10 @@ class Shares:
         """Kept events of the share that are to be delivered now."""
         return [Waiting(*row) for row in self.ask("failed_waiting.sql", (self.consumer, sorted(share.slots)))]
 
-    def done(self, share: Share, event_id: int) -> None:
-        """A kept event was delivered."""
-        self._sure(self.ask("failed_done.sql", (self.consumer, event_id, share.id, self._worker)), share)
+    def done(self, share: Share, event_id: int, connection: psycopg.Connection | None = None) -> None:
+        """A kept event was delivered. As `save()` in the transaction of `connection`, if one is given."""
+        values = (self.consumer, event_id, share.id, self._worker)
+        self._sure(self.ask("failed_done.sql", values, connection), share)
 
     def failed_again(self, event_id: int, attempts: int, failure: Failure, holds: bool) -> None:
         """A kept event was not delivered. Without `holds` later events of its row wait no more."""

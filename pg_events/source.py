@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -158,10 +159,25 @@ def open_source(
 
 def named_source(source: str | PathLike[str], wanted: Filter) -> Source:
     """A file, or the log of a database by its URL or `key=value` string."""
-    if isinstance(source, str) and not Path(source).exists() and ("://" in source or "=" in source):
+    if isinstance(source, str) and _is_database(source):
         describe(source)  # raises when it cannot be read
         return LogSource(source, wanted)
     return FileSource(source, wanted)
+
+
+def asked_of(
+    source: str | PathLike[str], where: str = "", since: str | None = None, until: str | None = None
+) -> Filter:
+    """What is asked of a source. In a file `5m` and `14:00` count from its newest event; in a log, from now.
+
+    Raises `UsageError`.
+    """
+    is_log = source == LOG or _is_database(source)
+    return filters.chosen(where, since, until, now=None if is_log else partial(journal.ends_at, Path(source)))
+
+
+def _is_database(source: str | PathLike[str]) -> bool:
+    return isinstance(source, str) and not Path(source).exists() and ("://" in source or "=" in source)
 
 
 def _item(position: int, payload: str, event: DataEvent | SchemaEvent) -> Item:
@@ -217,4 +233,4 @@ class Events:
 
 def read(source: str | PathLike[str], *, where: str = "", since: str | None = None, until: str | None = None) -> Events:
     """See `pg_events.read`."""
-    return Events(named_source(source, filters.chosen(where, since, until)))
+    return Events(named_source(source, asked_of(source, where, since, until)))

@@ -16,13 +16,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pg_events.callbacks import Callback
-from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, attempt, gave_up
+from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, gave_up
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
 from pg_events.event import SCHEMA, Record, is_of_schema, replayed
+from pg_events.feedback import Feedback
+from pg_events.housekeeping import Housekeeping
 from pg_events.listener import Cursor, Listener
 from pg_events.row_key import SLOTS
 from pg_events.settings import Settings
 from pg_events.share import NEWEST, Kept, Share, Shares, Start, Waiting
+from pg_events.transaction import JointTransaction
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +88,10 @@ class Worker:
         self.share = 0.0
         """which part of the consumer's rows is this worker's: 1.0 is all of them."""
         self._stalled_seconds = settings.stalled_seconds
-        self._delivery = Delivery(settings, self._stopping)
+        self._transaction: JointTransaction | None = None
+        if settings.transactional:
+            self._transaction = JointTransaction(settings.database_url, f"pg_events callbacks {name}")
+        self._delivery = Delivery(settings, self._stopping, self._transaction and self._transaction.attempt)
         self._on_ready = on_ready
         self._listener = Listener(
             settings.database_url,
@@ -95,6 +101,8 @@ class Worker:
             link_seconds=settings.link_seconds,
         )
         self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
+        self._feedback = Feedback(name, settings.skip_own)
+        self._housekeeping = Housekeeping(settings, name, lambda: self._shares.worker)
         self._read: tuple[Share, Cursor] | None = None
         self._look_at = 0.0
 
@@ -128,8 +136,13 @@ class Worker:
             self._listener.connect()
             self._shares.join()
             self.no_link = None
+            if not once:
+                self._housekeeping.start()
             self._work(once)
         finally:
+            self._housekeeping.close()
+            if self._transaction is not None:
+                self._transaction.close()
             self._shares.leave()
             self._shares.close()
             self._listener.close()
@@ -198,12 +211,13 @@ class Worker:
         if page:
             self.report.batches += 1
             self.report.read += len(page)
+            self._feedback.see(page, self._listener.cursor)
         for record in page:
             if self._stopping.is_set():
                 break
             try:
-                if record.id in share.done:
-                    pass  # before the link was lost
+                if record.id in share.done or self._feedback.skips(record):
+                    pass  # done before the link was lost, or caused by our own callbacks
                 elif (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
                     self._hand_over(share, record)
                     share.done.add(record.id)
@@ -211,16 +225,33 @@ class Worker:
                 break
             share.cursor = self._listener.cursor_after(record)
             self.moved_at = now = time.monotonic()
-            if now - share.saved_at > _SAVE_SECONDS or share.interruptions:
-                self._shares.save(share)
+            if now - share.saved_at > _SAVE_SECONDS or share.interruptions or self._must_commit():
+                self._save(share)
                 self._look_now_and_then()
         else:
             if page:
                 share.cursor = self._listener.cursor
                 share.interruptions = 0
         if page:
-            self._shares.save(share)
+            self._save(share)
         return bool(page)
+
+    def _must_commit(self) -> bool:
+        return self._transaction is not None and self._transaction.is_due
+
+    def _save(self, share: Share) -> None:
+        """Save the cursor, together with what callbacks wrote when they do so in its transaction."""
+        if self._transaction is None:
+            self._shares.save(share)
+        else:
+            self._transaction.commit(lambda connection: self._shares.save(share, connection))
+
+    def _done(self, share: Share, kept: Waiting) -> None:
+        """A kept event was delivered, and what its callback wrote stays."""
+        if self._transaction is None:
+            self._shares.done(share, kept.event_id)
+        else:
+            self._transaction.commit(lambda connection: self._shares.done(share, kept.event_id, connection))
 
     def _is_due(self, share: Share, record: Record) -> bool:
         """Is it this share's event, and no earlier one of its row waits? One that has to wait is kept."""
@@ -247,7 +278,7 @@ class Worker:
         def failing(attempts: int) -> None:
             self.report.retried += 1
             share.attempts[record.id] = attempts
-            self._shares.save(share)
+            self._save(share)
 
         attempts = share.attempts.get(record.id, 0)
         given_up = self._delivery.call(
@@ -262,7 +293,7 @@ class Worker:
         text = gave_up(callback, record, attempts, failure)
         if policy.on_failure == "stop":
             share.attempts[record.id] = attempts
-            self._shares.save(share)
+            self._save(share)
             raise CallbackGaveUp(f"{text}; stopped before it, as PG_EVENTS_ON_FAILURE says")
         share.attempts.pop(record.id, None)
         row = self._shares.keys.key(record)
@@ -304,12 +335,12 @@ class Worker:
         if kept.is_again:
             # Once: whoever asked sees what came of it, and the live events do not wait for pauses.
             attempts = kept.attempts + 1
-            failure = attempt(callback, replayed(kept.payload, "failed", attempts), attempts)
+            failure = self._delivery.attempt(callback, replayed(kept.payload, "failed", attempts), attempts)
             given_up = None if failure is None else (attempts, failure)
         else:
             given_up = self._delivery.call(callback, policy, kept.payload, what, attempts=kept.attempts)
         if given_up is None:
-            self._shares.done(share, kept.event_id)
+            self._done(share, kept)
             share.delivered += 1
             self.report.delivered += 1
             return
@@ -340,11 +371,14 @@ class Worker:
         self.no_link = str(error)
         log.warning("%s; reconnecting", error)
         self._listener.close()
+        if self._transaction is not None:
+            self._transaction.abandon()
         lost_at, told, pause = time.monotonic(), _TELL_SECONDS[0], 0.1
         while not self._stopping.is_set():
             try:
                 self._listener.connect()
-                self._shares.join()
+                # Whether the last transaction was committed, and what was undone, the server knows.
+                self._shares.join(reload=self._transaction is not None)
             except DatabaseUnreachable as again:
                 self.no_link = str(again)
                 seconds = time.monotonic() - lost_at

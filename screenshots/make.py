@@ -1,4 +1,4 @@
-"""Take the pictures of the console: python screenshots/make.py [DIRECTORY]
+"""Take the pictures of the console, and the recording: python screenshots/make.py [DIRECTORY]
 
 Runs the demo, its traffic and its worker, and the real console on it; presses the keys a user would press.
 """
@@ -6,22 +6,14 @@ Runs the demo, its traffic and its worker, and the real console on it; presses t
 import asyncio
 import re
 import sys
-from datetime import UTC
 from pathlib import Path
-from time import monotonic
-from typing import LiteralString, cast
 
-import psycopg
-from textual.pilot import Pilot
+from console import opened, run
+from recording import record
 
 from pg_events.demo.run import Demo, running
-from pg_events_tui.app import ConsoleApp
-from pg_events_tui.backend import Database, DatabaseFeed
 
 WIDE, NARROW = (120, 36), (80, 24)
-EVENTS = 300
-"""So many are waited for, so that there is something to see."""
-PATIENCE_SECONDS = 60.0
 
 MIGRATION = """\
 alter table shop.orders add column gift_note text
@@ -35,28 +27,6 @@ alter table shop.stock disable trigger "00_pgevents_delete\""""
 """What coverage shows and a build mends."""
 
 
-def lines(app: ConsoleApp) -> list[str]:
-    strips = app.screen._compositor.render_strips()
-    return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
-
-
-async def until_shown(app: ConsoleApp, pilot: Pilot[int], words: str) -> None:
-    deadline = monotonic() + PATIENCE_SECONDS
-    while words not in "\n".join(lines(app)):
-        if monotonic() > deadline:
-            raise SystemExit(f"{words!r} never came on the screen:\n" + "\n".join(lines(app)))
-        await pilot.pause(0.05)
-
-
-async def select(app: ConsoleApp, pilot: Pilot[int], pattern: str) -> None:
-    """Go up to the nearest row that looks so."""
-    for _ in range(EVENTS):
-        await pilot.press("k")
-        if any(">" in line[:3] and re.search(pattern, line) for line in lines(app)):
-            return
-    raise SystemExit(f"no row like {pattern!r}:\n" + "\n".join(lines(app)))
-
-
 def portable(picture: str) -> str:
     """The same in every viewer: no fonts fetched from another site, no space dropped at the start of a text."""
     picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
@@ -65,39 +35,18 @@ def portable(picture: str) -> str:
 
 async def take(demo: Demo, path: Path, size: tuple[int, int], *steps: str) -> None:
     """A picture of the console after the steps: `shows …` and `select …` wait and look, others are keys to press."""
-    assert demo.settings.database_url is not None
-    app = ConsoleApp(
-        DatabaseFeed(demo.settings.database_url),
-        Database(demo.settings),
-        demo.settings,
-        zone=UTC,
-    )
-    app.animation_level = "none"
-    try:
-        async with app.run_test(size=size) as pilot:
-            await until_shown(app, pilot, "LIVE")
-            while len(app.store) < EVENTS:
-                await pilot.pause(0.1)
-            for step in steps:
-                word, _, rest = step.partition(" ")
-                if word == "shows":
-                    await until_shown(app, pilot, rest)
-                elif word == "select":
-                    await select(app, pilot, rest)
-                else:
-                    await pilot.press(step)
-            app.clear_notifications()
-            await pilot.pause(1.0)  # a second's rate in the header
-            path.write_text(portable(app.export_screenshot(title="pg_events")), encoding="utf-8")
-    finally:
-        app.stop()
-
-
-def run(demo: Demo, statements: str, application_name: str) -> None:
-    assert demo.settings.database_url is not None
-    with psycopg.connect(demo.settings.database_url, autocommit=True, application_name=application_name) as connection:
-        for statement in statements.splitlines():
-            connection.execute(cast("LiteralString", statement))
+    async with opened(demo, size) as console:
+        for step in steps:
+            word, _, rest = step.partition(" ")
+            if word == "shows":
+                await console.until_shown(rest)
+            elif word == "select":
+                await console.select(rest)
+            else:
+                await console.press(step)
+        console.app.clear_notifications()
+        await console.pilot.pause(1.0)  # a second's rate in the header
+        path.write_text(portable(console.app.export_screenshot(title="pg_events")), encoding="utf-8")
 
 
 async def main() -> None:
@@ -114,6 +63,7 @@ async def main() -> None:
         "shows announce", *["plus"] * 5, "exclamation_mark", "shows for real?", "y", "shows STOPPED on error",
     )  # fmt: skip
     with running(rate=12, seed=3) as demo:
+        await record(demo, directory / "recording.svg")
         await take(demo, directory / "live.svg", WIDE, *quiet, "select  U .*orders .*status")
         await take(demo, directory / "live-80x24.svg", NARROW, *quiet)
         await take(demo, directory / "replay.svg", WIDE, *orders, *replayed)

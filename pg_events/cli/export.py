@@ -17,7 +17,7 @@ from pg_events.journal import Header
 from pg_events.listener import Listener
 from pg_events.redaction import Redaction
 from pg_events.settings import Settings, load
-from pg_events.source import FileSource
+from pg_events.source import LOG, FileSource, asked_of
 from pg_events.text import counted
 
 
@@ -58,7 +58,7 @@ def export(
     With --redact the SQL of clients is left out, since it holds values anywhere; a pattern that masks nothing is told,
     and the exit code is 1. Equal texts stay equal.
     """
-    wanted = filters.chosen(where, since, until)
+    wanted = asked_of(saved or LOG, where, since, until)
     chosen = load(settings, database_url, require_database=saved is None)
     masks = Redaction(redact) if redact else None
     if test is None:

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 
 import click
 
-from pg_events import catalog, difference, history
-from pg_events import filter as filters
+from pg_events import catalog, difference, history, journal
 from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.terminal import configure, say
@@ -18,6 +18,7 @@ from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import DataEvent, SchemaEvent
 from pg_events.filter import Filter
 from pg_events.filter_condition import Numbers
+from pg_events.filter_time import moment_after
 from pg_events.history import Shape, Version
 from pg_events.settings import Settings, load
 from pg_events.source import LOG, Events, Source, open_source
@@ -52,7 +53,7 @@ def row_history(
     """
     if moment is not None and undo is not None:
         raise UsageError("--at and --undo are two questions; leave one of them out")
-    then = None if moment is None else _moment(moment)
+    then = None if moment is None else _moment(moment, file)
     chosen = load(settings, database_url, require_database=file is None)
     table, shape = _shape(chosen, table, file)
     source = _open(chosen, file, Filter(history.of_row(table, shape, key)))
@@ -62,7 +63,9 @@ def row_history(
     )
     code = _say_bad(events, file)
     if not found:
-        say(f"no event of {table} {' '.join(key)} is kept")
+        unknown = file is None and not shape.columns
+        hint = "; no table of that name is captured, see: pg_events status" if unknown else ""
+        say(f"no event of {table} {' '.join(key)} is kept{hint}")
         return 1
     _check_one_table(found, table)
     if not shape.columns and source.columns:
@@ -114,10 +117,10 @@ def transaction(settings: str | None, database_url: str | None, xid: int, file: 
 # --- asking -------------------------------------------------------------------------------------------------------
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str, file: str | None) -> datetime:
     """The end of the second, minute or day that the text names: what was done in it counts."""
     try:
-        return filters.moment_after(text)
+        return moment_after(text, now=None if file is None else partial(journal.ends_at, file))
     except ValueError as error:
         raise UsageError(f"--at: {error}") from error
 

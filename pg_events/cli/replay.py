@@ -14,7 +14,6 @@ from typing import Any
 import click
 from rich.progress import Progress, TaskProgressColumn
 
-from pg_events import filter as filters
 from pg_events import runs
 from pg_events.caller import Routes, chosen, here, reference_names, there
 from pg_events.cli import INTERRUPTED, database_options
@@ -27,7 +26,7 @@ from pg_events.playback import Plan, Playback, Prepare, Prepared, Report, plan
 from pg_events.replay_job import Job, failures, given_up, resumed
 from pg_events.runs import Outcome, Run
 from pg_events.settings import Settings, load
-from pg_events.source import LOG, Item, Source
+from pg_events.source import LOG, Item, Source, asked_of
 from pg_events.steering import Pace, Steering
 from pg_events.text import clean, counted, one_line, shorten
 
@@ -134,7 +133,7 @@ def _job(given: Options, settings: Settings, former: Run | None) -> Job:
     if former is None:
         if given.source is None:
             raise UsageError('name what to replay: a file, or the word "log" (help: pg_events replay --help)')
-        wanted = filters.chosen(given.where, given.since, given.until)
+        wanted = asked_of(given.source, given.where, given.since, given.until)
         job = Job(settings, given.source, wanted, given.callback, given.shadow, given.times)
     elif given.resume:
         job = resumed(former, settings, given.callback, given.shadow)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from pg_events import amount
 from pg_events import runs as kept_runs
 from pg_events.cli import Group, help_without_command
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
+from pg_events.errors import UsageError
 from pg_events.runs import Outcome, Run
 from pg_events.source import LOG
 from pg_events.text import clean, counted, one_line, shorten
@@ -18,13 +20,13 @@ from pg_events.text import clean, counted, one_line, shorten
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
-@click.group(cls=Group, short_help="List, show or compare replays.")
+@click.group(cls=Group, short_help="List, show, compare or delete replays.")
 @click.pass_context
 def runs(context: click.Context) -> None:
     """What became of replays, event by event.
 
-    They are kept in files of your own, in $XDG_STATE_HOME/pg_events/runs or ~/.local/state/pg_events/runs;
-    delete those that you no longer want. RUN is a name, its beginning or end, or the word last.
+    They are kept in files of your own, in $XDG_STATE_HOME/pg_events/runs or ~/.local/state/pg_events/runs,
+    until they are pruned. RUN is a name, its beginning or end, or the word last.
     """
     help_without_command(context)
 
@@ -96,6 +98,19 @@ def compare(first: str, second: str, as_json: bool) -> int:
         click.echo(clean(shorten(f"{difference.change}: #{difference.id} {difference.what}  {words}", 500)))
     say(", ".join(f"{number:,} {change}" for change, number in counts.items()) or "the two runs went the same way")
     return 1 if counts["fails now"] or counts["fails differently"] else 0
+
+
+@runs.command(short_help="Delete old ones.")
+@click.option("--keep", required=True, metavar="AGE", help="Keep what was written since: 90m, 12h, 30d, 8w.")
+def prune(keep: str) -> int:
+    """Delete replays that ended, or were cut short, longer ago than AGE."""
+    try:
+        age = amount.age(keep)
+    except ValueError as error:
+        raise UsageError(f"--keep must be {error}, not {clean(keep)!r}") from None
+    deleted, freed = kept_runs.prune(age)
+    say(f"deleted {counted(deleted, 'run')} older than {amount.shown_age(age)}, {amount.shown_size(freed)}")
+    return 0
 
 
 def _source(run: Run) -> str:

@@ -13,13 +13,14 @@ from typing import Final
 
 import click
 
-from pg_events import filter as filters
 from pg_events.cli import INTERRUPTED, database_options
 from pg_events.cli.log import ending_told, set_up_log, tell
 from pg_events.cli.terminal import configure, is_terminal
 from pg_events.connection import describe
 from pg_events.delivery import CallbackGaveUp
 from pg_events.errors import UsageError
+from pg_events.feedback import mark_process
+from pg_events.filter_time import moment
 from pg_events.settings import LOG_FORMATS, Settings, address, load
 from pg_events.share import NEWEST, OLDEST, Start, start_at, start_since
 from pg_events.text import clean
@@ -78,6 +79,7 @@ def worker(
     set_up_log(verbose, log_format or "text")
     if not name.strip():
         raise UsageError("--name is empty")
+    mark_process(name)  # before the settings import callbacks, which may connect at once
     chosen = load(settings, database_url)
     chosen = replace(chosen, isolate=chosen.isolate or isolate)
     set_up_log(verbose, log_format or chosen.log_format, chosen.database_url or "", {"consumer": clean(name)})
@@ -167,7 +169,7 @@ def _start(text: str) -> Start:
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return start_at(int(text))
     try:
-        return start_since(filters.moment(text))
+        return start_since(moment(text))
     except ValueError:
         raise UsageError(
             f"--from {clean(text)!r} is no start; write newest, oldest, an event's id, or a time: "

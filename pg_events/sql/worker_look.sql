@@ -14,4 +14,4 @@ select
         where f.consumer = $1
           and f.state <> 'failed'
           and f.slot = any ($3::integer[])
-    ) as any_waiting
+    ) as any_kept

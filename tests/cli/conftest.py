@@ -50,6 +50,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the environment decides what a command works with."""
     for name in [name for name in os.environ if name.startswith(("PG_EVENTS_SETTINGS", "PG_EVENTS_DATABASE", "PGP"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PGAPPNAME", "")  # a worker in this process sets it
     monkeypatch.chdir(tmp_path)
 
 

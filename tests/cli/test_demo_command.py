@@ -1,7 +1,6 @@
 """`demo`: counts right, and leaves nothing behind."""
 
 import json
-import os
 import signal
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ import pytest
 
 from pg_events.demo.server import any_binaries
 from pg_events.errors import UsageError
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +55,8 @@ def test_without_a_terminal_it_says_so_and_a_signal_leaves_nothing(start, place,
     assert answer.code == (-9 if number == signal.SIGKILL else 128 + number)
     assert "Traceback" not in answer.err
     if number == signal.SIGKILL:
-        wait_until_nothing_is_left(place)
+        until(lambda: nothing_is_left(place), "the guardian has cleaned up")
     assert nothing_is_left(place)
-
-
-def wait_until_nothing_is_left(place: Path) -> None:
-    while not nothing_is_left(place):
-        os.sched_yield()
 
 
 def nothing_is_left(place: Path) -> bool:

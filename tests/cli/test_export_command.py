@@ -1,7 +1,6 @@
 """`export` and `listen --output`: events into files."""
 
 import json
-import os
 import resource
 import signal
 import stat
@@ -16,6 +15,7 @@ from pg_events import journal
 from pg_events.catalog import fingerprints
 from pg_events.connection import connect
 from pg_events.listener import EVERYTHING, Cursor, Listener
+from tests.waiting import until
 
 
 def fill(url: str, rows: int, first: int = 1) -> None:
@@ -167,9 +167,7 @@ def test_however_a_recording_ends_the_file_is_good(start, url, end, code, name) 
     empty = Path(name).stat().st_size
 
     fill(url, 6, first=4)
-    while Path(name).stat().st_size == empty:
-        assert process.poll() is None
-        os.sched_yield()
+    until(lambda: Path(name).stat().st_size > empty or process.poll() is not None, "the file grows")
     process.send_signal(end)
 
     answer = process.answer()

@@ -24,6 +24,7 @@ URL = "postgresql://bob@127.0.0.1:1/shop"
         ("listen --limit many", "'many' is not a valid integer"),
         ("listen --format xml", "'xml' is not one of 'pretty', 'json'"),
         ("worker --from yesterday --database-url x=", "--from 'yesterday' is no start"),
+        ("worker --database-url postgresql:///shop", "a worker needs settings (--settings)"),
         ("failed retry", "say which"),
         ("failed discard 3 --all", "one of the three"),
         ("failed show", "missing argument 'EVENT_ID'"),

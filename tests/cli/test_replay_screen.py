@@ -1,9 +1,11 @@
-"""What `replay` and `runs` look like on a terminal of 80 columns."""
+"""What `replay` and `runs` look like on a terminal of 80 columns; what times mean in a saved log."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+import pg_events
 from pg_events import journal, runs
 from pg_events.event import Record
 
@@ -72,3 +74,27 @@ def test_a_plan_of_nothing_is_no_empty_table(call, log) -> None:
     answer = call("replay", log, "--plan", "--callback", "handlers.data", "--where", "pk:4")
 
     assert answer.out == "0 events; nothing was called\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "ids"),
+    [
+        (("--since", "1s"), [2, 3]),
+        (("--where", "at:12:00:02Z"), [2]),
+        (("--until", "12:00:02Z", "--since", "5m"), [1]),
+    ],
+)
+def test_ago_counts_from_the_newest_event_of_a_saved_log(call, log, question, ids) -> None:
+    assert call("export", "out.jsonl", "--log", log, *question).code == 0
+
+    assert [line.event.id for line in journal.read("out.jsonl")] == ids
+
+
+def test_every_command_and_the_library_count_so(call, log) -> None:
+    answer = call("replay", log, "--callback", "builtins.str", "--since", "1s", "--json")
+    assert json.loads(answer.out)["events"] == 2
+    assert runs.find("last").asked.where == "since:2026-08-22T12:00:02+00:00"
+    assert call("history", "note", "3", "--at", "0s", "--log", log).out == '{\n  "id": 3\n}\n'
+    assert call("history", "note", "3", "--at", "1s", "--log", log).err == "there was no such row\n"
+    assert [event.id for event in pg_events.read(log, where="since:1s")] == [2, 3]
+    assert pg_events.replay(log, str, since="1s").events == 2

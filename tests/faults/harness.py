@@ -26,21 +26,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-PATIENCE_SECONDS: Final = 60.0
-"""Longer than anything here takes: it is waited so long only when a test fails."""
+from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import until as wait_until
+
 KEYS: Final = range(1, 21)
 """Of the accounts."""
 SETTINGS: Final = Path(__file__).with_name("worker_settings.py")
-
-
-def wait_until(
-    condition: Callable[[], object], what: str, said: Callable[[], object] = str, seconds: float = PATIENCE_SECONDS
-) -> None:
-    """`said` is what to show when it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}\n{said()}"
-        time.sleep(0.01)
 
 
 def execute(url: str, *statements: str) -> list[tuple[Any, ...]]:

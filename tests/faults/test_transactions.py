@@ -94,6 +94,7 @@ def test_row_15_a_full_notification_queue_fails_no_write_and_stops_no_worker(bui
                 with Writers(url, 15, pause_seconds=0.2) as writers:
                     writers.wait_for(30)
                 got = deliveries.wait_for(committed(url), one.log)
+                one.wait_until_said(f"sits in a transaction, most likely the oldest one: pid {hog.info.backend_pid} (")
             finally:
                 one.kill()
 

@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 PG_EVENTS_RETRY_SECONDS = 0.01
 
@@ -26,6 +27,14 @@ def callback(payload: str, attempt: int = 0) -> None:
     os.fsync(_deliveries)
     if event["method"] != "DELETE" and row["note"]:
         act(row["note"])
+
+
+def copying(payload: str, connection: Any) -> None:
+    """Writes into the database what `callback` writes into the file."""
+    event = json.loads(payload)
+    row = event.get("new_data") or event["old_data"]
+    sequence = row["version"] + (event["method"] == "DELETE")
+    connection.execute("insert into copied values (%s, %s, %s)", [event["id"], row["key"], sequence])
 
 
 def act(note: str) -> None:

@@ -1,6 +1,8 @@
 """Events whose callback gave up: what becomes of them, and of later events of their row."""
 
 import json
+import queue
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from pg_events.delivery import CallbackGaveUp
 from pg_events.settings import Policy, Settings
-from pg_events.share import OLDEST, start_at, start_since
+from pg_events.share import OLDEST, Shares, start_at, start_since
 from pg_events.worker import Report, Worker
 
 
@@ -263,3 +265,39 @@ def test_a_consumer_from_before_the_shares_goes_on_in_the_midst_of_its_window(
 
         assert got == [*range(5, 11), -1]
         assert db.execute("select sum(delivered) from pgevents.share").fetchone() == (12,)
+
+
+def test_while_a_row_is_held_the_others_go_on(
+    db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, delivered = queue.Queue[None](), queue.Queue[int]()
+    look = Shares.look
+
+    def counted(shares: Shares, **more: Any) -> None:
+        look(shares, **more)
+        looks.put(None)
+
+    def callback(payload: str) -> None:
+        row = json.loads(payload)["new_data"]
+        if row["id"] == 1:
+            raise ValueError
+        delivered.put(row["id"])
+
+    monkeypatch.setattr(Shares, "look", counted)
+    write(db, (1, 1), (1, 2), (2, 1))
+    settings = Settings(built_database_url, data_update_callback=callback, max_attempts=1, on_failure="hold")
+    worker = Worker(settings, start=OLDEST)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        assert delivered.get(timeout=30) == 2
+        looks.queue.clear()
+        for _ in range(2):
+            looks.get(timeout=30)
+        write(db, (3, 1))
+
+        assert delivered.get(timeout=30) == 3
+    finally:
+        worker.stop()
+        thread.join(30)
+    assert kept(db) == [(1, 1, "failed", 1), (1, 2, "held", 0)]

@@ -33,8 +33,8 @@ from pg_events.filter_condition import (
     Tag,
     Text,
     Time,
-    Value,
 )
+from pg_events.filter_value import Value
 from pg_events.listener import Listener
 from pg_events.retained import Retained
 

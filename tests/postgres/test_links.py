@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -22,15 +22,7 @@ from pg_events.errors import DatabaseUnreachable
 from pg_events.listener import Cursor, Listener, not_ahead
 from pg_events.settings import Settings
 from pg_events.worker import Worker
-
-PATIENCE_SECONDS = 60.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "too long"
-        time.sleep(0.01)
+from tests.waiting import PATIENCE_SECONDS, Arrivals, until
 
 
 @pytest.fixture
@@ -48,9 +40,9 @@ def numbers(listener: Listener) -> list[int]:
 
 
 @contextmanager
-def working(url: str, **settings: Any) -> Iterator[tuple[Worker, list[str]]]:
+def working(url: str, **settings: Any) -> Iterator[tuple[Worker, Arrivals]]:
     """A worker in a thread of its own, and the payloads it has delivered."""
-    delivered: list[str] = []
+    delivered = Arrivals()
     ready = threading.Event()
     chosen = Settings(database_url=url, data_update_callback=delivered.append, **settings)
     worker = Worker(chosen, on_ready=ready.set)
@@ -196,14 +188,14 @@ def test_a_worker_leaves_a_black_hole_behind(proxy: Proxy, db: psycopg.Connectio
     url = f"{proxy.url}?connect_timeout=2"
     with working(url, link_seconds=1) as (worker, delivered):
         db.execute("insert into t values (1)")
-        until(lambda: len(delivered) == 1)
+        delivered.wait(1)
 
         proxy.stall()
         db.execute("insert into t values (2)")
         until(lambda: not worker._listener._connection)
         proxy.flow()
 
-        until(lambda: len(delivered) == 2)
+        delivered.wait(2)
         assert worker.report.reconnects == 1
 
 
@@ -228,7 +220,7 @@ def test_no_timeout_of_the_role_ends_a_reader(db: psycopg.Connection, built_data
         with working(url) as (worker, delivered):
             until(lambda: worker._listener._idle_looks > 15)  # asleep for longer than all of these allow
             db.execute("insert into t values (1)")
-            until(lambda: len(delivered) == 1)
+            delivered.wait(1)
 
         assert worker.report.reconnects == 0
     finally:
@@ -298,7 +290,7 @@ def test_a_worker_follows_a_promotion(pair: tuple[Server, Standby, str]) -> None
     primary, standby, url = pair
     with working(url) as (worker, delivered):
         write(primary, "insert into t select generate_series(1, 50)")
-        until(lambda: len(delivered) == 50)
+        delivered.wait(50)
         follow(primary, standby)
         assert worker.trouble() is None
 
@@ -306,7 +298,7 @@ def test_a_worker_follows_a_promotion(pair: tuple[Server, Standby, str]) -> None
         until(lambda: "standby" in (worker.trouble() or ""))
         write(standby, "select pg_promote()", "insert into t select generate_series(51, 60)")
 
-        until(lambda: len(set(delivered)) == 60)
+        delivered.until(lambda found: len(set(found)) == 60)
         assert worker.report.reconnects == 1
         assert worker.trouble() is None
 
@@ -323,7 +315,7 @@ def test_events_of_transaction_ids_that_come_again_are_not_missed(
         until(lambda: write(primary, "select count(*) from pg_stat_replication") == [(0,)])
         for number in range(50):
             write(primary, f"insert into t values ({number})")
-        until(lambda: len(delivered) == 50)
+        delivered.wait(50)
         assert numbers(listener) == list(range(50))
 
         promote(primary, standby)
@@ -336,7 +328,7 @@ def test_events_of_transaction_ids_that_come_again_are_not_missed(
         if reader == "listener":
             assert numbers(listener) == [777]
         else:
-            until(lambda: any('{"id":777}' in payload for payload in delivered))
+            delivered.until(lambda found: any('{"id":777}' in payload for payload in found))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,15 +29,7 @@ from pg_events.settings import Settings
 from pg_events.worker import Worker
 from pg_events_tui.feed import Intake
 from pg_events_tui.store import Store
-
-PATIENCE_SECONDS = 60.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "too long"
-        time.sleep(0.01)
+from tests.waiting import PATIENCE_SECONDS, Arrivals, until
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +173,7 @@ def test_nothing_is_left_in_the_sessions_of_others(pooled_url: str, db: psycopg.
 
 
 def test_a_worker_behind_a_pooler_loses_nothing(pooled_url: str) -> None:
-    delivered: list[str] = []
+    delivered = Arrivals()
     ready = threading.Event()
     worker = Worker(Settings(pooled_url, data_update_callback=delivered.append), on_ready=ready.set)
     thread = threading.Thread(target=worker.run)
@@ -194,7 +185,7 @@ def test_a_worker_behind_a_pooler_loses_nothing(pooled_url: str) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    until(lambda: len(delivered) >= 300)
+    delivered.wait(300)
     worker.stop()
     thread.join(PATIENCE_SECONDS)
 

@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -20,6 +19,7 @@ from pg_events.demo import server as module
 from pg_events.demo.server import FAST, MAJORS, Server, any_binaries, binaries
 from pg_events.demo.traffic import SERVICES, Traffic
 from pg_events.errors import DatabaseUnreachable, PgEventsError, UsageError
+from tests.waiting import ended, until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has this trouble")
 
@@ -52,13 +52,6 @@ def place() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="place-", dir="/tmp") as path:
         Path(path).chmod(0o777)
         yield Path(path)
-
-
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not happen"
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
@@ -128,7 +121,7 @@ def test_a_killed_postmaster_can_be_started_again(programs: Path) -> None:
         assert server.pid is not None
 
         os.kill(server.pid, signal.SIGKILL)
-        until(lambda: not any(map(alive, [server.pid or 0, *pids])))
+        ended([server.pid, *pids])
         server.start()
 
         with psycopg.connect(server.url()) as connection:
@@ -222,7 +215,7 @@ def test_a_server_killed_with_its_owner_leaves_no_directory(programs: Path, plac
 
     process.communicate()
     until(lambda: not directory.exists())
-    until(lambda: not any(map(alive, pids)))
+    ended(pids)
 
 
 @as_root

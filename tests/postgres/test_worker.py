@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled, P
 from pg_events.settings import Settings
 from pg_events.share import NEWEST, OLDEST, Start
 from pg_events.worker import Report, Worker
+from tests.waiting import until
 
 SECONDS = 30
 """Longer than anything here takes; a test waits so long only when it fails."""
@@ -50,13 +50,6 @@ class Inbox:
 
     def is_empty(self) -> bool:
         return self._queue.empty()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @contextmanager
@@ -340,9 +333,9 @@ def test_a_worker_that_ends_leaves_its_rows_to_the_others(shop_url: str, shop: p
     with working(settings(shop_url, second)):
         with working(settings(shop_url, first)):
             insert(shop, *range(50))
-            wait_for(lambda: first.size() + second.size() == 50)
+            until(lambda: first.size() + second.size() == 50)
         insert(shop, *range(50, 100))
-        wait_for(lambda: first.size() + second.size() == 100)
+        until(lambda: first.size() + second.size() == 100)
 
     assert sorted(first.rows(first.size()) + second.rows(second.size())) == list(range(100))
 

@@ -6,10 +6,10 @@ import pytest
 
 from pg_events import journal
 from pg_events.errors import UsageError
+from pg_events.event import record
 from pg_events.journal import Header, Writer
 from pg_events_tui import keys, state
 from pg_events_tui.backend import NoDatabase
-from pg_events_tui.saved import record_of
 from pg_events_tui.screens.dialogs import Ask
 
 pytestmark = pytest.mark.timeout(60)
@@ -153,7 +153,7 @@ def test_written_events_open_as_a_saved_log_and_are_the_same(console, make, tmp_
 
     history = [*some(make), make.ddl(30)]
     console(write, history=history)
-    assert [record_of(one) for one in journal.read(path)] == history
+    assert [record(one.payload) for one in journal.read(path)] == history
 
     async def read(c):
         await c.shows("■ SAVED LOG")
@@ -167,6 +167,26 @@ def test_written_events_open_as_a_saved_log_and_are_the_same(console, make, tmp_
         await c.toast("nothing arrives here")
 
     console(read, feed=path, backend=NoDatabase("out.jsonl"))
+
+
+def test_in_a_saved_log_ago_counts_from_its_newest_event(console, make, tmp_path):
+    path = tmp_path / "old.jsonl"
+    with Writer(path, Header("shop")) as writer:
+        for record in some(make):  # 125 ms apart
+            writer.write(record.payload)
+
+    async def scenario(c):
+        await c.shows("■ SAVED LOG")
+        await c.press("/")
+        await c.type("since:1s")
+        await c.press("enter")
+        await c.until(lambda: len(c.app.live) == 9)
+        await c.press("@")
+        c.app.screen.query_one("#ask-input").value = "2s"
+        await c.press("enter")
+        await c.until(lambda: c.app.live.selected == 13)
+
+    console(scenario, feed=path, backend=NoDatabase("old.jsonl"))
 
 
 def test_broken_lines_of_a_saved_log_are_said_not_hidden(console, make, tmp_path):

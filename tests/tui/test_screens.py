@@ -221,3 +221,12 @@ def test_live_history_of_a_row(console, snapshot, history, make, size):
     row = [make.record(184_250 + n, old=old, new=old | {"status": f"step {n}"},
                        at=f"2026-08-22T11:59:59.{n}82+00:00") for n in range(3)]  # fmt: skip
     console(scenario, history=[*history, *row], size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_command_line(console, snapshot, history, size):
+    async def scenario(c):
+        await c.burst(":")
+        snapshot(name_of("command", size), c.text())
+
+    console(scenario, history=history, size=size)

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pg_events.child import Child, Outcome, Result, Target, target
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.isolation import OUTPUT_BYTES, isolated
 from pg_events.settings import Settings
+from tests.waiting import ended, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -294,25 +294,10 @@ def test_an_answer_never_goes_to_a_file_of_the_users(start: Callable[..., Child]
     assert received == b""
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return stat.rpartition(")")[2].split()[0] == "Z"
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_what_a_callback_started_ends_with_it(start: Callable[..., Child], folder: Path) -> None:
     start("start_another", time_limit_seconds=2).call(0, "{}")
 
-    until(lambda: is_gone(int((folder / "started").read_text())))
+    ended([int((folder / "started").read_text())])
 
 
 def test_a_bomb_of_forks_ends_with_its_process(start: Callable[..., Child], folder: Path) -> None:
@@ -320,7 +305,7 @@ def test_a_bomb_of_forks_ends_with_its_process(start: Callable[..., Child], fold
 
     bombs = [int(path.suffix[1:]) for path in folder.glob("bomb.*")]
     assert len(bombs) == 16
-    until(lambda: all(is_gone(pid) for pid in bombs))
+    ended(bombs)
 
 
 def test_a_call_can_be_killed_from_another_thread(start: Callable[..., Child], folder: Path) -> None:
@@ -375,7 +360,7 @@ def test_a_process_does_not_outlive_its_parent_not_even_in_a_hang(folder: Path) 
     parent.wait()
     parent.stdout.close()
 
-    until(lambda: all(is_gone(pid) for pid in pids))
+    ended(pids)
 
 
 # --- kept at hand -------------------------------------------------------------------------------------------------

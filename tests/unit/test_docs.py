@@ -3,6 +3,7 @@
 import asyncio
 import configparser
 import json
+import os
 import re
 import shlex
 import shutil
@@ -26,6 +27,8 @@ from pg_events.endpoint import serving
 from pg_events.metrics import Sample, Sampler, Stopwatch, WorkerMetrics
 from pg_events.settings import _CONSTANTS, Address, Settings
 from pg_events.worker import Worker
+from pg_events_tui.keys import EVERYWHERE as EVERY_SCREEN
+from pg_events_tui.keys import KEYS, Key
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -193,6 +196,38 @@ def test_the_filter_that_stands_above_the_fields_can_be_read() -> None:
 
     assert example is not None
     filters.parse(example[1])
+
+
+def test_the_keys_of_the_console_are_the_real_ones() -> None:
+    """`PG_EVENTS_UPDATE_SNAPSHOTS=1` writes the table anew."""
+    expected = [key_row(key) for key in KEYS if key.keys]
+
+    if os.environ.get("PG_EVENTS_UPDATE_SNAPSHOTS"):
+        head = "| key | does | where |\n|---|---|---|\n"
+        before, _, after = README.partition(head)
+        rest = re.sub(r"\A(\|.*\n)*", "", after)
+        lines = "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |\n" for row in expected)
+        (ROOT / "README.md").write_text(before + head + lines + rest, "utf-8")
+    else:
+        assert table("key") == expected
+
+
+def key_row(key: Key) -> tuple[str, str, str]:
+    if key.widget:
+        where = "lists"
+    else:
+        where = "all" if key.screens == EVERY_SCREEN else ", ".join(screen.capitalize() for screen in key.screens)
+    return " ".join(f"`{one}`" for one in key.shown.split(" ")), key.help, where
+
+
+def test_every_screen_of_the_console_is_described() -> None:
+    modes = [key for key in KEYS if key.id.startswith("screen.") and key.keys]
+
+    assert [row[0] for row in table("screen")] == [f"`{key.keys}` {key.label}" for key in modes]
+
+
+def test_every_picture_is_shown() -> None:
+    assert [path.name for path in PICTURES if f"](screenshots/{path.name})" not in README] == []
 
 
 def payloads() -> list[str]:

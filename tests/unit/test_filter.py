@@ -5,7 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pg_events.errors import FilterError
 from pg_events.event import Record
-from pg_events.filter import FIELDS, MAX_DEPTH, Filter, parse
-from pg_events.filter_condition import And, Column, Kinds, Names, Not, Numbers, Or, Text, Time, Value
+from pg_events.filter import FIELDS, MAX_DEPTH, Filter, chosen, parse
+from pg_events.filter_condition import And, Column, Kinds, Names, Not, Numbers, Or, Text, Time
+from pg_events.filter_value import Value
 
 NOW = datetime(2026, 8, 22, 14, 3, 21, tzinfo=UTC)
 
@@ -612,3 +613,24 @@ def test_looking_at_the_raw_text_first_changes_no_answer(name: str, text: str, r
     )  # of several, none is looked for in the raw text
 
     assert alone.matches(record) == with_another.matches(record)
+
+
+@pytest.mark.parametrize(
+    ("asked", "depends"),
+    [
+        ({"where": "since:5m"}, True),
+        ({"where": "op:I or (until:14:00 -user:etl)"}, True),
+        ({"where": "at:14:00..14:05"}, True),
+        ({"since": "1h"}, True),
+        ({"until": "14:00"}, True),
+        ({"where": "since:2026-08-22 op:U", "since": "oldest", "until": "2026-08-22T14:00"}, False),
+    ],
+)
+def test_where_times_count_from_is_asked_only_when_one_does(asked, depends) -> None:
+    calls = []
+
+    found = chosen(**asked, now=lambda: calls.append(1) or NOW)
+
+    assert bool(calls) == depends
+    assert (found == chosen(**asked, now=lambda: NOW + timedelta(days=3))) == (not depends)
+    assert chosen("since:5m", now=lambda: NOW) == parse("since:5m", now=NOW)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -309,7 +310,8 @@ FIRST = HEADER.as_json().encode()
         (GOOD.replace(b"+00:00", b""), "not of its type"),
         (GOOD.replace(b"2026-11-23", b"yesterday"), "Invalid isoformat"),
         (GOOD.replace(b'"2026-11-23T09:29:26.229689+00:00"', b"5"), "not a payload"),
-        (b'{"pg_events": 2, "database": "shop"}', "format version 2; this release reads 1"),
+        (b'{"pg_events": 2, "database": "shop"}', "format version 2; this release reads 1; a newer pg_events reads it"),
+        (b'{"pg_events": 0, "database": "shop"}', "format version 0; this release reads 1"),
         (b'{"pg_events": true}', "format version True"),
     ],
     ids=lambda value: repr(value[:30]),
@@ -338,6 +340,32 @@ def test_nothing_of_a_later_format_is_taken_for_ours(read_bytes) -> None:
     assert payloads == []
     assert reader.header is None
     assert [problem.line for problem in reader.problems] == [1, 2, 3]
+
+
+def test_an_older_format_is_read_through_each_version_after_it(read_bytes, monkeypatch) -> None:
+    monkeypatch.setattr(journal, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(
+        journal, "CONVERTERS", {1: lambda text: text.replace("total", "sum"), 2: lambda text: text.replace("sum", "s")}
+    )
+    old, middle, new = (payload(7, f'{{"id":1,"{name}":1.50}}').encode() for name in ("total", "sum", "s"))
+    parts = [
+        b'{"pg_events": 1}',
+        old,
+        b'{"pg_events": 2}',
+        middle,
+        b'{"pg_events": 3}',
+        new,
+        old,
+        b'{"pg_events": 4}',
+        new,
+    ]
+
+    reader, payloads = read_bytes(b"\n".join(parts))
+
+    assert payloads == [new.decode()] * 3 + [old.decode()]
+    assert [problem.line for problem in reader.problems] == [8, 9]
+    with_events = journal.Reader(reader.path)
+    assert next(iter(with_events)).event.new_data == {"id": 1, "s": Decimal("1.50")}
 
 
 def test_a_line_that_is_too_long_is_not_held(read_bytes, monkeypatch) -> None:
@@ -376,6 +404,21 @@ def test_a_missing_header_is_seen_and_no_hindrance(read_bytes) -> None:
 
     assert payloads == [payload(1)] * 2
     assert reader.header is None
+
+
+def test_a_file_ends_when_its_newest_event_was_captured(write, tmp_path: Path) -> None:
+    first, newest = (payload(1).replace("T09:29", time) for time in ("T08:00", "T10:00"))
+    inside = payload(2, '{"at": "2030-01-01T00:00:00+00:00"}')
+    moment = datetime(2026, 11, 23, 10, 0, 26, 229689, UTC)
+    for name in NAMES:
+        assert journal.ends_at(write(name, first, newest, inside)) == moment
+        (tmp_path / name).unlink()
+    by_others = tmp_path / "others.jsonl"  # who write the members in another order, and not all of them well
+    values = json.loads(newest)
+    by_others.write_text(json.dumps({"new_data": {"text": "x" * 300}} | values) + '\n{"id": 9, "at": "soon"}\n')
+    assert journal.ends_at(by_others) == moment
+    by_others.write_text("")
+    assert journal.ends_at(by_others) is None
 
 
 def test_an_empty_file_has_no_events(read_bytes) -> None:

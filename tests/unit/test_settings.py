@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,8 @@ def test_every_constant_has_its_field(folder: Path) -> None:
         "PG_EVENTS_MAX_ATTEMPTS = 1\n"
         "PG_EVENTS_RETRY_SECONDS = 0\n"
         "PG_EVENTS_TIME_LIMIT_SECONDS = 5\n"
-        "PG_EVENTS_ISOLATE = True\n",
+        "PG_EVENTS_ISOLATE = True\n"
+        "PG_EVENTS_TRANSACTIONAL = True\n",
     )
 
     assert settings.data_update_callback == "my_module.function"
@@ -162,6 +164,7 @@ def test_every_constant_has_its_field(folder: Path) -> None:
     assert (settings.query_characters, settings.wake_up) == (100, False)
     assert (settings.max_attempts, settings.retry_seconds) == (1, 0.0)
     assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
+    assert settings.transactional
 
 
 @pytest.mark.parametrize(
@@ -340,3 +343,25 @@ def test_a_directory_that_vanished_is_told(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Path, "cwd", gone)
 
     assert "the current directory no longer exists" in complaint(None)
+
+
+def test_what_is_kept_is_said_with_units(folder: Path) -> None:
+    found = settings_of(folder, "PG_EVENTS_KEEP = '36h'\nPG_EVENTS_KEEP_SIZE = '1.5 gb'\nPG_EVENTS_KEEP_UNREAD = False")
+
+    assert found.keep == timedelta(hours=36)
+    assert found.keep_bytes == 1_500_000_000
+    assert found.keep_unread is False
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("PG_EVENTS_KEEP = 30", "an age: a number and s, m, h, d or w, such as 30d, not 30"),
+        ("PG_EVENTS_KEEP = '9999999w'", "less than a thousand years"),
+        ("PG_EVENTS_KEEP_SIZE = '10'", "a size: a number and MB, GB or TB, such as 10GB, not '10'"),
+        ("PG_EVENTS_KEEP_SIZE = '1kB'", "at least 1MB"),
+        ("PG_EVENTS_KEEP_UNREAD = 'no'", "True or False, not 'no'"),
+    ],
+)
+def test_what_is_kept_must_be_readable(folder: Path, line: str, says: str) -> None:
+    assert says in complaint(write(folder / "app_settings.py", f"{line}\n"))

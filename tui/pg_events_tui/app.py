@@ -9,34 +9,33 @@ from pathlib import Path
 from time import monotonic, thread_time
 from typing import Any, Final, cast
 
-from textual import work
 from textual.app import SystemCommand
 from textual.screen import Screen
 from textual.worker import Worker
 
-from pg_events.catalog import Table
 from pg_events.errors import PgEventsError
 from pg_events.event import Record
+from pg_events.filter import Filter, chosen
 from pg_events.filter_condition import qualified_name
 from pg_events.settings import Settings
 from pg_events.steering import Pace
 from pg_events.text import clean, counted, one_line
-from pg_events_tui import clipboard, keys, recording, state
-from pg_events_tui.backend import Backend, DatabaseHealth, problem_line
-from pg_events_tui.eventlog import LETTERS, EventLog
+from pg_events_tui import keys, state
+from pg_events_tui.backend import Backend
+from pg_events_tui.command_runner import CommandRunner
+from pg_events_tui.commands import COMMANDS, Command, parse
 from pg_events_tui.feed import Feed, Intake, Link, Rates
-from pg_events_tui.keyboard import InOrder
-from pg_events_tui.lines import HANG, Line, line, seconds_words, span
+from pg_events_tui.files import FilesApp
+from pg_events_tui.lines import Line, line, seconds_words, span
 from pg_events_tui.origins import FindOrigin, Origins
 from pg_events_tui.places import Place, Places
 from pg_events_tui.rates import TableRates
-from pg_events_tui.recording import Recorder
 from pg_events_tui.replay import Replay
 from pg_events_tui.replay_origin import Origin
 from pg_events_tui.saved import SavedLog
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.coverage import PROBLEMS, CoverageScreen
-from pg_events_tui.screens.dialogs import Ask, Choice, Option, Question, Reading
+from pg_events_tui.screens.dialogs import Ask, Choice, Option, Question
 from pg_events_tui.screens.events import EventsScreen
 from pg_events_tui.screens.health import HealthScreen
 from pg_events_tui.screens.live import LiveScreen
@@ -52,10 +51,9 @@ MAX_MARKS_KEPT: Final = 1_000
 """Marks that are remembered until the next time."""
 SAVE_SECONDS: Final = 20.0
 MODES: Final = ("live", "coverage", "schema", "replay", "health")
-SEVERITY_ROLES: Final = {"information": "good", "warning": "warning", "error": "bad"}
 
 
-class ConsoleApp(InOrder[int]):
+class ConsoleApp(FilesApp):
     """Everything the screens share: store, intake, coverage, attempts."""
 
     TITLE = "pg_events"
@@ -86,29 +84,20 @@ class ConsoleApp(InOrder[int]):
         `start` is the first screen, empty for the one remembered; `state_path` keeps what is remembered, None remembers
         nothing. `message` is said at once. Raises `UsageError` when a saved log cannot be opened or a key is unknown.
         """
-        super().__init__()
-        self.backend = backend
+        super().__init__(Store() if store is None else store, backend, clock, zone, copy_path)
         self.places = places or Places()
-        self.read_only = read_only or self.places.here.read_only
-        self.store = Store() if store is None else store
-        self.recorder = Recorder()
+        self.read_only = self._must_be_read_only = read_only or self.places.here.read_only
         if isinstance(feed, Path):
             self.intake: Intake | SavedLog = SavedLog(feed, self.store)
         else:
             self.intake = Intake(feed, self.store, now=lambda: clock().timestamp(), on_records=self.recorder.take)
-        self.zone = zone
         self.replay: Replay | None = None
         """What Replay shows."""
         self.replay_base: Origin | None = None
         """What that was narrowed from by a filter."""
         self.pace = Pace(speed=1.0)
         self.origins = Origins(settings, self.store, feed if isinstance(feed, Path) else None)
-        self.coverage: tuple[Sequence[Table] | None, str] = (None, backend.absent)
-        """The tables, None while not known, and why they could not be asked for."""
-        self.told: tuple[DatabaseHealth | None, str] = (None, backend.absent)
-        """What the database told of the pipeline, and why it did not."""
         self.rates = TableRates()
-        self.event_log = EventLog()
         self.next_place: Place | None = None
         """Where to go when the app has ended; None is back."""
         self.keys = keys.remapped(keymap or {})
@@ -116,8 +105,6 @@ class ConsoleApp(InOrder[int]):
         self.schema = View(self.store, newest_first=True)
         self.known_screens: dict[str, ConsoleScreen] = {}
         """The screens that were opened, by mode."""
-        self._clock = clock
-        self._copy_path = copy_path or clipboard.default_path()
         self._rates = Rates()
         self._counted: int | None = None
         self._tick_seconds: deque[float] = deque(maxlen=300)
@@ -134,6 +121,7 @@ class ConsoleApp(InOrder[int]):
         chosen = state.text(self.remembered, "theme")
         self.theme = chosen if chosen in self.available_themes else THEMES[0].name
         self.set_keymap(dict(keymap or {}))
+        self.commands = CommandRunner(self, self.remembered)
 
     def _remembered_screen(self) -> str:
         found = state.text(self.remembered, "screen")
@@ -186,6 +174,7 @@ class ConsoleApp(InOrder[int]):
         values: dict[str, Any] = dict(self.remembered)
         values |= {mode: screen.to_remember() for mode, screen in self.known_screens.items()}
         values |= {"screen": self.current_mode, "theme": self.theme, "marks": self._marked_ids()}
+        values |= {"commands": self.commands.history, "filters": self.commands.filters}
         if values != self._saved:
             self._saved = values
             problem = state.save(self._state_path, values)
@@ -264,9 +253,6 @@ class ConsoleApp(InOrder[int]):
     def _is_shown(self, view: View) -> bool:
         return any(getattr(screen, "view", None) is view for screen in self.screen_stack)
 
-    def now(self) -> datetime:
-        return self._clock()
-
     def lags(self) -> Sequence[float]:
         """How late events came lately."""
         return tuple(self.intake.lags.copy()) if isinstance(self.intake, Intake) else ()
@@ -303,161 +289,19 @@ class ConsoleApp(InOrder[int]):
             failed=sum(one.failed for one in told.consumers) if (told := self.told[0]) else 0,
         )
 
-    # ---- words
+    def read_filter(self, text: str) -> Filter:
+        """What a filter asks for. In a saved log `since:5m` counts from its newest event. Raises `FilterError`."""
+        return chosen(text, now=self.intake.ends_at if isinstance(self.intake, SavedLog) else None)
 
-    def say(self, text: str, severity: str = "information") -> None:
-        """A toast. What it says may come from anywhere, so it is cleaned and never markup."""
-        self.event_log.add(self._clock(), severity, one_line(text))
-        self.notify(one_line(text), severity=severity, markup=False, timeout=6)  # type: ignore[arg-type]
-
-    def show_event_log(self) -> None:
-        """What happened to the console itself, the newest at the end."""
-        entries = self.event_log.entries
-        lines = [
-            line(
-                span(f"{one.at.astimezone(self.zone):%H:%M:%S} ", "note"),
-                span(f"{LETTERS.get(one.severity, ''):<5}", SEVERITY_ROLES.get(one.severity, "")),
-                HANG,
-                span(one.text),
-            )
-            for one in entries
-        ]
-        empty = [line(span("nothing happened yet", "note"))]
-        self.push_screen(Reading(f"Event log: {self.event_log.added:,} so far", lines or empty, at_end=True))
-
-    def copy(self, what: str, text: str) -> None:
-        """To the terminal's clipboard if it fits, and to a file; says what went where."""
-        data = text.encode("utf-8", "replace")
-        size = f"{len(data):,} bytes"
-        problem = clipboard.save(self._copy_path, data)
-        place = f"file {self._copy_path}" if not problem else f"no file ({problem})"
-        if len(data) * 4 / 3 <= clipboard.TERMINAL_BYTES:
-            self.copy_to_clipboard(data.decode("utf-8"))
-            self.say(f"{what}: {size} copied to the clipboard (if the terminal allows it) and to {place}")
-        else:
-            self.say(f"{what}: {size}, too much for a terminal's clipboard; {place}", "warning")
-
-    # ---- coverage
-
-    @work(thread=True, exclusive=True, group="coverage", exit_on_error=False)
-    def load_coverage(self) -> None:
-        """Ask again which tables are covered; the answer comes with a later tick."""
-        try:
-            tables = self.backend.coverage()
-        except Exception as error:  # noqa: BLE001 - a bug in a backend must not look like a slow database
-            found = (self.coverage[0], problem_line(error))
-        else:
-            found = (tables, "")
-        self.call_from_thread(setattr, self, "coverage", found)
-
-    @work(thread=True, exclusive=True, group="health", exit_on_error=False)
-    def load_health(self) -> None:
-        """Ask again how the pipeline is; the answer comes with a later tick."""
-        try:
-            told = self.backend.health()
-        except Exception as error:  # noqa: BLE001 - as above
-            found = (self.told[0], problem_line(error))
-        else:
-            found = (told, "")
-        self.call_from_thread(setattr, self, "told", found)
-
-    @work(thread=True, group="discard", exit_on_error=False)
-    def discard(self, consumer: str, event_id: int) -> None:
-        """Forget a failed event; says what came of it."""
-        self._change_failed(self.backend.discard, consumer, event_id, "is forgotten")
-
-    @work(thread=True, group="discard", exit_on_error=False)
-    def retry(self, consumer: str, event_id: int) -> None:
-        """Have a failed event delivered again by its consumer's worker."""
-        self._change_failed(self.backend.retry, consumer, event_id, "will be delivered again by its worker")
-
-    def _change_failed(self, change: Callable[[str, int], None], consumer: str, event_id: int, done: str) -> None:
-        try:
-            change(consumer, event_id)
-        except Exception as error:  # noqa: BLE001
-            self.call_from_thread(self.say, problem_line(error), "error")
-        else:
-            self.call_from_thread(self.say, f"event {event_id} of {consumer} {done}")
-        self.call_from_thread(self.load_health)
-
-    # ---- files
-
-    def toggle_recording(self) -> None:
-        """Record what arrives from now on, or end that."""
-        if self.backend.absent:
-            self.say("nothing arrives here to be recorded: this is a saved log", "warning")
+    def set_read_only(self, on: bool) -> None:
+        """Allow changes to the database from here, or not; not where it was begun without."""
+        if self._must_be_read_only and not on:
+            self.say("this console was started read-only, and stays so", "warning")
             return
-        path = self.recorder.path
-        if path is not None:
-            try:
-                count = self.recorder.stop()
-            except PgEventsError as error:
-                self.say(str(error), "error")
-            else:
-                self.say(f"recorded {counted(count, 'event')} to {path}")
-            return
-        text = [
-            line(span("Every event that arrives from now on goes to this file, whatever the filter shows.")),
-            line(
-                span(
-                    "It can hold what nobody else should see: only you can read it. A name in .gz is compressed.",
-                    "note",
-                )
-            ),
-        ]
+        self.read_only = on
+        self.say("read-only: nothing is changed from here" if on else "changes are allowed again")
 
-        def answered(path: str | None) -> None:
-            if path:
-                self._start_recording(path)
-
-        self.push_screen(
-            Ask("Record to", text, value=self._file_name("jsonl"), check=recording.new_file_problem), answered
-        )
-
-    def _file_name(self, ending: str) -> str:
-        database = "".join(one if one.isalnum() else "-" for one in self.backend.name.partition("@")[0]) or "events"
-        return f"{database}-{self._clock().astimezone(self.zone):%Y%m%d-%H%M%S}.{ending}"
-
-    @work(thread=True, exclusive=True, group="record", exit_on_error=False)
-    def _start_recording(self, path: str) -> None:
-        try:
-            self.recorder.start(path, self.backend.journal_header())
-        except Exception as error:  # noqa: BLE001
-            self.call_from_thread(self.say, problem_line(error), "error")
-        else:
-            self.call_from_thread(self.say, f"recording to {path}; W ends it")
-
-    def ask_to_write(self, what: str, rows: Sequence[int]) -> None:
-        """Write these rows to a file that the user names."""
-        text = [
-            line(span(f"@{what}: {counted(len(rows), 'event')}. The name's ending tells the form:")),
-            line(
-                span(" ".join(recording.KINDS), "strong"), span("  (jsonl can be opened with o, and replayed)", "note")
-            ),
-        ]
-
-        def answered(path: str | None) -> None:
-            if path:
-                self._write(rows, path)
-
-        self.push_screen(
-            Ask("Write to", text, value=self._file_name("jsonl"), check=recording.new_file_problem), answered
-        )
-
-    @work(thread=True, group="write", exit_on_error=False)
-    def _write(self, rows: Sequence[int], path: str) -> None:
-        try:
-            count = recording.write(self.store, rows, path, self.backend.journal_header())
-        except Exception as error:  # noqa: BLE001
-            self.call_from_thread(self.say, problem_line(error), "error")
-        else:
-            self.call_from_thread(self.say, f"{counted(count, 'event')} written to {path}")
-
-    @work(thread=True, group="write", exit_on_error=False)
-    def write_text(self, path: str, text: str) -> None:
-        """Into a new file that only the user can read."""
-        problem = recording.write_text(path, text)
-        self.call_from_thread(self.say, problem or f"written to {path}", "error" if problem else "information")
+    # ---- other places
 
     def ask_for_log(self) -> None:
         def problem(text: str) -> str:
@@ -589,6 +433,8 @@ class ConsoleApp(InOrder[int]):
             for key in keys.on_screen(screen.MODE, self.keys):
                 if key.keys and not key.widget and key.action and key.action != "app.command_palette":
                     yield SystemCommand(f"{key.label}  ({key.shown})", key.help, self._runner(screen, key.action))
+            for command in COMMANDS:
+                yield SystemCommand(f":{command.usage}", command.help, self._teller(command))
         for command in super().get_system_commands(screen):  # pyright: ignore[reportUnknownMemberType]
             if command.title in ("Theme", "Screenshot"):
                 yield command
@@ -598,3 +444,9 @@ class ConsoleApp(InOrder[int]):
             await screen.run_action(action)
 
         return lambda: self.run_worker(run(), exit_on_error=False)
+
+    def _teller(self, command: Command) -> Callable[[], object]:
+        """Does the command, or asks for what it needs."""
+        if command.needs:
+            return lambda: self.commands.ask(f"{command.name} ")
+        return lambda: self.run_worker(self.commands.run(parse(command.name)), exit_on_error=False)

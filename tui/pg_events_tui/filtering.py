@@ -1,10 +1,11 @@
 """The filter of a screen: its text, whether it is on, and what was wrong with what is being typed. Knows no Textual."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from pg_events.errors import FilterError
 from pg_events.filter import Filter, parse
-from pg_events.filter_condition import quote
+from pg_events.filter_value import quote
 
 MAX_HISTORY: Final = 50
 
@@ -12,7 +13,9 @@ MAX_HISTORY: Final = 50
 class Filtering:
     """A text that cannot be read leaves the last one that could in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[str], Filter] = parse) -> None:
+        """`read` makes a filter of a text, or raises `FilterError`."""
+        self._read = read
         self.text = ""
         """What is applied; kept while the filter is off."""
         self.on = False
@@ -26,7 +29,7 @@ class Filtering:
     def apply(self, text: str, on: bool) -> bool:
         """Put a text in force, or take it off; False when it cannot be read: see `error`."""
         try:
-            wanted = parse(text) if on else None
+            wanted = self._read(text) if on else None
         except FilterError as error:
             self.error = error
             return False

@@ -1,38 +1,42 @@
 """Where `@` goes: an event's number, or a moment. Knows no Textual."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from pg_events.errors import FilterError
-from pg_events.filter import parse
-from pg_events.filter_condition import And, Condition, Time, quote
+from pg_events.filter import Filter, parse
+from pg_events.filter_condition import And, Condition, Time
+from pg_events.filter_value import quote
 from pg_events_tui.store import Store
 
 _NUMBER: Final = re.compile(r"#\d{1,19}|\d{1,19}", re.ASCII)
 
 
-def row(store: Store, text: str) -> int | None:
-    """The row meant; None when there is none: see `problem`."""
+def row(store: Store, text: str, read: Callable[[str], Filter] = parse) -> int | None:
+    """The row meant; None when there is none: see `problem`. `read` makes a filter of a text."""
     wanted = text.strip()
     if _NUMBER.fullmatch(wanted):
         return store.row_of_id(int(wanted.removeprefix("#")))
-    moment = _moment(wanted)
+    moment = _moment(wanted, read)
     return None if moment is None else store.row_at(moment)
 
 
-def problem(store: Store, text: str) -> str:
+def problem(store: Store, text: str, read: Callable[[str], Filter] = parse) -> str:
     """What is wrong with it, empty when nothing is."""
     wanted = text.strip()
     if _NUMBER.fullmatch(wanted):
         number = wanted.removeprefix("#")
         return "" if row(store, wanted) is not None else f"event #{number} is not among those kept here"
-    return "" if _moment(wanted) is not None else "no time and no number: 14:01:07, 2026-08-22T14:01, 5m or #184220"
+    return (
+        "" if _moment(wanted, read) is not None else "no time and no number: 14:01:07, 2026-08-22T14:01, 5m or #184220"
+    )
 
 
-def _moment(text: str) -> float | None:
+def _moment(text: str, read: Callable[[str], Filter]) -> float | None:
     """Seconds since 1970, read as the filter reads a time."""
     try:
-        condition: Condition = parse(f"since:{quote(text)}").condition
+        condition: Condition = read(f"since:{quote(text)}").condition
     except FilterError:
         return None
     parts = condition.parts if isinstance(condition, And) else (condition,)

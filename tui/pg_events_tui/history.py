@@ -8,7 +8,8 @@ from typing import Any, Final
 from pg_events import difference
 from pg_events.event import SCHEMA, Record
 from pg_events_tui.scan import rows_with
-from pg_events_tui.store import AT_BYTES, Block, Store, table_title
+from pg_events_tui.segment import AT_BYTES, Block
+from pg_events_tui.store import Store, table_title
 from pg_events_tui.summary import GIANT_BYTES, key_of
 
 BLOCK: Final = 4_096

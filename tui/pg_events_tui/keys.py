@@ -420,8 +420,16 @@ KEYS: Final[tuple[Key, ...]] = (
         2,
     ),
     Key(
-        "app.palette", "colon,ctrl+p", ":", "app.command_palette", "commands", "Find a command by name.", EVERYWHERE, 2
+        "app.command",
+        "colon",
+        ":",
+        "command",
+        "command",
+        "Tell the console what to do; Tab completes.",
+        EVERYWHERE,
+        2,
     ),
+    Key("app.palette", "ctrl+p", "ctrl+p", "app.command_palette", "commands", "Find a key or a command by its name."),
     Key("app.help", "question_mark,f1", "?", "help", "keys", "All keys, and the filter's words.", EVERYWHERE, 2),
     Key("app.leave", "escape", "esc", "leave", "leave", "Leave what is open: zoom, filter, pause."),
     Key("app.back", "q", "q", "back", "back", "Back to Live; from there, quit (asks).", EVERYWHERE, 2),

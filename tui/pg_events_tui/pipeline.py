@@ -8,6 +8,7 @@ from typing import Any, Final
 from pg_events import difference
 from pg_events.text import counted, one_line
 from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
+from pg_events_tui.health_words import Health, lag_words, state_words
 from pg_events_tui.lines import (
     HANG,
     Line,
@@ -23,7 +24,6 @@ from pg_events_tui.lines import (
     text_lines,
 )
 from pg_events_tui.rates import Series, TableRates, percentiles
-from pg_events_tui.widgets.header import Health, lag_words, state_words
 
 FACES: Final = ("Rates", "Failed", "Consumers", "Transactions")
 ALL: Final = "(all)"

@@ -12,6 +12,7 @@ from typing import Final
 from pg_events import journal
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.event import Record
+from pg_events.filter import Filter
 from pg_events.journal import Header, Writer
 from pg_events_tui.store import NOTE, Store, table_title
 
@@ -23,6 +24,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._writer: Writer | None = None
+        self._wanted: Filter | None = None
         self._lock = Lock()
         self.problem = ""
         """Why the recording ended by itself; the console says it once and takes it away."""
@@ -45,10 +47,11 @@ class Recorder:
         except OSError:
             return 0
 
-    def start(self, path: str | Path, header: Header) -> None:
+    def start(self, path: str | Path, header: Header, wanted: Filter | None = None) -> None:
         """Raises `UsageError` when the file exists or cannot be made."""
         with self._lock:
             if self._writer is None:
+                self._wanted = wanted
                 self._writer = Writer(Path(path).expanduser(), header)
 
     def take(self, records: Sequence[Record]) -> None:
@@ -58,7 +61,8 @@ class Recorder:
                 return
             try:
                 for record in records:
-                    self._writer.write(record.payload)
+                    if self._wanted is None or self._wanted.matches(record):
+                        self._writer.write(record.payload)
                 self._writer.flush()
             except PgEventsError as error:
                 self.problem = str(error)

@@ -1,29 +1,22 @@
 """A saved log as the console's source: read into the store by a thread, in bounded memory, without any database."""
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, time
-from typing import Final, cast
+from typing import Final
 
 from pg_events import journal
 from pg_events.errors import PgEventsError
-from pg_events.event import METHODS, SCHEMA, DataEvent, Record
+from pg_events.event import Record, record
 from pg_events.text import counted, one_line
 from pg_events_tui.feed import Link
 from pg_events_tui.store import Store
 
 PAGE: Final = 1_000
-
-_LETTERS: Final = {word: letter for letter, word in METHODS.items()}
-_SPACE: Final = re.compile(r"[ \t\r\n]*")
-_VALUE: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-"""Only to find where a value ends."""
-_NAME: Final = json.JSONDecoder()
-_ENVELOPE: Final = frozenset(("id", "xid", "at", "session_user", "application_name", "query", "replay"))
 
 
 class SavedLog:
@@ -56,6 +49,14 @@ class SavedLog:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def ends_at(self) -> datetime | None:
+        """When the newest event of the file was captured; looked for once, when it is asked for first."""
+        return self._ends_at
+
+    @cached_property
+    def _ends_at(self) -> datetime | None:
+        return journal.ends_at(self.path)
+
     def reconnect_now(self) -> None:
         """There is nothing to connect to."""
 
@@ -74,7 +75,7 @@ class SavedLog:
     def _pages(self) -> Iterator[list[Record]]:
         page: list[Record] = []
         for found in self._reader:
-            page.append(record_of(found))
+            page.append(record(found.payload))
             if len(page) >= PAGE:
                 yield page
                 page = []
@@ -95,40 +96,3 @@ class SavedLog:
         if self._store.first:
             words.append(f"only the newest {len(self._store):,} of {counted(self._store.end, 'event')} are kept")
         return "; ".join(words)
-
-
-def record_of(found: journal.Line) -> Record:
-    """A line of a file as a record. Rows and DDL are taken as they stand there, digit for digit."""
-    event = found.event
-    parts = dict(_members(found.payload))
-    at: str = json.loads(parts["at"])
-    if isinstance(event, DataEvent):
-        return Record(
-            event.id, event.xid, at, _LETTERS[event.method], event.table_schema, event.table_name,
-            event.session_user, event.application_name or None, event.query,
-            None if event.old_data is None else parts["old_data"],
-            None if event.new_data is None else parts["new_data"], None,
-        )  # fmt: skip
-    ddl = ", ".join(f"{json.dumps(name)}: {text}" for name, text in parts.items() if name not in _ENVELOPE)
-    return Record(
-        event.id, event.xid, at, SCHEMA, event.schema_name, event.object_identity,
-        event.session_user, event.application_name or None, event.query, None, None, f"{{{ddl}}}",
-    )  # fmt: skip
-
-
-def _members(text: str) -> Iterator[tuple[str, str]]:
-    """The members of a JSON object that was read before: each name, and its value as it is spelt."""
-    position = _after_space(text, text.index("{") + 1)
-    while text[position] != "}":
-        name, position = cast("tuple[str, int]", _NAME.raw_decode(text, position))
-        start = _after_space(text, _after_space(text, position) + 1)
-        _, end = _VALUE.raw_decode(text, start)
-        yield name, text[start:end]
-        position = _after_space(text, end)
-        if text[position] == ",":
-            position = _after_space(text, position + 1)
-
-
-def _after_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position

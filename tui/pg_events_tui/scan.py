@@ -33,7 +33,8 @@ from pg_events.filter_condition import (
     Text,
     Time,
 )
-from pg_events_tui.store import AT_BYTES, NOTE, Block, Store
+from pg_events_tui.segment import AT_BYTES, NOTE, Block
+from pg_events_tui.store import Store
 
 BLOCK: Final = 16_384
 """Rows looked at together, at most."""
@@ -61,10 +62,19 @@ def passing(store: Store, wanted: Filter | None, *, also: Callable[[int], bool] 
             every: Sequence[int] = range(block.size)
             if wanted is not None and note in block.kinds:
                 every = [number for number in every if block.kinds[number] != note]
-            found.extend([block.row + number for number in select(block, every)])
+            chosen = select(block, every)
+            if len(chosen) == block.size:
+                found.extend(range(block.row, block.row + block.size))
+            else:
+                found.extend([block.row + number for number in chosen])
         return found if also is None else [row for row in found if also(row)]
 
     return rows
+
+
+def behind(first: int, passing: Passing) -> Passing:
+    """What passes of the rows from `first` on."""
+    return lambda start, stop: passing(max(start, first), stop) if stop > first else ()
 
 
 def _all(block: Block, rows: Sequence[int]) -> Sequence[int]:  # noqa: ARG001 - the same call as of the others
@@ -260,12 +270,33 @@ def _names_with(store: Store, text: str) -> Callable[[int], bool]:
     return in_name
 
 
+SAMPLE: Final = 16
+"""Rows of a block that tell whether most of it has a text."""
+
+
 def rows_with(lines: bytes, needle: bytes, block: Block, skip: int = 0) -> list[int]:
     """The rows of the block whose line has the bytes, not counting its first `skip`."""
+    sample = min(SAMPLE, block.size)
+    found = _look_into_each(lines, needle, block, skip, 0, sample)
+    # What is rare is looked for in all rows at once, what is common in one after the other.
+    look = _look_into_each if len(found) * 4 > sample else _look_ahead
+    return found + look(lines, needle, block, skip, sample, block.size)
+
+
+def _look_into_each(lines: bytes, needle: bytes, block: Block, skip: int, first: int, last: int) -> list[int]:
+    find, shift = lines.find, skip - block.base
+    begins = [edge + shift for edge in block.edges[first:last]]
+    ends = [edge - block.base for edge in block.edges[first + 1 : last + 1]]
+    return [
+        row for row, begin, end in zip(range(first, last), begins, ends, strict=True) if find(needle, begin, end) >= 0
+    ]
+
+
+def _look_ahead(lines: bytes, needle: bytes, block: Block, skip: int, first: int, last: int) -> list[int]:
     found: list[int] = []
     find, edges, base, size = lines.find, block.edges, block.base, len(needle)
-    place = find(needle)
-    row = 0
+    row = first
+    place = find(needle, edges[row] - base + skip) if row < last else -1
     while place >= 0:
         end = edges[row + 1] - base
         if place >= end:

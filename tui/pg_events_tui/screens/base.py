@@ -118,6 +118,9 @@ class ConsoleScreen(Screen[None]):
                 one.set_class(one is pane, "-front")
         pane.focus()
 
+    def action_command(self) -> None:
+        self.app.commands.ask()
+
     def action_record(self) -> None:
         self.app.toggle_recording()
 

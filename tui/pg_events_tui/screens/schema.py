@@ -27,7 +27,7 @@ class SchemaScreen(EventsScreen):
     def list_title(self) -> str:
         return "DDL, newest first"
 
-    def passing(self, wanted: Filter | None) -> Passing:
+    def _matching(self, wanted: Filter | None) -> Passing:
         both = _DDL if wanted is None else Filter(And((_DDL.condition, wanted.condition)))
         if self.only_marked:
             return scan.passing(self.view.store, both, also=lambda row: row in self.view.marks)

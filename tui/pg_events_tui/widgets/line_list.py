@@ -38,10 +38,20 @@ class LineList(Painted, ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None, empty: str = "nothing here") -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
-        self.empty: str | Sequence[str] = empty
-        """What to say when there is no row."""
+        self._empty: str | Sequence[str] = empty
         self._strips: LRUCache[tuple[Any, ...], Strip] = LRUCache(2_000)
         self._top_offset: int | None = None
+
+    @property
+    def empty(self) -> str | Sequence[str]:
+        """What is said when there is no row."""
+        return self._empty
+
+    @empty.setter
+    def empty(self, words: str | Sequence[str]) -> None:
+        if words != self._empty:
+            self._empty = words
+            self.refresh()
 
     # ---- what a subclass tells
 
@@ -104,7 +114,7 @@ class LineList(Painted, ScrollView, can_focus=True):
         return self.role_style("cursor" if self.has_focus else "cursor-quiet")
 
     def _empty_line(self, y: int, width: int) -> Strip:
-        words = [self.empty] if isinstance(self.empty, str) else self.empty
+        words = [self._empty] if isinstance(self._empty, str) else self._empty
         number = y - 3
         if self.count or not 0 <= number < len(words):
             return self.strip((), width)

@@ -1,0 +1,160 @@
+"""The transactional mode: what callbacks write and the consumer's cursor commit together, or neither does.
+
+Calls share a transaction, each in a savepoint of its own, for as long as an event is waited for at most: a commit costs
+more than ten savepoints do, and a server slows down with more than 64 of them. The cursor is saved last of all, by the
+statement that a stale worker's save changes nothing with: then nothing commits.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any, Final
+
+import psycopg
+from psycopg import IsolationLevel, Rollback
+from psycopg.pq import TransactionStatus
+
+from pg_events.callbacks import Callback, Failure
+from pg_events.connection import connect, translate
+from pg_events.delivery import attempt
+from pg_events.errors import DatabaseUnreachable, PgEventsError
+
+log = logging.getLogger(__name__)
+
+_CALLS: Final = 50
+_SECONDS: Final = 0.1
+"""After so many calls, or so long, what was written is committed."""
+
+
+class ConnectionMisused(PgEventsError):
+    """A callback ended the transaction that it was lent: what it wrote and the cursor no longer go together."""
+
+
+class JointTransaction:
+    """A connection for callbacks to write with, and the transaction on it. For one thread."""
+
+    def __init__(self, database_url: str, application_name: str) -> None:
+        self._database_url = database_url
+        self._application_name = application_name
+        self._connection: psycopg.Connection[Any] | None = None
+        self._open = ExitStack()
+        self._calls = 0
+        self._began_at = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """It is time to commit."""
+        return self._calls >= _CALLS or (self._calls > 0 and time.monotonic() - self._began_at > _SECONDS)
+
+    def attempt(self, callback: Callback, payload: str, number: int) -> Failure | None:
+        """One call, lent the connection; what came of it. What a call that failed had written is undone.
+
+        Raises `DatabaseUnreachable` when the link is lost: nothing since the last commit counts. Raises
+        `ConnectionMisused`.
+        """
+        connection = self._begun()
+        failure: Failure | None = None
+        try:
+            with connection.transaction():
+                failure = attempt(callback, payload, number, connection)
+                self._check(connection, callback)
+                if failure is None and connection.info.transaction_status == TransactionStatus.INERROR:
+                    failure = _UNTOLD
+                if failure is not None:
+                    raise Rollback  # noqa: TRY301 - psycopg undoes the savepoint, and goes on
+        except psycopg.Error as error:
+            self._check(connection, callback)
+            if isinstance(error, psycopg.errors.InvalidSavepointSpecification | psycopg.errors.NoActiveSqlTransaction):
+                raise self._misused(callback) from error
+            raise self._lost(error) from error
+        except BaseException:
+            self.abandon()
+            raise
+        return failure
+
+    def commit(self, save: Callable[[psycopg.Connection[Any]], None]) -> None:
+        """Have `save` note on the connection what was done, and commit that with what callbacks wrote.
+
+        Raises what `save` does, and `DatabaseUnreachable` when the link is lost: then only the server knows whether it
+        was committed.
+        """
+        connection = self._begun()
+        try:
+            # A worker that is frozen between the two next steps must not hold back whoever takes over.
+            connection.execute("set local idle_in_transaction_session_timeout = '5s'")
+            save(connection)
+            self._open.close()
+        except psycopg.Error as error:
+            raise self._lost(error) from error
+        except BaseException:
+            self.abandon()
+            raise
+        self._calls = 0
+
+    def abandon(self) -> None:
+        """Nothing since the last commit counts. Ends the connection; the next call makes another."""
+        connection, self._connection = self._connection, None
+        self._calls = 0
+        # Closed first: then there is nothing that leaving the transaction could commit.
+        if connection is not None:
+            connection.close()
+        with suppress(psycopg.Error):
+            self._open.close()
+        self._open = ExitStack()
+
+    close = abandon
+
+    # --- the transaction ----------------------------------------------------------------------------------------
+
+    def _begun(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            connection = connect(self._database_url, application_name=self._application_name, plain=True)
+            connection.autocommit = False
+            # The cursor is saved by one statement, which must see what is there now.
+            connection.isolation_level, connection.read_only = IsolationLevel.READ_COMMITTED, False
+            self._connection = connection
+        self._calls += 1
+        if self._calls == 1:
+            self._began_at = time.monotonic()
+            try:
+                # Within it psycopg refuses commit() and rollback().
+                self._open.enter_context(self._connection.transaction())
+                # A callback may take its time between two statements.
+                self._connection.execute(
+                    "select pg_catalog.set_config(s.name, '0', true)"
+                    " from unnest('{idle_in_transaction_session_timeout,transaction_timeout}'::text[]) s (name)"
+                    " where pg_catalog.current_setting(s.name, true) is not null"
+                )
+            except psycopg.Error as error:
+                raise self._lost(error) from error
+        return self._connection
+
+    def _check(self, connection: psycopg.Connection[Any], callback: Callback) -> None:
+        """Is the transaction still there? Raises `ConnectionMisused` and `DatabaseUnreachable`."""
+        status = connection.info.transaction_status
+        if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            return
+        if connection.broken:
+            self.abandon()
+            raise DatabaseUnreachable(f"{self._application_name}: the link of the callbacks was lost")
+        raise self._misused(callback)
+
+    def _misused(self, callback: Callback) -> ConnectionMisused:
+        self.abandon()
+        return ConnectionMisused(
+            f"{callback.name} ended the transaction of its connection, or closed it; worker stopped: what was written since "
+            "the last commit of its own may be written again. Leave COMMIT, ROLLBACK and close() out; "
+            "connection.transaction() undoes a part"
+        )
+
+    def _lost(self, error: psycopg.Error) -> Exception:
+        self.abandon()
+        return translate(error, self._database_url)
+
+
+_UNTOLD: Final = Failure(
+    "psycopg.errors.InFailedSqlTransaction",
+    "a statement on its connection failed and it returned all the same; put such a statement into connection.transaction()",
+    "",
+)

@@ -1,0 +1,245 @@
+"""What is typed behind `:` is done, or said why not."""
+
+import json
+
+import pytest
+
+from pg_events.settings import Settings
+from pg_events_tui import state
+from pg_events_tui.places import Place, Places
+from pg_events_tui.screens.plan import PlanDialog
+from pg_events_tui.view import Mode
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def some(make, count=30):
+    return [make.record(number, "D" if number % 3 == 0 else "U") for number in range(count)]
+
+
+async def command(c, text):
+    await c.burst(":", *text, "enter")
+
+
+def ids(path):
+    return [json.loads(line)["id"] for line in path.read_text().splitlines() if '"id"' in line]
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [("@focus", [27]), ("@marked", [3, 9]), ("@tx", [27, 28, 29]), ("@shown", list(range(0, 30, 3))),
+     ("@all", list(range(30)))],
+)  # fmt: skip
+def test_write_takes_what_the_selector_says(console, make, tmp_path, selector, expected):
+    async def scenario(c):
+        c.app.live.marks = {3, 9}
+        c.app.screen.filter_by("op:D")
+        await c.until(lambda: c.app.live.searching is None)
+
+        await command(c, f"write jsonl {selector} {tmp_path}/some")
+
+        await c.toast(f"{len(expected)} event")
+        assert ids(tmp_path / "some.jsonl") == expected
+
+    console(scenario, history=some(make))
+
+
+def test_a_mistake_is_said_below_the_line_and_can_be_mended(console, make):
+    async def scenario(c):
+        await command(c, "goto #999")
+        await c.toast("event #999 is not among those kept here")
+
+        await command(c, "gato #5")
+        assert "there is no command 'gato'; did you mean goto?" in c.text()
+        await c.burst(*["backspace"] * 6, *"oto #5", "enter")
+        assert c.app.live.selected == 5
+        assert c.app.live.mode is Mode.FROZEN
+
+    console(scenario, history=some(make))
+
+
+def test_tab_completes_and_the_arrows_bring_earlier_lines(console, make):
+    async def scenario(c):
+        await c.burst(":", *"gi", "tab", *"#5", "escape")
+        await c.burst(":", *"go", "tab", *"#5", "enter")
+        assert c.app.live.selected == 5
+
+        await c.burst(":", *"plan public.pa", "tab")
+        assert c.app.screen.query_one("#ask-input").value == "plan public.payments"
+        await c.burst("up")
+        assert c.app.screen.query_one("#ask-input").value == "goto #5"
+        await c.burst("escape")
+
+    console(scenario, history=some(make))
+
+
+def test_the_line_lists_what_could_be_meant(console, make):
+    async def scenario(c):
+        await c.burst(":")
+        for words in ("open PATH", "write [jsonl|csv|sql] @shown PATH", "… 8 more"):
+            assert words in c.text(), words
+        await c.burst(*"re")
+        assert "record stop" in c.text()
+        assert "open PATH" not in c.text()
+
+    console(scenario, history=some(make))
+
+
+def test_a_filter_is_kept_under_a_name_and_had_again_the_next_time(console, make, tmp_path):
+    path = tmp_path / "state.json"
+
+    async def first(c):
+        await c.burst(":", *"filter gone", "enter")
+        await c.toast("there is no filter 'gone'; filter save NAME keeps one")
+        await c.burst("/", *"op:D", "enter")
+        await command(c, "filter save deleted")
+        await command(c, "filter save other")
+        await command(c, "filter forget other")
+        c.app.exit(0)
+
+    async def second(c):
+        assert c.app.commands.history[-1] == "filter forget other"
+        await c.burst("/", "ctrl+u", "enter")
+        assert not c.app.live.filtered
+
+        await c.burst(":", *"filter del", "tab", "enter")
+        assert c.app.screen.filtering.text == "op:D"
+        await command(c, "filter other")
+        await c.toast("there is no filter 'other'; there are deleted")
+
+    console(first, history=some(make), state_path=path)
+    console(second, history=some(make), state_path=path)
+    assert state.load(path)[0]["filters"] == {"deleted": "op:D"}
+
+
+def test_columns_are_shown_as_they_are_named(console, make):
+    async def scenario(c):
+        await command(c, "columns op, seq, size")
+        assert list(c.app.screen.events.shown_columns) == ["op", "seq", "size"]
+        await command(c, "columns")
+        assert "changed" in c.app.screen.events.shown_columns
+        await command(c, "columns op,colour")
+        await c.toast("there is no column 'colour'; there are seq, ")
+
+    console(scenario, history=some(make))
+
+
+def test_record_takes_what_matches_until_it_is_stopped(console, make, tmp_path):
+    async def scenario(c):
+        await command(c, "record stop")
+        await c.toast("nothing is recorded")
+        await command(c, f"record start {tmp_path}/r.jsonl op:D or")
+        await c.toast("'op:D or'")
+        await command(c, f"record start {tmp_path}/r.jsonl op:D")
+        await c.until(lambda: c.app.recorder.path)
+        await c.push(make.record(100, "D"), make.record(101), make.record(102, "D"))
+        await command(c, "record stop")
+        await c.toast("recorded 2 events")
+
+        assert ids(tmp_path / "r.jsonl") == [100, 102]
+
+    console(scenario, history=some(make))
+
+
+def test_clear_view_hides_what_is_there_until_esc(console, make):
+    async def scenario(c):
+        await command(c, "clear view")
+        await c.tick()
+        assert len(c.app.live) == 0
+        assert "cleared (esc shows all)" in c.text()
+
+        await c.push(make.record(100))
+        assert len(c.app.live) == 1
+
+        await c.burst("escape")
+        assert len(c.app.live) == 31
+
+    console(scenario, history=some(make))
+
+
+def test_plan_shows_the_plan_of_a_table_and_does_nothing(console, make):
+    async def scenario(c):
+        await command(c, "plan nowhere")
+        await c.toast("there is no table 'nowhere'")
+        await command(c, "plan payments")
+        await c.until(lambda: isinstance(c.app.screen, PlanDialog) and c.backend.planned)
+        assert c.backend.planned == [3]
+        assert not c.backend.applied
+
+    console(scenario, history=some(make))
+
+
+def test_readonly_can_be_had_and_given_back_but_not_where_it_was_asked_for(console, make):
+    async def scenario(c):
+        await command(c, "readonly on")
+        assert "[read-only]" in c.text()
+        await command(c, "plan")
+        await c.toast("no plan: this console is read-only")
+        await command(c, "readonly off")
+        assert not c.app.read_only
+
+    async def started_so(c):
+        await command(c, "readonly off")
+        await c.toast("and stays so")
+        assert c.app.read_only
+
+    console(scenario, history=some(make))
+    console(started_so, history=some(make), read_only=True)
+
+
+def test_open_and_db_lead_to_other_places(console, make, tmp_path):
+    log = tmp_path / "a.jsonl"
+    log.write_text("")
+    staging = Place("staging", Settings(), words="staging")
+
+    async def to_log(c):
+        await command(c, f"open {tmp_path}/none.jsonl")
+        await c.toast("there is no file")
+        await command(c, f"open {log}")
+        await c.until(lambda: c.app.next_place is not None)
+        assert c.app.next_place.log == log
+
+    async def to_database(c):
+        await command(c, "db nowhere")
+        await c.toast("there is no database 'nowhere'; there are staging")
+        await command(c, "db staging")
+        await c.until(lambda: c.app.next_place is not None)
+        assert c.app.next_place is staging
+
+    console(to_log, history=some(make))
+    console(to_database, history=some(make), places=Places(profiles=(staging,)))
+
+
+def test_the_console_itself_is_told_what_to_do(console, make, tmp_path):
+    async def scenario(c):
+        await command(c, "theme pg-events-light")
+        assert c.app.theme == "pg-events-light"
+        await command(c, "theme plaid")
+        await c.toast("there is no theme 'plaid'")
+
+        await command(c, "stats")
+        for words in ("30 events", "UPDATE", "DELETE", "public.orders"):
+            assert words in c.text(), words
+        await c.burst("escape")
+
+        await command(c, "keys")
+        assert "Keys on Live" in c.text()
+        await c.burst("escape")
+
+        await command(c, f"screenshot {tmp_path}/live.svg")
+        await c.toast("live.svg")
+        assert "<svg" in (tmp_path / "live.svg").read_text()
+
+        await command(c, "quit")
+        await c.until(lambda: c.app.return_value == 0)
+
+    console(scenario, history=some(make))
+
+
+def test_the_palette_has_every_command(console, make):
+    async def scenario(c):
+        titles = [one.title for one in c.app.get_system_commands(c.app.screen)]
+        for words in (":open PATH", ":stats", ":clear view", ":goto PLACE", ":readonly on|off"):
+            assert words in titles
+
+    console(scenario, history=some(make))

@@ -1,0 +1,222 @@
+"""Does what a command says, on the screen that is there."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pg_events.errors import FilterError, PgEventsError, UsageError
+from pg_events.event import METHODS, SCHEMA
+from pg_events.filter import parse as parse_filter
+from pg_events_tui import goto, recording, state
+from pg_events_tui.commands import COMMANDS, Call
+from pg_events_tui.completion import matching
+from pg_events_tui.filtering import remember
+from pg_events_tui.places import Place
+from pg_events_tui.screens.command_line import CommandLine
+from pg_events_tui.screens.dialogs import Help, Reading
+from pg_events_tui.screens.events import EventsScreen
+from pg_events_tui.screens.health import rss_bytes
+from pg_events_tui.screens.plan import PlanDialog
+from pg_events_tui.stats import Stats, stats_lines
+from pg_events_tui.widgets.event_list import COLUMNS
+
+if TYPE_CHECKING:
+    from pg_events_tui.app import ConsoleApp
+
+MAX_FILES: Final = 200
+"""Names of files that are offered."""
+
+
+class CommandRunner:
+    """Asks for commands and does them. A mistake is said in one line and changes nothing."""
+
+    def __init__(self, app: "ConsoleApp", remembered: Any) -> None:
+        self._app = app
+        self.history = state.texts(remembered, "commands")
+        named = state.part(remembered, "filters")
+        self.filters = {name: text for name, text in named.items() if isinstance(text, str)}
+        """Filters that were kept under a name."""
+        self._does: dict[str, Callable[[Call], Awaitable[None]]] = {
+            "open": self._open, "write": self._write, "record start": self._record, "record stop": self._stop_record,
+            "goto": self._goto, "filter save": self._save_filter, "filter": self._use_filter,
+            "filter forget": self._forget_filter, "columns": self._columns, "plan": self._plan, "db": self._database,
+            "readonly": self._read_only, "theme": self._theme, "keys": self._keys, "screenshot": self._screenshot,
+            "stats": self._stats, "clear view": self._clear_view, "quit": self._quit,
+        }  # fmt: skip
+        assert set(self._does) == {command.name for command in COMMANDS}
+
+    def ask(self, text: str = "") -> None:
+        """Let the user type a command, beginning with a text."""
+
+        def typed(found: tuple[str, Call] | None) -> None:
+            if found is not None:
+                remember(self.history, found[0])
+                self._app.run_worker(self.run(found[1]), group="command", exit_on_error=False)
+
+        self._app.push_screen(CommandLine(text, self.history, self.known), typed)
+
+    async def run(self, call: Call) -> None:
+        try:
+            await self._does[call.name](call)
+        except PgEventsError as problem:
+            self._app.say(str(problem), "error")
+
+    def known(self, kind: str, begin: str) -> Sequence[str]:
+        """What there is of a kind, for completion."""
+        if kind == "path":
+            return _files(begin)
+        tables = self._app.coverage[0] or ()
+        names = {
+            "kept": lambda: list(self.filters),
+            "database": self._databases,
+            "theme": self._themes,
+            "columns": lambda: list(COLUMNS),
+            "table": lambda: [table.identity for table in tables],
+        }.get(kind, list[str])
+        return matching(names(), begin)
+
+    def _themes(self) -> list[str]:
+        return sorted(self._app.available_themes)
+
+    def _databases(self) -> list[str]:
+        return [place.name for place in self._app.places.profiles]
+
+    async def _events(self) -> EventsScreen:
+        """The list that a command is about: the one that is shown, else Live."""
+        if not isinstance(self._app.screen, EventsScreen):
+            await self._app.switch_mode("live")
+        assert isinstance(self._app.screen, EventsScreen)
+        return self._app.screen
+
+    # ---- files
+
+    async def _open(self, call: Call) -> None:
+        path = Path(call["path"]).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}")
+        self._app.leave_for(Place(log=path, words=path.name))
+
+    async def _write(self, call: Call) -> None:
+        rows = (await self._events()).rows_of(call["selector"])
+        self._app.write(rows, call["path"])
+
+    async def _record(self, call: Call) -> None:
+        problem = recording.new_file_problem(call["path"])
+        if problem:
+            raise UsageError(problem)
+        self._app.start_recording(call["path"], _filter(call["filter"]))
+
+    async def _stop_record(self, call: Call) -> None:  # noqa: ARG002 - as the others
+        if self._app.recorder.path is None:
+            raise UsageError("nothing is recorded; record start PATH begins")
+        self._app.toggle_recording()
+
+    async def _screenshot(self, call: Call) -> None:
+        path = call["path"] or self._app.file_name("svg")
+        self._app.write_text(path, self._app.export_screenshot())
+
+    # ---- the list
+
+    async def _goto(self, call: Call) -> None:
+        screen = await self._events()
+        problem = goto.problem(self._app.store, call["place"])
+        if problem:
+            raise UsageError(problem)
+        screen.go_to(goto.row(self._app.store, call["place"]))
+
+    async def _save_filter(self, call: Call) -> None:
+        text = (await self._events()).filtering.text
+        if not text:
+            raise UsageError("there is no filter to keep; / makes one")
+        self.filters[call["kept"]] = text
+        self._app.say(f"kept as {call['kept']}: {text}")
+
+    async def _use_filter(self, call: Call) -> None:
+        text = self._named(call["kept"])
+        (await self._events()).filter_by(text)
+
+    async def _forget_filter(self, call: Call) -> None:
+        self._named(call["kept"])
+        del self.filters[call["kept"]]
+
+    def _named(self, name: str) -> str:
+        if name not in self.filters:
+            there = f"there are {', '.join(self.filters)}" if self.filters else "filter save NAME keeps one"
+            raise UsageError(f"there is no filter {name!r}; {there}")
+        return self.filters[name]
+
+    async def _columns(self, call: Call) -> None:
+        names = call["columns"].replace(",", " ").split()
+        wrong = next((name for name in names if name not in COLUMNS), None)
+        if wrong is not None:
+            raise UsageError(f"there is no column {wrong!r}; there are {', '.join(COLUMNS)}")
+        (await self._events()).show_columns(names)
+
+    async def _clear_view(self, call: Call) -> None:  # noqa: ARG002
+        (await self._events()).clear()
+
+    async def _stats(self, call: Call) -> None:  # noqa: ARG002
+        app, store = self._app, self._app.store
+        words = {**METHODS, SCHEMA: "DDL"}
+        kinds = {word: len(store.rows_of_kind(kind, store.first, store.end)) for kind, word in words.items()}
+        tables = store.table_counts(store.first, store.end)
+        stats = Stats(app.health_now(), len(app.live), len(app.live.marks), kinds, tables, app.lags(), rss_bytes())
+        app.push_screen(Reading("In numbers", stats_lines(stats)))
+
+    # ---- the database
+
+    async def _plan(self, call: Call) -> None:
+        app = self._app
+        reason = app.backend.absent or ("this console is read-only" if app.read_only else "")
+        if reason:
+            raise UsageError(f"no plan: {reason}")
+        wanted = call["table"]
+        found = next((one for one in app.coverage[0] or () if wanted in (one.identity, one.name)), None)
+        if wanted and found is None:
+            raise UsageError(f"there is no table {wanted!r}; 2 shows all")
+        await app.switch_mode("coverage")
+        app.push_screen(PlanDialog(found))
+
+    async def _database(self, call: Call) -> None:
+        for place in self._app.places.profiles:
+            if call["database"] in (place.name, place.label):
+                self._app.leave_for(place)
+                return
+        there = ", ".join(self._databases()) or "none: PG_EVENTS_PROFILES is not set"
+        raise UsageError(f"there is no database {call['database']!r}; there are {there}")
+
+    async def _read_only(self, call: Call) -> None:
+        self._app.set_read_only(call["onoff"] == "on")
+
+    # ---- the console
+
+    async def _theme(self, call: Call) -> None:
+        if call["theme"] not in self._app.available_themes:
+            raise UsageError(f"there is no theme {call['theme']!r}; there are {', '.join(self._themes())}")
+        self._app.theme = call["theme"]
+
+    async def _keys(self, call: Call) -> None:  # noqa: ARG002
+        self._app.push_screen(Help(self._app.current_mode, self._app.keys))
+
+    async def _quit(self, call: Call) -> None:  # noqa: ARG002
+        self._app.exit(0)
+
+
+def _filter(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return parse_filter(text)
+    except FilterError as problem:
+        raise UsageError(f"{text!r}: {problem.message}") from None
+
+
+def _files(begin: str) -> list[str]:
+    """The names in the directory that is being typed."""
+    head, slash, tail = begin.rpartition("/")
+    try:
+        there = sorted(Path(head + slash or ".").expanduser().iterdir())[:MAX_FILES]
+    except OSError:
+        return []
+    return [f"{head}{slash}{one.name}{'/' if one.is_dir() else ''}" for one in there
+            if one.name.startswith(tail) and (tail or not one.name.startswith("."))]  # fmt: skip

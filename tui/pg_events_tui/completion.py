@@ -1,0 +1,58 @@
+"""Completing what is being typed: as far as it is certain, then one candidate after the other. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+
+class Completion(NamedTuple):
+    """What can stand from a place in a text to its end."""
+
+    start: int
+    candidates: Sequence[str]
+
+
+def matching(names: Iterable[str], begin: str) -> list[str]:
+    """The names that begin so, whatever the case, without doubles and in their order."""
+    low = begin.casefold()
+    return list(dict.fromkeys(name for name in names if name.casefold().startswith(low)))
+
+
+class Completer:
+    """What the Tab key does in a field."""
+
+    def __init__(self, find: Callable[[str], Completion]) -> None:
+        self._find = find
+        self._told = ""
+        self._round: tuple[str, Completion] | None = None
+        self._place = 0
+
+    def candidates(self, text: str) -> Sequence[str]:
+        """What could stand where the text ends."""
+        if self._round is not None and text == self._told:
+            return self._round[1].candidates
+        return self._find(text).candidates
+
+    def press(self, text: str, back: bool = False) -> str:
+        """The text, completed; pressed again, with the next candidate in place of the last."""
+        if self._round is not None and text == self._told:
+            self._place += -1 if back else 1
+        else:
+            found = self._find(text)
+            if not found.candidates:
+                return text
+            certain = text[: found.start] + _certain(text[found.start :], found.candidates)
+            if certain != text:
+                self._round = None
+                return certain
+            self._round, self._place = (text, found), len(found.candidates) - 1 if back else 0
+        text, found = self._round
+        self._told = text[: found.start] + found.candidates[self._place % len(found.candidates)]
+        return self._told
+
+
+def _certain(begin: str, candidates: Sequence[str]) -> str:
+    """As far as all candidates agree."""
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*candidates, strict=False))
+    prefix = "".join(letters[0] for letters in alike)
+    return prefix if len(prefix) > len(begin) or len(candidates) == 1 else begin

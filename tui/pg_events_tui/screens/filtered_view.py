@@ -1,0 +1,142 @@
+"""What of a list of events is shown: what passes the filter, and, if asked for, only what is marked."""
+
+import asyncio
+from typing import Final
+
+from pg_events.filter import Filter
+from pg_events.text import counted
+from pg_events_tui import copying, scan
+from pg_events_tui.filtering import Filtering, narrowed
+from pg_events_tui.lines import Line, line, span
+from pg_events_tui.scan import Passing
+from pg_events_tui.screens.dialogs import Choice, Option
+from pg_events_tui.screens.event_view import EventView
+from pg_events_tui.view import View
+from pg_events_tui.widgets.rows import FilterRow
+
+SEARCH_SECONDS: Final = 0.008
+NUMBERS: Final = "1234567890abcdefhilmoprtuvwxz"
+"""Keys of a choice without letters of its own."""
+
+
+class FilteredView(EventView):
+    """A list that a filter narrows, while older events are still searched."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view)
+        self.filtering = Filtering(self.read_filter)
+        self.only_marked = False
+        self.cleared = 0
+        """Rows before this one are hidden."""
+
+    def read_filter(self, text: str) -> Filter:
+        """Raises `FilterError`."""
+        return self.app.read_filter(text)
+
+    def passing(self, wanted: Filter | None) -> Passing | None:
+        """How the view finds what passes; None when all does."""
+        found = self._matching(wanted)
+        if self.cleared:
+            return scan.behind(self.cleared, found or scan.passing(self.view.store, None))
+        return found
+
+    def _matching(self, wanted: Filter | None) -> Passing | None:
+        if self.only_marked:
+            return scan.passing(self.view.store, wanted, also=lambda row: row in self.view.marks)
+        return None if wanted is None else scan.passing(self.view.store, wanted)
+
+    def clear(self, on: bool = True) -> None:
+        """Hide what is there now, or show it again."""
+        self.cleared = self.view.store.end if on else 0
+        self.refresh_filter()
+
+    def _apply(self, text: str, on: bool) -> None:
+        """Show what matches; a text that cannot be read leaves the last one that could in force."""
+        if self.filtering.apply(text, on):
+            self.refresh_filter()
+        self._show_filter()
+
+    def refresh_filter(self) -> None:
+        """Show what passes now: the filter changed, or what is marked did."""
+        self.events.change(lambda: self.view.set_filter(self.passing(self.filtering.wanted)))
+        self.events.show_cursor()
+        self.events.redraw()
+        if self.view.searching is not None and not self._is_searching():
+            self.run_worker(self._search(), group="search")
+
+    def _is_searching(self) -> bool:
+        return any(worker.group == "search" and worker.is_running for worker in self.workers if worker.node is self)
+
+    async def _search(self) -> None:
+        """Look at older events in slices, so that keys are answered between them."""
+        while self.view.search(SEARCH_SECONDS):
+            await asyncio.sleep(0)
+
+    def action_toggle_filter(self) -> None:
+        if not self.filtering.text:
+            self.say("there is no filter; / makes one", "warning")
+            return
+        self._apply(self.filtering.text, not self.filtering.on)
+
+    def filter_by(self, text: str) -> None:
+        """Show what matches this text, as if it had been typed."""
+        self._apply(text, bool(text))
+        self.filtering.keep()
+
+    def action_transaction(self) -> None:
+        row = self._taken()
+        if row is None:
+            return
+        text = f"tx:{self.view.store.xid(row)}"
+        if self.filtering.on and self.filtering.text == text:
+            self._apply("", False)
+        else:
+            self._apply(text, True)
+
+    def action_by_value(self, include: bool) -> None:
+        """Narrow the filter by a value of the selected event."""
+        record = self._taken_record()
+        if record is None:
+            return
+        found = copying.conditions(record)
+        sign = "" if include else "-"
+        options = [
+            Option(NUMBERS[number], condition, f"{sign}{condition}")
+            for number, condition in enumerate(found[: len(NUMBERS)])
+        ]
+
+        def chosen(condition: str | None) -> None:
+            if condition:
+                self.filter_by(narrowed(self.filtering.text if self.filtering.on else "", condition))
+
+        self.app.push_screen(Choice("Show only" if include else "Leave out", options), chosen)
+
+    def action_marked(self) -> None:
+        if not self.only_marked and not self.view.marks:
+            self.say("nothing is marked; m marks the selected event", "warning")
+            return
+        self.only_marked = not self.only_marked
+        self.refresh_filter()
+
+    def _show_filter(self) -> None:
+        """Say what is shown, in the row on top."""
+        self.query_one(FilterRow).words(self._filter_words(), self._count())
+
+    def _count(self) -> Line:
+        return line(span(f"{self._count_words()} ", "note"))
+
+    def _count_words(self) -> str:
+        total = self.view.store.event_count
+        if self.view.searching is not None:
+            return f"{len(self.view):,} match · searching {self.view.searching:.0%}"
+        return f"{len(self.view):,} of {total:,} match" if self.view.filtered else counted(total, "event")
+
+    def _filter_words(self) -> Line:
+        text = self.filtering.text
+        marked = [span(" marked only (M shows all)", "warning")] if self.only_marked else []
+        marked += [span(" cleared (esc shows all)", "warning")] if self.cleared else []
+        if not text:
+            return line(span(" /", "key"), span(" filter", "note"), *marked)
+        off = "" if self.filtering.on else "  (off, F puts it back)"
+        role = "strong" if self.filtering.on else "note"
+        return line(span(" / ", "key"), span(text, role), span(off, "note"), *marked)

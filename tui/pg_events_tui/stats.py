@@ -1,0 +1,44 @@
+"""What the console has seen, in numbers. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pg_events_tui.health_words import Health
+from pg_events_tui.lines import Line, line, seconds_words, size_words, span, table
+from pg_events_tui.rates import percentiles
+
+
+@dataclass(frozen=True)
+class Stats:
+    """All that `:stats` tells."""
+
+    health: Health
+    shown: int
+    marked: int
+    kinds: Mapping[str, int]
+    """Events by what they are: INSERT, DDL."""
+    tables: Mapping[str, int]
+    lags: Sequence[float]
+    rss_bytes: int
+
+
+def stats_lines(stats: Stats) -> list[Line]:
+    """Totals, then what the events are, then the tables, the busiest first."""
+    health = stats.health
+    lag = percentiles(stats.lags)
+    facts = [
+        ("kept", f"{health.kept:,} events, {size_words(health.kept_bytes)} on disk"),
+        ("shown", f"{stats.shown:,}"),
+        ("marked", f"{stats.marked:,}"),
+        ("received", f"{health.link.received:,} since the console started"),
+        ("lag", f"p50 {seconds_words(lag[0])}  p99 {seconds_words(lag[1])}  max {seconds_words(lag[2])}" if lag else "–"),
+        ("memory", size_words(stats.rss_bytes)),
+    ]  # fmt: skip
+    busiest = sorted(stats.tables.items(), key=lambda one: (-one[1], one[0]))
+    return [
+        *table([(span(f" {name}", "label"), span(text)) for name, text in facts]),
+        line(),
+        *table([(span(f" {name}", "strong"), span(f"{count:,}")) for name, count in stats.kinds.items() if count]),
+        line(),
+        *table([(span(f" {name}"), span(f"{count:,}", "number")) for name, count in busiest]),
+    ]
