@@ -41,7 +41,7 @@ class Asked:
     times: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one event."""
 

@@ -14,7 +14,6 @@ from textual.pilot import Pilot
 
 from pg_events.demo.run import Demo
 from pg_events.settings import Settings
-from pg_events_tui import replay
 from pg_events_tui.app import ConsoleApp
 from pg_events_tui.backend import Database, DatabaseFeed
 
@@ -66,9 +65,7 @@ async def opened(demo: Demo, size: tuple[int, int], settings: Settings | None = 
     """A console on the demo's database, with some events in it already; other settings give it other callbacks."""
     chosen = settings or demo.settings
     assert chosen.database_url is not None
-    app = ConsoleApp(
-        DatabaseFeed(chosen.database_url), Database(chosen), lambda kind: replay.target(chosen, kind), zone=UTC
-    )
+    app = ConsoleApp(DatabaseFeed(chosen.database_url), Database(chosen), chosen, zone=UTC)
     app.animation_level = "none"
     try:
         async with app.run_test(size=size) as pilot:

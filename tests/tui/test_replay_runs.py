@@ -54,7 +54,7 @@ def test_two_runs_are_compared(console, make, callbacks):
             "", "fails now", "works now", "fails now", "", "fails still", ""
         ]  # fmt: skip
         await c.press("c")
-        await c.shows("shop.handlers")
+        await c.shows(first)
         await c.press("enter")
         await c.until(lambda: c.app.screen.face == 4)
         await c.tick()

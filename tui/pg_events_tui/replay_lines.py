@@ -19,7 +19,9 @@ NOT_UNDONE: Final = "What a callback does outside cannot be undone."
 READ_BYTES: Final = 64_000
 """Payloads larger than this are not read for a row of the list."""
 WITH_NUMBER: Final = 76
-"""Cells from which a queue has a column for the place of an event."""
+"""Cells from which a queue has a column for the place of an event, and the time its milliseconds."""
+WITH_SEQ: Final = 62
+"""Cells from which it has one for the event's number."""
 
 STAGES: Final[dict[Stage, tuple[str, str]]] = {
     "loading": ("LOADING", "warning"),
@@ -63,7 +65,7 @@ def target_line(replay: Replay | None, cells: int) -> tuple[Line, Line]:
     elif data == schema:
         left.append(span(data, "strong"))
     else:
-        if len(data) + len(schema) > cells - 70:
+        if len(data) + len(schema) > cells - (70 if cells >= 100 else 40):
             data, schema = short_name(data), short_name(schema)
         for name, kind in ((data, "rows"), (schema, "DDL")):
             left += [span(name or "none", "strong" if name else "note"), span(f" for {kind}   ", "note")]
@@ -122,14 +124,10 @@ def queue_title(replay: Replay | None) -> str:
 
 def queue_heading(cells: int) -> Line:
     table, key, result = _widths(cells)
-    names = [
-        fit("seq", 8),
-        fit("time", 12 if cells >= WITH_NUMBER else 8),
-        "op",
-        fit("table", table),
-        fit("key", key),
-        fit("result", result),
-    ]
+    time = 12 if cells >= WITH_NUMBER else 8
+    names = [fit("time", time), "op", fit("table", table), fit("key", key), fit("result", result)]
+    if cells >= WITH_SEQ:
+        names.insert(0, fit("seq", 8))
     if cells >= WITH_NUMBER:
         names.insert(0, fit_right("#", 6))
     return line(span(" ".join([*names, fit_right("ms", 7)]), "heading"))
@@ -137,7 +135,7 @@ def queue_heading(cells: int) -> Line:
 
 def _widths(cells: int) -> tuple[int, int, int]:
     """Cells of table, key and result: what is left beside number, seq, time, op, ms and the scrollbar."""
-    room = max(24, cells - (44 if cells >= WITH_NUMBER else 33))
+    room = max(24, cells - (44 if cells >= WITH_NUMBER else 33 if cells >= WITH_SEQ else 24))
     key = min(10, max(5, room // 6))
     table = min(30, max(8, room * 2 // 5))
     return table, key, max(8, room - table - key)
@@ -152,7 +150,7 @@ def queue_row(replay: Replay, row: int, cells: int, zone: tzinfo | None) -> Line
     is_next = row == replay.next_row and replay.is_real and not replay.is_playing
     parts = [
         *([span(f"{row + 1:>6} ", "note")] if cells >= WITH_NUMBER else []),
-        span(fit(f"{item.id}", 8) + " ", "note"),
+        *([span(fit(f"{item.id}", 8) + " ", "note")] if cells >= WITH_SEQ else []),
         span(f"{clock(item.at.timestamp(), zone)[: None if cells >= WITH_NUMBER else 8]} "),
         span(f"{letter:<2} ", {"I": "added", "U": "changed", "D": "removed", "!": "schema"}.get(letter, "")),
     ]
