@@ -3,32 +3,35 @@
 At least once: the cursor is saved after the callbacks returned. A worker that dies between the two delivers those
 events again, with the same ids, when it or another one takes the cursor up.
 
-Who delivers what is in `pg_events.share`, what becomes of one event in `pg_events.delivery`; this is the loop.
+Who delivers what is in `pg_events.share`, what becomes of one event in `pg_events.handover`, how several are on their way at
+a time in `pg_events.overlap`; this is the loop.
 """
 
-import heapq
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
-from pg_events.callbacks import Callback, Failure
-from pg_events.delivery import CallbackGaveUp, Delivery, Stopping, about, gave_up, most_attempts
+from pg_events.callbacks import Callback
+from pg_events.delivery import Delivery, Stopping
 from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
-from pg_events.event import SCHEMA, Record, is_of_schema, replayed
+from pg_events.event import Record
 from pg_events.feedback import Feedback, mark
+from pg_events.handover import Handover, Report
 from pg_events.housekeeping import Housekeeping
-from pg_events.lanes import Entry, Lanes
-from pg_events.listener import Cursor, Listener
+from pg_events.listener import Listener
+from pg_events.overlap import Overlap
+from pg_events.pages import Pages
 from pg_events.row_key import SLOTS
-from pg_events.settings import Policy, Settings
-from pg_events.share import NEWEST, Kept, Share, Shares, Start, Waiting
+from pg_events.settings import Settings
+from pg_events.share import NEWEST, Share, Shares, Start
 from pg_events.side_by_side import Calls
 from pg_events.transaction import JointTransaction
+
+__all__ = ["Report", "Worker"]
 
 log = logging.getLogger(__name__)
 
@@ -38,35 +41,15 @@ _LOOK_SECONDS: Final = 1.0
 """How often a worker looks who else is there, and what it is to deliver again."""
 _IDLE_SAVE_SECONDS: Final = 15.0
 """Idle: the cursor moves on by itself, and is saved now and then, for `prune` and for the next worker."""
-_BUSY_SECONDS: Final = 0.05
-"""While calls run side by side, and there is room for more, the log is looked at this often."""
 _TELL_SECONDS: Final = (10.0, 600.0)
 """A link that stays lost is told of again after so long, then at growing intervals up to the second."""
-
-
-@dataclass
-class Report:
-    """What a worker did so far."""
-
-    delivered: int = 0
-    """Events whose callback returned."""
-    failed: int = 0
-    """Events kept as failed."""
-    retried: int = 0
-    """Attempts that failed and were made again."""
-    held: int = 0
-    """Events kept because an earlier one of their row failed."""
-    reconnects: int = 0
-    batches: int = field(default=0, compare=False)
-    """Pages read that were not empty."""
-    read: int = field(default=0, compare=False)
-    """Events in them, those of other workers' rows among them."""
 
 
 class Worker:
     """Delivers a consumer's events to the settings' callbacks. `run()` blocks; `stop()` may come from anywhere.
 
-    Workers of one name share its rows. Callbacks run one at a time, in order, in the thread of `run()`.
+    Workers of one name share its rows. Callbacks run one at a time, in order, in the thread of `run()`, unless the
+    settings want async ones side by side.
     """
 
     def __init__(
@@ -84,28 +67,12 @@ class Worker:
         if settings.database_url is None:
             raise UsageError("no database: give --database-url or set PG_EVENTS_DATABASE_URL")
         self.name = name
-        self.report = Report()
         self._stopping = threading.Event()
         self.no_link: str | None = "not connected yet"
-        """Why there is no link to the server; None while there is one. For other threads, as are:"""
-        self.moved_at = time.monotonic()
-        """When the last event was finished, or nothing was there to do;"""
+        """Why there is no link to the server; None while there is one. For other threads, as is:"""
         self.share = 0.0
         """which part of the consumer's rows is this worker's: 1.0 is all of them."""
         self._stalled_seconds = settings.stalled_seconds
-        self._transaction: JointTransaction | None = None
-        if settings.transactional:
-            self._transaction = JointTransaction(settings.database_url, mark(name))
-        self._calls = Calls() if settings.concurrency > 1 else None
-        self._concurrency = settings.concurrency
-        one_call = self._transaction and self._transaction.attempt
-        self._delivery = Delivery(settings, self._stopping, one_call, self._calls)
-        self._lanes = Lanes()
-        self._lanes_of: Share | None = None
-        """Whose events those are."""
-        self._pauses: list[tuple[float, int, Entry]] = []
-        """A heap: when an event is tried again, its id, the event."""
-        self._read_at = 0.0
         self._on_ready = on_ready
         self._listener = Listener(
             settings.database_url,
@@ -115,10 +82,29 @@ class Worker:
             link_seconds=settings.link_seconds,
         )
         self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
+        self._transaction = JointTransaction(settings.database_url, mark(name)) if settings.transactional else None
+        calls = Calls() if settings.concurrency > 1 else None
+        self._delivery = Delivery(settings, self._stopping, self._transaction and self._transaction.attempt, calls)
+        self._handover = Handover(self._delivery, self._shares, self._transaction)
         self._feedback = Feedback(name, settings.skip_own)
+        self._pages = Pages(self._listener, self._shares, self._feedback, self.report)
+        self._overlap: Overlap | None = None
+        if calls is not None:
+            self._overlap = Overlap(
+                self._handover, self._pages, self._feedback, calls, settings.concurrency, self._stopping
+            )
         self._housekeeping = Housekeeping(settings, name, lambda: self._shares.worker)
-        self._read: tuple[Share, Cursor] | None = None
         self._look_at = 0.0
+
+    @property
+    def report(self) -> Report:
+        """What was done so far."""
+        return self._handover.report
+
+    @property
+    def moved_at(self) -> float:
+        """When the last event was finished, or nothing was there to do; as `time.monotonic()` has it."""
+        return self._handover.moved_at
 
     def wrap(self, around: Callable[[Callback], Callback]) -> None:
         """From now on call what `around` makes of each callback."""
@@ -167,7 +153,7 @@ class Worker:
         told = False
         while not self._stopping.is_set():
             try:
-                self.moved_at = time.monotonic()
+                self._handover.moved_at = time.monotonic()
                 self._look_now_and_then()
                 share = self._shares.furthest_behind()
                 if share is None:
@@ -188,8 +174,7 @@ class Worker:
                         continue
                     break
                 if time.monotonic() - share.saved_at > _IDLE_SAVE_SECONDS:
-                    share.cursor = self._listener.cursor
-                    self._read = share, share.cursor
+                    self._pages.advance(share)
                     self._shares.save(share)
                 self._listener.wait(_LOOK_SECONDS)
             except DatabaseUnreachable as error:
@@ -203,43 +188,30 @@ class Worker:
         with suppress(DatabaseUnreachable, CursorTaken):
             self._put_down()
 
+    # --- delivering ---------------------------------------------------------------------------------------------
+
     def _deliver_next(self, share: Share) -> bool:
         """Deliver what comes next of the share. False when there is nothing."""
-        if self._calls is None:
-            return self._deliver(share, self._next_page(share))
-        found = self._go_on(share)
-        while len(self._shares.held) > 1 and self._lanes and not self._stopping.is_set():
-            self._go_on(share)
+        if self._overlap is None:
+            return self._deliver(share, self._pages.next(share))
+        found = self._overlap.go_on(share)
+        while len(self._shares.held) > 1 and self._overlap and not self._stopping.is_set():
+            self._overlap.go_on(share)
         return found
 
-    # --- reading ------------------------------------------------------------------------------------------------
+    def _put_down(self) -> None:
+        """Nothing is on its way any more, and what was done is saved: the shares may change."""
+        if self._overlap is not None:
+            self._overlap.put_down()
 
-    def _next_page(self, share: Share) -> Sequence[Record]:
-        """The next events after the share's cursor, those of others' rows among them.
-
-        The share's cursor stays where it is while the listener looks and finds nothing: what an idle look has seen end
-        may never have reached the disk of a server that crashes.
-        """
-        listener, empty = self._listener, list[Record]()
-        if self._read != (share, share.cursor):
-            listener.cursor = share.cursor
-        # With several, up to where the next share is, and no further.
-        several = len(self._shares.held) > 1
-        page = next(listener.window(), empty) if several else listener.poll()
-        if several and not page:
-            share.cursor = listener.cursor
-        self._read = share, listener.cursor if page else share.cursor
-        return page
-
-    # --- delivering ---------------------------------------------------------------------------------------------
+    def _drain(self) -> None:
+        """The same, without a word to the database."""
+        if self._overlap is not None:
+            self._overlap.drain()
 
     def _deliver(self, share: Share, page: Sequence[Record]) -> bool:
         """Hand a page to the callbacks, in order, saving the cursor on the way when they are slow. False when empty."""
-        if page:
-            self.report.batches += 1
-            self.report.read += len(page)
-            self._feedback.see(page, self._listener.cursor)
-        transaction = self._transaction
+        handover, transaction = self._handover, self._transaction
         for record in page:
             if self._stopping.is_set():
                 break
@@ -248,237 +220,25 @@ class Worker:
                     share.passed.append(record)  # before the link was lost
                 elif self._feedback.skips(record):
                     pass  # caused by our own callbacks
-                elif (share.is_whole and not self._shares.waiting_rows) or self._is_due(share, record):
-                    self._hand_over(share, record)
+                elif (share.is_whole and not self._shares.waiting_rows) or handover.is_due(share, record):
+                    handover.hand_over(share, record)
                     share.passed.append(record)
                 elif share.kept and share.kept[-1].event_id == record.id:
                     share.passed.append(record)  # it waits behind an earlier one
             except Stopping:
                 break
             share.cursor = self._listener.cursor_after(record)
-            self.moved_at = now = time.monotonic()
+            handover.moved_at = now = time.monotonic()
             if now - share.saved_at > _SAVE_SECONDS or share.interruptions or (transaction and transaction.is_due):
-                self._save(share)
+                handover.save(share)
                 self._look_now_and_then()
         else:
             if page:
                 share.cursor = self._listener.cursor
                 share.interruptions = 0
         if page:
-            self._save(share)
+            handover.save(share)
         return bool(page)
-
-    def _save(self, share: Share) -> None:
-        """Save the cursor, together with what callbacks wrote when they do so in its transaction."""
-        if self._transaction is None:
-            self._shares.save(share)
-        else:
-            self._transaction.commit(lambda connection: self._shares.save(share, connection))
-
-    def _done(self, share: Share, kept: Waiting) -> None:
-        """A kept event was delivered, and what its callback wrote stays."""
-        if self._transaction is None:
-            self._shares.done(share, kept.event_id)
-        else:
-            self._transaction.commit(lambda connection: self._shares.done(share, kept.event_id, connection))
-
-    def _is_due(self, share: Share, record: Record) -> bool:
-        """Is it this share's event, and no earlier one of its row waits? One that has to wait is kept."""
-        keys = self._shares.keys
-        if not share.is_whole and keys.slot(record) not in share.slots:
-            return False
-        if self._shares.waiting_rows and self._delivery.callback(record.kind == SCHEMA) is not None:
-            row = keys.key(record)
-            if record.kind != "T" and row in self._shares.waiting_rows:
-                share.kept.append(Kept(record.id, record.payload, row, holds=True))
-                self.report.held += 1
-                return False
-        return True
-
-    def _hand_over(self, share: Share, record: Record) -> None:
-        """Call the callback; what it gives up is kept, or stops the worker. Raises `Stopping`, `CallbackGaveUp`."""
-        is_schema = record.kind == SCHEMA
-        callback = self._delivery.callback(is_schema)
-        if callback is None:
-            return
-        policy = self._delivery.policy(is_schema)
-
-        def failing(attempts: int) -> None:
-            self.report.retried += 1
-            share.attempts[record.id] = attempts
-            self._save(share)
-
-        attempts = share.attempts.get(record.id, 0)
-        given_up = self._delivery.call(
-            callback, policy, record.payload, record, attempts=attempts, unseen=share.interruptions, failing=failing
-        )
-        if given_up is None:
-            share.attempts.pop(record.id, None)
-            share.delivered += 1
-            self.report.delivered += 1
-            return
-        self._give_up(share, record, callback, policy, *given_up)
-
-    def _give_up(
-        self, share: Share, record: Record, callback: Callback, policy: Policy, attempts: int, failure: Failure
-    ) -> None:
-        """Keep an event as failed. Raises `CallbackGaveUp` when the policy is to stop before it."""
-        text = gave_up(callback, record, attempts, failure)
-        if policy.on_failure == "stop":
-            share.attempts[record.id] = attempts
-            self._save(share)
-            raise CallbackGaveUp(f"{text}; stopped before it, as PG_EVENTS_ON_FAILURE says")
-        share.attempts.pop(record.id, None)
-        row = self._shares.keys.key(record)
-        holds = policy.on_failure == "hold"
-        share.kept.append(Kept(record.id, record.payload, row, attempts, failure, holds))
-        self.report.failed += 1
-        if holds:
-            self._shares.waiting_rows.add(row)
-        then = "kept as failed, later events of its row wait" if holds else "kept as failed"
-        log.error("%s; %s", text, then, extra=about(callback, record, attempts, failure))
-
-    # --- side by side -------------------------------------------------------------------------------------------
-
-    def _go_on(self, share: Share) -> bool:
-        """Read ahead, start what may run, take what comes of it. False when there is nothing to do."""
-        if self._lanes_of is not share:
-            self._put_down()
-            self._lanes_of = share
-        self._read_ahead(share)
-        if not self._lanes:
-            return False
-        self._start_calls(share)
-        try:
-            self._take_results(share, self._patience())
-        except CallbackGaveUp:
-            self._put_down()
-            raise
-        self._pass(share)
-        if not self._lanes:
-            share.interruptions = 0
-        if not self._lanes or share.interruptions or time.monotonic() - share.saved_at > _SAVE_SECONDS:
-            self._save(share)
-        return True
-
-    def _read_ahead(self, share: Share) -> None:
-        now = time.monotonic()
-        if not self._lanes:
-            page = self._next_page(share)
-        elif not self._lanes.has_room or share.interruptions or now < self._read_at:
-            return
-        else:
-            page = (
-                next(self._listener.window(), list[Record]()) if len(self._shares.held) > 1 else self._listener.poll()
-            )
-        self._read_at = 0.0 if page else now + _BUSY_SECONDS
-        if page:
-            self.report.batches += 1
-            self.report.read += len(page)
-            self._read = share, self._listener.cursor
-            self._feedback.see(page, self._listener.cursor)
-        for record in page:
-            is_last = record is page[-1]
-            after = self._listener.cursor if is_last else self._listener.cursor_after(record)
-            self._lanes.add(self._entry(share, record, after))
-
-    def _entry(self, share: Share, record: Record, after: Cursor) -> Entry:
-        is_schema, keys = record.kind == SCHEMA, self._shares.keys
-        is_mine = share.is_whole or keys.slot(record) in share.slots
-        is_wanted = self._delivery.callback(is_schema) is not None and not self._feedback.skips(record)
-        if not is_mine or not is_wanted or share.is_done(record):
-            return Entry(record, after, "", is_finished=True)
-        attempts = share.attempts.get(record.id, 0)
-        most = most_attempts(self._delivery.policy(is_schema), attempts)
-        return Entry(record, after, keys.key(record), share.interruptions, attempts, most)
-
-    def _start_calls(self, share: Share) -> None:
-        assert self._calls is not None
-        while self._calls.running < self._concurrency and not self._stopping.is_set():
-            is_again = self._pauses and self._pauses[0][0] <= time.monotonic()
-            entry = heapq.heappop(self._pauses)[2] if is_again else self._lanes.next_ready()
-            if entry is None:
-                break
-            callback = self._delivery.callback(entry.record.kind == SCHEMA)
-            if callback is not None and self._is_due(share, entry.record):
-                self._calls.start(callback, entry)
-            else:
-                self._finish(share, entry)
-
-    def _patience(self) -> float:
-        """How long to wait for a result: until something else can be done."""
-        assert self._calls is not None
-        if not self._calls.running and not self._pauses:
-            return 0.0
-        if not self._pauses or self._calls.running >= self._concurrency:
-            return _BUSY_SECONDS
-        return max(0.0, min(self._pauses[0][0] - time.monotonic(), _BUSY_SECONDS))
-
-    def _take_results(self, share: Share, seconds: float) -> None:
-        assert self._calls is not None
-        while (result := self._calls.result(seconds)) is not None:
-            seconds = 0.0
-            entry, failure = result
-            record, is_schema = entry.record, entry.record.kind == SCHEMA
-            callback, policy = self._delivery.callback(is_schema), self._delivery.policy(is_schema)
-            if failure is None:
-                share.delivered += 1
-                self.report.delivered += 1
-            elif (attempts := entry.attempts + 1) < entry.most_attempts:
-                assert callback is not None
-                self.report.retried += 1
-                entry.attempts = share.attempts[record.id] = attempts
-                pause = self._delivery.pause(callback, policy, record, attempts, failure)
-                heapq.heappush(self._pauses, (time.monotonic() + pause, record.id, entry))
-                continue
-            else:
-                assert callback is not None
-                self._give_up(share, record, callback, policy, attempts, failure)
-            share.attempts.pop(record.id, None)
-            self._finish(share, entry)
-
-    def _finish(self, share: Share, entry: Entry) -> None:
-        self._lanes.finish(entry)
-        share.done[entry.record.id] = entry.record.at
-        self.moved_at = time.monotonic()
-
-    def _pass(self, share: Share) -> None:
-        for entry in self._lanes.passed():
-            share.cursor = entry.after
-            if entry.record.id in share.done:
-                share.passed.append(entry.record)
-
-    def _drain(self) -> None:
-        """Wait for the calls that run, and forget what was read ahead: it is read again from the cursor.
-
-        Asks nothing of the database. What a call fails with now counts as an attempt, but never as the last.
-        """
-        share, self._lanes_of = self._lanes_of, None
-        if self._calls is None or share is None:
-            return
-        while self._calls.running:
-            result = self._calls.result(None)
-            assert result is not None
-            entry, failure = result
-            if failure is None:
-                share.delivered += 1
-                self.report.delivered += 1
-                share.attempts.pop(entry.record.id, None)
-                self._finish(share, entry)
-            elif (attempts := entry.attempts + 1) < entry.most_attempts:
-                self.report.retried += 1
-                share.attempts[entry.record.id] = attempts
-        self._pass(share)
-        self._lanes = Lanes()
-        self._pauses.clear()
-        self._read = None
-
-    def _put_down(self) -> None:
-        """Wait for the calls that run, and save how far all is done: the shares may change."""
-        share = self._lanes_of
-        self._drain()
-        if share is not None and share in self._shares.held:
-            self._save(share)
 
     # --- kept events --------------------------------------------------------------------------------------------
 
@@ -492,39 +252,13 @@ class Worker:
                     if self._stopping.is_set():
                         break
                     with suppress(Stopping):
-                        self._deliver_again(share, kept)
-                    self.moved_at = time.monotonic()
+                        self._handover.deliver_again(share, kept)
+                    self._handover.moved_at = time.monotonic()
             if share.delivered:
                 self._shares.save(share)
         if found:
             self._shares.learn_waiting_rows()
         return found
-
-    def _deliver_again(self, share: Share, kept: Waiting) -> None:
-        is_schema = is_of_schema(kept.payload)
-        callback, policy = self._delivery.callback(is_schema), self._delivery.policy(is_schema)
-        what = f"event {kept.event_id}"
-        if callback is None:
-            self._shares.done(share, kept.event_id)
-            return
-        if kept.is_again:
-            # Once: whoever asked sees what came of it, and the live events do not wait for pauses.
-            attempts = kept.attempts + 1
-            failure = self._delivery.attempt(callback, replayed(kept.payload, "failed", attempts), attempts)
-            given_up = None if failure is None else (attempts, failure)
-        else:
-            given_up = self._delivery.call(callback, policy, kept.payload, what, attempts=kept.attempts)
-        if given_up is None:
-            self._done(share, kept)
-            share.delivered += 1
-            self.report.delivered += 1
-            return
-        attempts, failure = given_up
-        self._shares.failed_again(kept.event_id, attempts, failure, holds=policy.on_failure != "skip")
-        self.report.failed += 1
-        text = gave_up(callback, what, attempts, failure)
-        fields = about(callback, what, attempts, failure) | {"event_id": kept.event_id}
-        log.error("%s; it stays among the failed", text, extra=fields)
 
     # --- the link and the others --------------------------------------------------------------------------------
 
@@ -565,7 +299,7 @@ class Worker:
                 self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, 10.0)
             else:
-                self._read = None
+                self._pages.forget()
                 self._look_at = 0.0
                 self.no_link = None
                 self.report.reconnects += 1
