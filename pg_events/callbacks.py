@@ -96,7 +96,8 @@ class Callback:
         """
         result = self.function(payload, **self.given(attempt, connection))
         # A decorator may hide that a function is async: its coroutine must not be dropped unrun.
-        if self.is_async or inspect.isawaitable(result):
+        # And a router whose functions are all async gives no awaitable for an event that none of them wants.
+        if inspect.isawaitable(result):
             awaitable = cast("Awaitable[object]", result)
             return self.runner.run(
                 awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds)

@@ -76,8 +76,7 @@ class Stopwatch:
     def around(self, callback: Callback) -> Callback:
         """The same callback, timed."""
         durations = self.durations.setdefault(callback.name, Durations())
-        timed = _timed_async if callback.is_async else _timed
-        return replace(callback, function=timed(callback.function, durations))
+        return replace(callback, function=_timed(callback.function, durations))
 
 
 def _timed(function: Callable[..., object], durations: Durations) -> Callable[..., object]:
@@ -94,13 +93,6 @@ def _timed(function: Callable[..., object], durations: Durations) -> Callable[..
             raise
         add(clock() - begin)
         return result
-
-    return call
-
-
-def _timed_async(function: Callable[..., object], durations: Durations) -> Callable[..., object]:
-    def call(payload: str, **given: object) -> object:
-        return _until_done(cast("Awaitable[object]", function(payload, **given)), durations)
 
     return call
 

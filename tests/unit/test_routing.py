@@ -16,6 +16,7 @@ from pg_events import DataEvent, Record, Router, SchemaEvent
 from pg_events.callbacks import Runner, describe_failure, resolve
 from pg_events.errors import FilterError, UsageError
 from pg_events.event import head, record
+from pg_events.metrics import Stopwatch
 
 NAME = "PG_EVENTS_DATA_UPDATE_CALLBACK"
 
@@ -367,3 +368,17 @@ def test_an_async_handler_hidden_by_a_decorator_is_awaited(events: Router) -> No
     runner.close()
 
     assert called == ["later"]
+
+
+def test_an_event_that_no_async_function_wants_is_handled_timed_or_not() -> None:
+    events = Router()
+
+    @events.on("nothing")
+    async def never(payload: str) -> None: ...
+
+    callback = resolve(events, "A")
+    payload = '{"id": 1, "xid": 1, "at": "", "table_schema": "public", "table_name": "item", "method": "INSERT"}'
+
+    assert callback(payload) is None
+    assert Stopwatch().around(callback)(payload) is None
+    callback.close()
