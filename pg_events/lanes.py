@@ -27,6 +27,8 @@ class Entry:
     after: Cursor
     """Where to go on when everything up to it is finished."""
     row: str
+    next_row: str
+    """The same, or what the row is from then on: its key was changed."""
     unseen: int = 0
     attempts: int = 0
     most_attempts: int = 1
@@ -72,12 +74,17 @@ class Lanes:
             self._schema = entry
         elif entry.record.kind == "T":
             self._truncated[_table(entry)] = entry
-        self._last[entry.row] = entry
+        self._last[entry.row] = self._last[entry.next_row] = entry
 
     def _before(self, entry: Entry) -> Iterable[Entry]:
         if entry.record.kind == SCHEMA:
             return (each for each in self._entries if not each.is_finished and each is not entry)
-        found = [self._schema, self._truncated.get(_table(entry)), self._last.get(entry.row)]
+        found = [
+            self._schema,
+            self._truncated.get(_table(entry)),
+            self._last.get(entry.row),
+            self._last.get(entry.next_row),
+        ]
         if entry.record.kind == "T":
             found += [each for each in self._entries if each is not entry and _table(each) == _table(entry)]
         return (each for each in found if each is not None and not each.is_finished)
@@ -90,8 +97,9 @@ class Lanes:
         """The event is dealt with: what waited for it may be ready."""
         entry.is_finished = True
         self._unfinished -= 1
-        if self._last.get(entry.row) is entry:
-            del self._last[entry.row]
+        for row in {entry.row, entry.next_row}:
+            if self._last.get(row) is entry:
+                del self._last[row]
         if entry.record.kind == "T" and self._truncated.get(_table(entry)) is entry:
             del self._truncated[_table(entry)]
         if self._schema is entry:

@@ -94,10 +94,10 @@ class Overlap:
         is_mine = share.is_whole or keys.slot(record) in share.slots
         is_wanted = self._handover.delivery.callback(is_schema) is not None and not self._feedback.skips(record)
         if not is_mine or not is_wanted or share.is_done(record):
-            return Entry(record, after, "", is_finished=True)
+            return Entry(record, after, "", "", is_finished=True)
         attempts = share.attempts.get(record.id, 0)
         most = most_attempts(self._handover.delivery.policy(is_schema), attempts)
-        return Entry(record, after, keys.key(record), share.interruptions, attempts, most)
+        return Entry(record, after, keys.key(record), keys.next_key(record), share.interruptions, attempts, most)
 
     def _start_calls(self, share: Share) -> None:
         while self._calls.running < self._most and not self._stopping.is_set():

@@ -40,15 +40,19 @@ class RowKeys:
         if record.kind == SCHEMA:
             return json.dumps(["ddl", record.table_name])
         table = (record.table_schema or "", record.table_name or "")
-        values = [] if record.kind == "T" else self._values(record, self._columns_of(table))
+        row = record.new_data if record.kind == "I" else record.old_data
+        values = [] if record.kind == "T" else self._values(row, self._columns_of(table))
         return json.dumps([*table, *values], sort_keys=True)
+
+    def next_key(self, record: Record) -> str:
+        """The key of the same row for the events that follow: another one behind an UPDATE that changes it."""
+        return self.key(record._replace(kind="I") if record.kind == "U" else record)
 
     def slot(self, record: Record) -> int:
         """The number below `SLOTS` that the row falls to. Schema events share the first."""
         return 0 if record.kind == SCHEMA else slot_of(self.key(record))
 
-    def _values(self, record: Record, columns: tuple[str, ...]) -> list[object]:
-        text = record.new_data if record.kind == "I" else record.old_data
+    def _values(self, text: str | None, columns: tuple[str, ...]) -> list[object]:
         if not columns or text is None:
             return []
         try:

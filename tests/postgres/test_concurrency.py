@@ -6,6 +6,7 @@ import random
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -169,6 +170,30 @@ def test_what_was_done_ahead_of_the_cursor_is_not_done_again_by_the_next_worker(
     assert set(desk.ids.values()) == {1}
     assert sorted(desk.done) == [1, 2, 3, 4, 5]
     assert shop.execute("select attempts from pgevents.share").fetchall() == [({},)]
+
+
+def test_a_row_whose_key_is_changed_stays_one_row(shop: psycopg.Connection) -> None:
+    begun, overlaps = list[int](), list[int]()
+    next_one = asyncio.Event()
+
+    async def callback(payload: str) -> None:
+        version = json.loads(payload)["new_data"]["version"]
+        begun.append(version)
+        if version == 2:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(next_one.wait(), 0.5)
+                overlaps.append(version)
+        elif version == 3:
+            next_one.set()
+
+    chosen = settings(shop, callback)
+    run(chosen)
+    shop.execute("insert into item values (1, 1)")
+    shop.execute("update item set id = 2, version = 2")
+    shop.execute("update item set version = 3")
+    run(chosen)
+
+    assert (begun, overlaps) == ([1, 2, 3], [])
 
 
 def test_truncate_and_ddl_let_nothing_pass(shop: psycopg.Connection) -> None:

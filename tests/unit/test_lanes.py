@@ -11,7 +11,7 @@ from pg_events.listener import Cursor
 
 def entry(number: int, table: str, row: int | None, kind: str = "U") -> Entry:
     record = Record(number, 1, "", kind, "public", table, None, None, None, None, None, None)
-    return Entry(record, Cursor("1:1:", "2:2:", number), table if row is None else f"{table} {row}")
+    return Entry(record, Cursor("1:1:", "2:2:", number), *2 * [table if row is None else f"{table} {row}"])
 
 
 def must_wait(later: Entry, earlier: Entry) -> bool:
