@@ -273,8 +273,8 @@ def test_while_a_row_is_held_the_others_go_on(
     looks, delivered = queue.Queue[None](), queue.Queue[int]()
     look = Shares.look
 
-    def counted(shares: Shares, **more: Any) -> None:
-        look(shares, **more)
+    def counted(shares: Shares, *given: Any) -> None:
+        look(shares, *given)
         looks.put(None)
 
     def callback(payload: str) -> None:
