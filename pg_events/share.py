@@ -152,6 +152,8 @@ class Shares:
         self._listener = listener
         self._start = start
         self._lease_seconds = lease_seconds
+        self._made_at: datetime | None = None
+        """When this worker made the consumer, if it began at the newest event."""
         self._worker: int | None = None
         self._ended = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="pg_events lease", daemon=True)
@@ -179,14 +181,19 @@ class Shares:
 
     # --- joining and leaving ------------------------------------------------------------------------------------
 
-    def join(self, *, reload: bool = False) -> None:
+    def join(self, *, reload: bool = False, is_reconnect: bool = False) -> None:
         """Be known as a worker of the consumer, again after the link was lost; make the consumer if there is none.
 
         Shares that nobody took in the meantime are held on, and what was delivered and could not be saved is not
-        delivered again; with `reload` what is saved counts.
+        delivered again; with `reload` what is saved counts. After a reconnect, to another server maybe, a consumer that is
+        missing there begins where it was made.
         """
-        if self.ask("consumer_create.sql", (self.consumer, *self._start[1:])):
-            log.info("consumer %s is new: it starts %s", self.consumer, self._start.words)
+        # A standby that was promoted may never have heard of a consumer that was just made. By now its newest event is one
+        # too many, and snapshots of the old primary mean nothing there.
+        start = start_since(self._made_at) if is_reconnect and self._made_at is not None else self._start
+        for _, made_at in self.ask("consumer_create.sql", (self.consumer, *start[1:])):
+            log.info("consumer %s is new: it starts %s", self.consumer, start.words)
+            self._made_at = made_at if self._start == NEWEST else None
         name = f"{socket.gethostname()}:{os.getpid()}"
         # Behind a pooler the connection to the server is not the worker's: its end says nothing.
         values = (self.consumer, name, self._lease_seconds, not self._listener.is_shared, self._worker)

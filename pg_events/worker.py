@@ -288,7 +288,7 @@ class Worker:
             try:
                 self._listener.connect()
                 # Whether the last transaction was committed, and what was undone, the server knows.
-                self._shares.join(reload=self._transaction is not None)
+                self._shares.join(reload=self._transaction is not None, is_reconnect=True)
             except DatabaseUnreachable as again:
                 self.no_link = str(again)
                 seconds = time.monotonic() - lost_at

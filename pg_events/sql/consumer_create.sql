@@ -1,6 +1,6 @@
 -- Make a consumer. Its cursor is the snapshot $2; where that is null, it is after everything that is visible now. With $3
 -- what is visible now is a window of its own, of which events are left out: those up to $4, or, where $5 is a time, those
--- before the first one since then. One row when the consumer is new.
+-- before the first one since then. One row when the consumer is new, with the time.
 with made as (
     insert into pgevents.consumer (name, system_identifier)
     select $1, c.system_identifier::text
@@ -23,4 +23,4 @@ select
         )
     end
 from made m
-returning consumer
+returning consumer, statement_timestamp()

@@ -253,6 +253,23 @@ def test_a_terminated_connection_is_taken_up_again_and_nothing_is_missed(
     assert inbox.is_empty()
 
 
+def test_a_consumer_that_is_missing_after_a_reconnect_begins_where_it_was_made(
+    shop_url: str, shop: psycopg.Connection
+) -> None:
+    """As on a standby that was promoted before it had heard of it, when something is written there first."""
+    insert(shop, 1)
+    inbox = Inbox()
+    with working(settings(shop_url, inbox)):
+        with shop.transaction():
+            shop.execute("delete from pgevents.consumer")
+            insert(shop, 2)
+            shop.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pg_events worker default'"
+            )
+
+        assert inbox.rows(1) == [2]
+
+
 def test_a_connection_lost_inside_a_callback_repeats_at_most_what_was_not_saved(
     shop_url: str, shop: psycopg.Connection
 ) -> None:
