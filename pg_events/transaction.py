@@ -68,7 +68,7 @@ class JointTransaction:
             if isinstance(error, psycopg.errors.InvalidSavepointSpecification | psycopg.errors.NoActiveSqlTransaction):
                 raise self._misused(callback) from error
             raise self._lost(error) from error
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no transaction open; raised again
             self.abandon()
             raise
         return failure
@@ -87,7 +87,7 @@ class JointTransaction:
             self._open.close()
         except psycopg.Error as error:
             raise self._lost(error) from error
-        except BaseException:
+        except BaseException:  # Ctrl-C too must leave no transaction open; raised again
             self.abandon()
             raise
         self._calls = 0

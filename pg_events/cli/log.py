@@ -55,7 +55,7 @@ def ending_told() -> Generator[None]:
             raise
         log.critical("%s", error, extra={"error": type(error).__name__})
         raise click.exceptions.Exit(error.exit_code) from error
-    except Exception as error:
+    except Exception as error:  # a bug: told in the form of all other lines, and its traceback with it
         if not _is_json():
             raise
         log.critical("ended by a bug", exc_info=True, extra={"error": type(error).__name__})
