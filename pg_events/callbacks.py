@@ -344,6 +344,8 @@ def name_of(function: object) -> str:
 
 MESSAGE_CHARACTERS: Final = 2_000
 TRACEBACK_CHARACTERS: Final = 20_000
+RETURNED_CHARACTERS: Final = 2_000
+"""Of the spelling of what a callback returned."""
 
 
 @dataclass(frozen=True)
@@ -442,3 +444,13 @@ def _ends(text: str, limit: int) -> str:
         return text
     half = (limit - 20) // 2
     return f"{text[:half]}\n  … cut …\n{text[-half:]}"
+
+
+def spelled(returned: object) -> str | None:
+    """What a callback returned, as Python spells it, bounded; None for nothing."""
+    if returned is None:
+        return None
+    try:
+        return repr(returned)[:RETURNED_CHARACTERS]
+    except Exception as error:  # noqa: BLE001 - a stranger's __repr__
+        return f"<its repr raised {type(error).__name__}>"

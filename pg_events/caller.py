@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TextIO
 
-from pg_events.callbacks import Callback, Failure, Runner, describe_failure, is_failure, resolve
+from pg_events.callbacks import Callback, Failure, Runner, describe_failure, is_failure, resolve, spelled
 from pg_events.child import Child, Target, target
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.filter import Filter
@@ -20,7 +20,6 @@ from pg_events.text import clean
 
 OUTPUT_CHARACTERS: Final = 20_000
 """Kept of what a callback prints during one call."""
-RETURNED_CHARACTERS: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Here:
             return Result(
                 milliseconds, describe_failure(error.with_traceback(own.tb_next if own else None)), output=str(kept)
             )
-        return Result(_since(started), returned=_spelled(returned), output=str(kept))
+        return Result(_since(started), returned=spelled(returned), output=str(kept))
 
     def kill(self) -> None:
         """A call in this process cannot be ended from outside."""
@@ -202,15 +201,6 @@ class There:
 
 def _since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
-
-
-def _spelled(returned: object) -> str | None:
-    if returned is None:
-        return None
-    try:
-        return repr(returned)[:RETURNED_CHARACTERS]
-    except Exception as error:  # noqa: BLE001 - a stranger's __repr__
-        return f"<its repr raised {type(error).__name__}>"
 
 
 @dataclass(frozen=True)

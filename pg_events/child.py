@@ -23,13 +23,14 @@ from typing import Final, Literal, NamedTuple, cast
 
 from pg_events.callbacks import (
     MESSAGE_CHARACTERS,
+    RETURNED_CHARACTERS,
     TRACEBACK_CHARACTERS,
     Failure,
     bounded,
     is_ours,
     overdue,
 )
-from pg_events.child_program import ANSWER, LAST, RAISED, REQUEST, RETURNED, RETURNED_CHARACTERS, UNUSABLE, WHERE_SIGNAL
+from pg_events.child_program import ANSWER, LAST, RAISED, REQUEST, RETURNED, UNUSABLE, WHERE_SIGNAL
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.settings import Settings
 from pg_events.text import clean

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import Any, Final
 
-from pg_events.callbacks import Callback, Runner, describe_failure, resolve
+from pg_events.callbacks import Callback, Runner, describe_failure, resolve, spelled
 from pg_events.errors import PgEventsError
 from pg_events.settings import load
 
@@ -30,7 +30,6 @@ ANSWER: Final = struct.Struct("!BdI")
 RETURNED, RAISED, UNUSABLE = range(3)
 LAST: Final = 0x80
 """Added to an answer's first field: the process ends now, since a callback has closed what the next one needs."""
-RETURNED_CHARACTERS: Final = 2_000
 WHERE_SIGNAL: Final = getattr(signal, "SIGRTMAX", signal.SIGUSR2)
 """Asks the process to write down where it is, even when it hangs in a function written in C."""
 
@@ -127,7 +126,7 @@ class Program:
             milliseconds = (perf_counter() - started) * 1000
             return RAISED, milliseconds, asdict(describe_failure(error, with_locals=self._spells))
         milliseconds = (perf_counter() - started) * 1000
-        return RETURNED, milliseconds, _spelled(returned) if self._spells else None
+        return RETURNED, milliseconds, spelled(returned) if self._spells else None
 
     def _answer(self, kind: int, milliseconds: float, value: object) -> None:
         if os.getpid() != self._pid:
@@ -172,12 +171,3 @@ def _callback(target: Mapping[str, Any], runner: Runner, time_limit_seconds: flo
 
 def _about(callback: Callback) -> Mapping[str, object]:
     return {"name": callback.name, "is_async": callback.is_async, "accepts": sorted(callback.accepts)}
-
-
-def _spelled(returned: object) -> str | None:
-    if returned is None:
-        return None
-    try:
-        return repr(returned)[:RETURNED_CHARACTERS]
-    except Exception as error:  # noqa: BLE001 - a stranger's __repr__
-        return f"<its repr raised {type(error).__name__}>"

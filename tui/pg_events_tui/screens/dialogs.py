@@ -23,7 +23,31 @@ from pg_events_tui.widgets.text_pane import TextPane
 T = TypeVar("T")
 
 
-class Question(ModalScreen[bool]):
+class Answered(ModalScreen[T], Generic[T]):
+    """A text, and below it the keys that answer it."""
+
+    def __init__(self, title: str, text: Sequence[Line], keys: Line, indent: int = 2) -> None:
+        """`indent` is how far the second row of a wrapped line is moved in."""
+        super().__init__()
+        self._title = title
+        self._text = text
+        self._keys = keys
+        self._indent = indent
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as box:
+            box.border_title = Content(self._title)
+            yield TextPane(id="dialog-text", indent=self._indent)
+            yield Row(id="dialog-keys")
+
+    def on_mount(self) -> None:
+        pane = self.query_one("#dialog-text", TextPane)
+        pane.styles.height = len(self._text) + 2
+        pane.show([line(), *self._text])
+        self.query_one("#dialog-keys", Row).show(line(*self._keys, span("n / esc", "key"), span(" cancel (default)")))
+
+
+class Question(Answered[bool]):
     """Yes with `y`, and with nothing else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -32,24 +56,7 @@ class Question(ModalScreen[bool]):
     ]
 
     def __init__(self, title: str, text: Sequence[Line], yes: str) -> None:
-        super().__init__()
-        self._title = title
-        self._text = text
-        self._yes = yes
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog") as box:
-            box.border_title = Content(self._title)
-            yield TextPane(id="dialog-text", indent=2)
-            yield Row(id="dialog-keys")
-
-    def on_mount(self) -> None:
-        pane = self.query_one("#dialog-text", TextPane)
-        pane.styles.height = len(self._text) + 2
-        pane.show([line(), *self._text])
-        self.query_one("#dialog-keys", Row).show(
-            line(span(" y", "key"), span(f" {self._yes}    "), span("n / esc", "key"), span(" cancel (default)"))
-        )
+        super().__init__(title, text, line(span(" y", "key"), span(f" {yes}    ")))
 
     def action_answer(self, answer: bool) -> None:
         self.dismiss(answer)

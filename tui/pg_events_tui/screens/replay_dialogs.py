@@ -16,9 +16,9 @@ from pg_events.text import counted
 from pg_events_tui import replay_faces
 from pg_events_tui.backend import problem_line
 from pg_events_tui.lines import Line, line, span, table
+from pg_events_tui.screens.dialogs import Answered
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row
-from pg_events_tui.widgets.text_pane import TextPane
 
 if TYPE_CHECKING:
     from pg_events_tui.app import ConsoleApp
@@ -27,7 +27,7 @@ MAX_SHOWN = 200
 """The newest ones; `pg_events runs list` has them all."""
 
 
-class Leave(ModalScreen[str | None]):
+class Leave(Answered[str | None]):
     """Out of the plan: `play`, or `step` to wait before the first event. Its default is no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,24 +37,8 @@ class Leave(ModalScreen[str | None]):
     ]
 
     def __init__(self, title: str, text: Sequence[Line]) -> None:
-        super().__init__()
-        self._title = title
-        self._text = text
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog") as box:
-            box.border_title = Content(self._title)
-            yield TextPane(id="dialog-text", indent=12)
-            yield Row(id="dialog-keys")
-
-    def on_mount(self) -> None:
-        pane = self.query_one("#dialog-text", TextPane)
-        pane.styles.height = len(self._text) + 2
-        pane.show([line(), *self._text])
-        self.query_one("#dialog-keys", Row).show(
-            line(span(" y", "key"), span(" play    "), span("s", "key"), span(" step by step    "),
-                 span("n / esc", "key"), span(" cancel (default)"))
-        )  # fmt: skip
+        keys = line(span(" y", "key"), span(" play    "), span("s", "key"), span(" step by step    "))
+        super().__init__(title, text, keys, indent=12)
 
     def action_answer(self, answer: str) -> None:
         self.dismiss(answer or None)
