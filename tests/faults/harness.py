@@ -122,13 +122,28 @@ class Writers:
 
     def _transaction(self, connection: psycopg.Connection, chance: random.Random) -> None:
         changes: list[Change] = []
-        for key in sorted(chance.sample(self._keys, chance.randint(1, 5))):  # sorted: no deadlocks
-            changes += self._change(connection, key, chance)
+        keys = sorted(chance.sample(self._keys, chance.randint(1, 5)))  # sorted: no deadlocks
+        if chance.random() < 0.3:
+            changes += self._change_at_once(connection, keys)
+        else:
+            for key in keys:
+                changes += self._change(connection, key, chance)
         if chance.random() < 0.1:
             connection.rollback()
         else:
             connection.commit()
             self.acknowledged += changes
+
+    @staticmethod
+    def _change_at_once(connection: psycopg.Connection, keys: list[int]) -> Iterator[Change]:
+        """By one statement, whose events stand together in one row of the log."""
+        rows = connection.execute(
+            "update account set version = version + 1 where key = any("
+            " array(select key from account where key = any(%s) order by key for update)) returning key, version",
+            [keys],
+        )
+        for key, version in rows:
+            yield Change(key, version)
 
     @staticmethod
     def _change(connection: psycopg.Connection, key: int, chance: random.Random) -> Iterator[Change]:
