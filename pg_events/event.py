@@ -77,11 +77,9 @@ _FOLD: Final = "\x1e"
 
 def unfold(folded: Record) -> Iterator[Record]:
     """The events of a row of the log that holds several: its ids follow one another, and so do its rows."""
-    first, xid, at, kind, schema, table, user, application, query, old, new, ddl = folded
-    olds = repeat(None) if old is None else old.split(_FOLD)
-    news = repeat(None) if new is None else new.split(_FOLD)
-    for number, old_row, new_row in zip(count(first), olds, news):
-        yield Record(number, xid, at, kind, schema, table, user, application, query, old_row, new_row, ddl)
+    olds, news = (repeat(None) if rows is None else rows.split(_FOLD) for rows in (folded.old_data, folded.new_data))
+    head = map(repeat, folded[1 : Record._fields.index("old_data")])
+    return map(Record, count(folded.id), *head, olds, news, repeat(folded.ddl))
 
 
 def replayed(payload: str, run: str, attempt: int, *, is_edited: bool = False) -> str:

@@ -1,4 +1,7 @@
-"""3: a backlog to a callback that does nothing, the cursor saved as it goes; and the same with others' job queues."""
+"""3: a backlog to a callback that does nothing, the cursor saved as it goes; and the same with others' job queues.
+
+Twice: of statements of one row, each a row of the log, and of one statement, whose rows are folded in it.
+"""
 
 import multiprocessing
 import statistics
@@ -10,6 +13,7 @@ from typing import Any
 
 import peers
 from lab import Lab
+from psycopg.sql import SQL
 from variants import FILL, clear, table
 
 from pg_events.settings import Settings
@@ -18,27 +22,41 @@ from pg_events.worker import Worker
 _SECONDS = 300
 """The longest a backlog may take."""
 
+_SINGLE = SQL(
+    "insert into pgevents.event (kind, table_schema, table_name, query, new_data)"
+    " select 'I', 'bench', 'pg_events', 'insert into bench.pg_events values (…)', row_to_json(row.*) from {} row"
+)
+"""What the rows of a table would leave, inserted one by one."""
+
 
 def run(lab: Lab) -> None:
     events = 100_000 if lab.quick else 300_000
-    rates: dict[str, int] = {}
-    for workers in lab.workers:
-        found: list[float] = []
-        for number in range(lab.rounds):
-            lab.tell(f"delivery with {workers} worker(s), round {number + 1}")
-            clear(lab.connection)
-            Worker(_settings(lab.url), "delivery").run(once=True)
-            lab.connection.execute(FILL.format(table=table("pg_events"), rows=events))
-            found.append(events / _seconds(lab.url, workers, events))
-        rates[f"{workers} worker" + "s" * (workers > 1)] = round(statistics.median(found))
-    clear(lab.connection)
+    rates = _rates(lab, events, is_folded=False)
     lab.keep(f"delivery of {events:,} events: events/s", rates)
+    lab.keep(f"delivery of {events:,} events of one statement: events/s", _rates(lab, events, is_folded=True))
 
     few = 5_000 if lab.quick else 20_000
     queues = peers.rates(lab.server.create_database("peers"), few, lab.rounds, lab.tell)
     lab.keep(f"delivery of {few:,} jobs by others: jobs/s", queues)
     if numbers := [value for value in queues.values() if isinstance(value, int)]:
         lab.keep("delivery ÷ the best of the others", {"times": round(max(rates.values()) / max(numbers), 1)})
+
+
+def _rates(lab: Lab, events: int, *, is_folded: bool) -> dict[str, int]:
+    rates: dict[str, int] = {}
+    for workers in lab.workers:
+        found: list[float] = []
+        for number in range(lab.rounds):
+            lab.tell(f"delivery {'of one statement ' * is_folded}with {workers} worker(s), round {number + 1}")
+            clear(lab.connection)
+            Worker(_settings(lab.url), "delivery").run(once=True)
+            lab.connection.execute(FILL.format(table=table("pg_events" if is_folded else "none"), rows=events))
+            if not is_folded:
+                lab.connection.execute(_SINGLE.format(table("none")))
+            found.append(events / _seconds(lab.url, workers, events))
+        rates[f"{workers} worker" + "s" * (workers > 1)] = round(statistics.median(found))
+    clear(lab.connection)
+    return rates
 
 
 def _settings(url: str, callback: Any = lambda _payload: None) -> Settings:
