@@ -277,8 +277,7 @@ def _check_connection(name: str | None) -> None:
     """Refuses a function that cannot do without a connection, before anything is called."""
     if name is not None:
         raise UsageError(
-            f"{name} takes a connection, and a replay has none to lend; give the parameter a default (connection=None), or "
-            "replay into another callback"
+            f"{name} takes a connection, which no replay lends; give it a default (connection=None), or name another callback"
         )
 
 

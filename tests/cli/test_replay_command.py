@@ -369,7 +369,7 @@ def test_a_callback_that_needs_a_connection_is_refused_before_anything_is_called
     answer = call("replay", log, *arguments.split())
 
     assert answer.code == 2
-    assert answer.line.startswith(f"pg_events: {name} takes a connection, and a replay has none to lend; give the ")
+    assert answer.line.startswith(f"pg_events: {name} takes a connection, which no replay lends; give it a default")
     assert not Path("calls").exists() or not calls()
     assert runs.kept() == []
 
@@ -386,7 +386,7 @@ def test_a_callback_that_can_do_without_a_connection_is_called(call, log) -> Non
 def test_a_library_call_refuses_a_callback_that_needs_a_connection(log) -> None:
     import pg_events
 
-    with pytest.raises(pg_events.PgEventsError, match="takes a connection, and a replay has none to lend"):
+    with pytest.raises(pg_events.PgEventsError, match="takes a connection, which no replay lends"):
         pg_events.replay(log, lambda payload, connection: None, keep=True)
     assert runs.kept() == []
 
