@@ -161,7 +161,10 @@ def test_clear_view_hides_what_is_there_until_esc(console, make):
     console(scenario, history=some(make))
 
 
-def test_plan_shows_the_plan_of_a_table_and_does_nothing(console, make):
+def test_plan_shows_the_plan_of_tables_and_does_nothing(console, make):
+    backend = make.backend()
+    backend.tables += [make.table(7, "totals", "unsupported", "----", "a view has no triggers")]
+
     async def scenario(c):
         await command(c, "plan nowhere")
         await c.toast("there is no table 'nowhere'")
@@ -182,9 +185,12 @@ def test_plan_shows_the_plan_of_a_table_and_does_nothing(console, make):
         assert c.backend.planned[1:] == [(3, 4, 1), (1, 2, 3, 4, 5, 6), (2, 5), None]
         await command(c, "plan orders gone")
         await c.toast("there is no table 'gone'")
+        c.app.coverage = (None, "the database cannot be reached")
+        await command(c, "plan orders")
+        await c.toast("no plan: the database cannot be reached")
         assert not c.backend.applied
 
-    console(scenario, history=some(make))
+    console(scenario, history=some(make), backend=backend)
 
 
 def test_readonly_can_be_had_and_given_back_but_not_where_it_was_asked_for(console, make):

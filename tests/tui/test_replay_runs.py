@@ -11,6 +11,7 @@ import pytest
 from pg_events import runs
 from pg_events.journal import Header, Writer
 from pg_events.source import LOG
+from pg_events_tui.backend import NoDatabase
 from tests.tui.replaying import GOOD, SOME_FAIL, all_shown, ended, planned, real, shown, states
 
 pytestmark = pytest.mark.timeout(90)
@@ -64,7 +65,7 @@ def test_two_runs_are_compared(console, make, callbacks):
     console(scenario, history=shown(make), settings=callbacks(SOME_FAIL))
 
 
-def test_is_edited_shows_the_events_with_an_edited_copy_and_those_that_were_replayed_so(console, make, callbacks):
+def test_is_edited_shows_what_has_an_edited_copy_or_was_replayed_as_one(console, make, callbacks, tmp_path):
     def shown_ids(c):
         return [c.app.store.id(c.app.live.row(index)) for index in range(len(c.app.live))]
 
@@ -90,20 +91,23 @@ def test_is_edited_shows_the_events_with_an_edited_copy_and_those_that_were_repl
         await c.press("1")
         await c.tick()
         assert shown_ids(c) == [3]
+        c.app.exit(0)
 
     async def second(c):
-        await c.burst("/", *"-is:edited", "enter")
+        await c.press("1")
+        await c.until(lambda: shown_ids(c) == [3])  # as it was left
+        await c.burst("/", "ctrl+u", *"-is:edited", "enter")
         await c.until(lambda: shown_ids(c) == [1, 2, 4, 5, 6, 7])
         await c.burst("/", "ctrl+u", *"is:edited op:U", "enter")
         await c.until(lambda: shown_ids(c) == [3])
         assert (await all_shown(c)).queue.ids() == [3]
 
-    settings = callbacks(GOOD)
-    console(first, history=shown(make), settings=settings)
-    console(second, history=shown(make), settings=settings)
+    settings, path = callbacks(GOOD), tmp_path / "state.json"
+    console(first, history=shown(make), settings=settings, state_path=path)
+    console(second, history=shown(make), settings=settings, state_path=path)
 
 
-def test_edited_copies_of_another_database_do_not_count(console, make, callbacks):
+def test_edited_copies_of_another_database_do_not_count(console, make, callbacks, tmp_path):
     for database, source in (("other@db", LOG), (None, "/some/file.jsonl")):
         recorder = runs.Recorder.begin(runs.Asked(source, database=database))
         recorder.add(runs.Outcome(1, 1, "UPDATE public.orders", True, 1.0, edited=True))
@@ -112,7 +116,20 @@ def test_edited_copies_of_another_database_do_not_count(console, make, callbacks
     async def scenario(c):
         assert c.app.origins.edited_ids() == frozenset()
 
+    async def saved(c):
+        assert c.app.origins.edited_ids() == {5}
+
     console(scenario, history=shown(make), settings=callbacks(GOOD))
+
+    path = tmp_path / "saved.jsonl"
+    with Writer(path, Header("shop")) as writer:
+        for record in shown(make):
+            writer.write(record.payload)
+    recorder = runs.Recorder.begin(runs.Asked(str(path)))
+    recorder.add(runs.Outcome(6, 5, "UPDATE public.orders", True, 1.0, edited=True))
+    recorder.add(runs.Outcome(7, 6, "UPDATE public.orders", True, 1.0, returned='"edited": true'))
+    recorder.close()
+    console(saved, feed=path, backend=NoDatabase("saved.jsonl"))
 
 
 def test_an_edited_copy_is_run_and_the_original_stays(console, make, callbacks, tmp_path, monkeypatch):

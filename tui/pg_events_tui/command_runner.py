@@ -199,13 +199,19 @@ class CommandRunner:
 
     def _tables(self, name: str) -> Sequence[Table]:
         """Those that a name, a glob or `@marked` means, at least one."""
+        known, problem = self._app.coverage
+        if known is None:
+            raise UsageError(f"no plan: {problem or 'the database has not told its tables yet'}")
         if name == "@marked":
             screen = self._app.known_screens.get("coverage")
             found = screen.marked if isinstance(screen, CoveragePlans) else ()
             why = "no table is marked; m marks one on Coverage (2)"
         else:
-            known = self._app.coverage[0] or ()
-            found = [one for one in known if name == one.identity or matches(name, one.schema, one.name)]
+            found = [
+                one for one in known
+                if name in (one.identity, one.name)
+                or (one.state != "unsupported" and matches(name, one.schema, one.name))
+            ]  # fmt: skip
             why = f"there is no table {name!r}; 2 shows all"
         if not found:
             raise UsageError(why)
