@@ -300,8 +300,15 @@ def accepted(function: object, where: str) -> frozenset[str]:
 _BY_KEYWORD: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def needs_connection(function: object) -> bool:
-    """Whether it takes a connection and has no default for it."""
+def in_need_of_connection(callback: Callback) -> str | None:
+    """The name of its function that takes a connection and has no default for it; None when there is none."""
+    for function in callback.functions:
+        if _needs_connection(function):
+            return callback.name if len(callback.functions) == 1 else name_of(function)
+    return None
+
+
+def _needs_connection(function: object) -> bool:
     if "connection" not in accepted(function, name_of(function)):
         return False
     parameter = inspect.signature(cast("Callable[..., object]", function)).parameters["connection"]

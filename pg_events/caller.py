@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TextIO
 
-from pg_events.callbacks import Callback, Failure, Runner, describe_failure, is_failure, resolve, spelled
+from pg_events.callbacks import (
+    Callback,
+    Failure,
+    Runner,
+    describe_failure,
+    in_need_of_connection,
+    is_failure,
+    resolve,
+    spelled,
+)
 from pg_events.child import Child, Target, target
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.filter import Filter
@@ -190,7 +199,14 @@ class There:
         self._child = child
         if self._is_killed:  # before there was anything to kill
             child.kill()
-        self._names = [one.name for one in child.begin()]
+        loaded = child.begin()
+        try:
+            for one in loaded:
+                _check_connection(one.needs_connection)
+        except UsageError:
+            child.end()
+            raise
+        self._names = [one.name for one in loaded]
         return child
 
     def _hear(self, number: int, chunk: bytes) -> None:
@@ -251,7 +267,18 @@ def reference_names(found: Sequence[tuple[object, str]]) -> list[str]:
 def resolved(found: Sequence[tuple[object, str]]) -> list[Callback]:
     """The callbacks, imported; they share an event loop. Raises `UsageError`."""
     runner = Runner()
-    return [resolve(reference, name, runner) for reference, name in found]
+    callbacks = [resolve(reference, name, runner) for reference, name in found]
+    for callback in callbacks:
+        _check_connection(in_need_of_connection(callback))
+    return callbacks
+
+
+def _check_connection(name: str | None) -> None:
+    """Refuses a function that cannot do without a connection, before anything is called."""
+    if name is not None:
+        raise UsageError(
+            f"{name} takes a connection, which no replay lends; give it a default (connection=None), or name another callback"
+        )
 
 
 def here(found: Sequence[tuple[object, str]], debugger: Callable[[BaseException], None] | None = None) -> Here:

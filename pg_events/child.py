@@ -107,6 +107,8 @@ class Loaded(NamedTuple):
     name: str
     is_async: bool
     accepts: frozenset[str]
+    needs_connection: str | None
+    """The name of its function that cannot do without one."""
 
 
 class _Gone(Exception):
@@ -203,7 +205,9 @@ class Child:
             self.end()
             raise UsageError(str(value))
         self._is_ending = bool(kind & LAST)
-        self._loaded = [Loaded(one["name"], one["is_async"], frozenset(one["accepts"])) for one in value]
+        self._loaded = [
+            Loaded(one["name"], one["is_async"], frozenset(one["accepts"]), one["needs_connection"]) for one in value
+        ]
         return self._loaded
 
     @property

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import Any, Final
 
-from pg_events.callbacks import Callback, Runner, describe_failure, resolve, spelled
+from pg_events.callbacks import Callback, Runner, describe_failure, in_need_of_connection, resolve, spelled
 from pg_events.errors import PgEventsError
 from pg_events.settings import load
 
@@ -170,4 +170,7 @@ def _callback(target: Mapping[str, Any], runner: Runner, time_limit_seconds: flo
 
 
 def _about(callback: Callback) -> Mapping[str, object]:
-    return {"name": callback.name, "is_async": callback.is_async, "accepts": sorted(callback.accepts)}
+    return {
+        "name": callback.name, "is_async": callback.is_async, "accepts": sorted(callback.accepts),
+        "needs_connection": in_need_of_connection(callback),
+    }  # fmt: skip

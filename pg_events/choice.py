@@ -163,9 +163,9 @@ class Named:
 def unmatched(settings: Settings, tables: Sequence[Named]) -> Iterator[str]:
     """A line for each pattern of the settings that matches no covered table, or no column of those it matches."""
     for constant, pattern, columns in _patterns(settings):
-        found = [table for table in tables if _matches(pattern, table.schema, table.name)]
+        found = [table for table in tables if matches(pattern, table.schema, table.name)]
         if not found:
-            former = [table for table in tables if any(_matches(pattern, *name) for name in table.choice.tables)]
+            former = [table for table in tables if any(matches(pattern, *name) for name in table.choice.tables)]
             yield f"{constant}: no covered table matches {pattern!r}" + "".join(
                 f"; {table.schema}.{table.name} had that name and is still treated so" for table in former[:1]
             )
@@ -200,7 +200,8 @@ def _patterns(settings: Settings) -> Iterator[tuple[str, str, Sequence[str]]]:
             yield "PG_EVENTS_SKIP_UNCHANGED", table, ()
 
 
-def _matches(pattern: str, schema: str, name: str) -> bool:
+def matches(pattern: str, schema: str, name: str) -> bool:
+    """Whether a name or a glob, with or without a schema, means the table."""
     return _regex(pattern).fullmatch(f"{schema}.{name}" if "." in pattern else name) is not None
 
 

@@ -17,9 +17,9 @@ from pg_events.callbacks import (
     Reported,
     Runner,
     accepted,
+    in_need_of_connection,
     is_async_function,
     name_of,
-    needs_connection,
     resolve,
 )
 from pg_events.child import Child, Loaded, Target, target
@@ -92,13 +92,13 @@ def _check_together(settings: Settings) -> None:
 
 def _check_connection(callback: Callback, is_transactional: bool) -> None:
     """Raises `UsageError` when a function could not be lent the connection that it takes."""
+    if not is_transactional and (name := in_need_of_connection(callback)):
+        raise UsageError(
+            f"{name} takes a connection, which only PG_EVENTS_TRANSACTIONAL = True gives; set it, or give the parameter "
+            "a default"
+        )
     for function in callback.functions:
         name = callback.name if len(callback.functions) == 1 else name_of(function)
-        if not is_transactional and needs_connection(function):
-            raise UsageError(
-                f"{name} takes a connection, which only PG_EVENTS_TRANSACTIONAL = True gives; set it, or give the parameter "
-                "a default"
-            )
         if is_transactional and is_async_function(function) and "connection" in accepted(function, name):
             raise UsageError(
                 f"PG_EVENTS_TRANSACTIONAL = True: {name} is async, and the connection is lent to 'def' functions only; "

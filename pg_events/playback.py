@@ -114,12 +114,18 @@ class Playback:
         self._caller.kill()
 
     def run(self) -> Iterator[tuple[Item, Outcome]]:
-        """Deliver; each event that was, as soon as its callback has returned."""
+        """Deliver; each event that was, as soon as its callback has returned. When the source cannot even be begun, no
+        run is kept."""
         try:
             for number in range(self.steering.pace.times):
                 yield from self._once(self._after if number == 0 else 0)
                 if self._state != "complete":
                     break
+        except Exception:
+            if self._recorder is not None and not self._counts["events"]:
+                self._recorder.forget()
+                self._recorder = None
+            raise
         finally:
             if self._recorder is not None:
                 report = self.report()

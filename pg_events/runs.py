@@ -84,9 +84,10 @@ class Sum:
 class Recorder:
     """Writes a run. One that is taken up again goes on in its file."""
 
-    def __init__(self, run: str, path: Path, descriptor: int) -> None:
+    def __init__(self, run: str, path: Path, descriptor: int, *, is_new: bool = True) -> None:
         self.run = run
         self.path = path
+        self._is_new = is_new
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
 
     @classmethod
@@ -119,7 +120,7 @@ class Recorder:
                 size -= 1
         os.ftruncate(descriptor, size)
         os.lseek(descriptor, size, os.SEEK_SET)
-        return cls(kept.run, kept.path, descriptor)
+        return cls(kept.run, kept.path, descriptor, is_new=False)
 
     def add(self, outcome: Outcome) -> None:
         """Raises `PgEventsError` when the disk is full or the like."""
@@ -130,6 +131,12 @@ class Recorder:
 
     def close(self) -> None:
         self._file.close()
+
+    def forget(self) -> None:
+        """Nothing came of it: leave no run behind, and one that was taken up as it was."""
+        self.close()
+        if self._is_new:
+            self.path.unlink(missing_ok=True)
 
     def _line(self, text: str) -> None:
         try:
@@ -153,6 +160,10 @@ class Run:
         for values in _lines(self.path):
             if "position" in values:
                 yield Outcome(**{name: values[name] for name in Outcome.__dataclass_fields__ if name in values})
+
+    def edited_ids(self) -> set[int]:
+        """The ids of the events that were delivered as an edited copy."""
+        return {values["id"] for values in _lines(self.path, '"edited": true') if values.get("edited") is True}
 
     def sum(self) -> Sum:
         """How it ended, taken up again or not; an event counts as what it was the last time it was tried."""
@@ -294,11 +305,13 @@ def _read(path: Path) -> Run | None:
     return Run(str(first["run"]), path, str(first["started_at"]), asked)
 
 
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The lines that are whole."""
+def _lines(path: Path, text: str = "") -> Iterator[Mapping[str, Any]]:
+    """The lines that are whole, and hold the text: most of a long run need not be read then."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
+                if text not in line:
+                    continue
                 try:
                     values = json.loads(line)
                 except ValueError:

@@ -8,16 +8,17 @@ from types import FrameType
 
 import click
 
+from pg_events.cli.numbers import Number
 from pg_events.cli.terminal import is_terminal, say
 
 
 @click.command(short_help="See it work: a small shop on a PostgreSQL of its own.")
 @click.option("--headless", is_flag=True, help="No console: run for --seconds, then print a summary.")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How long, when headless."
+    "--seconds", type=Number(min=0.1, max=1_000_000), default=10.0, show_default=True, help="How long, when headless."
 )
 @click.option(
-    "--rate", type=click.FloatRange(min=0.1, max=10_000), default=20.0, show_default=True, help="Transactions a second."
+    "--rate", type=Number(min=0.1, max=10_000), default=20.0, show_default=True, help="Transactions a second."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from pg_events import filter as filters
 from pg_events.cli import database_options
+from pg_events.cli.numbers import Count
 from pg_events.cli.page import Page
 from pg_events.cli.recording import header_of, overwrite_option, recording
 from pg_events.cli.terminal import configure, is_terminal, say
@@ -39,7 +40,7 @@ from pg_events.text import clean, shorten
 @click.option(
     "--format", "form", type=click.Choice(["pretty", "json"]), help="Else pretty on a terminal, json in a pipe."
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N events.")
+@click.option("--limit", type=Count(min=1), metavar="N", help="Stop after N events.")
 @click.option("--output", metavar="FILE", help="Record into FILE: .jsonl, or compressed .jsonl.gz; in place of stdout.")
 @overwrite_option
 def listen(

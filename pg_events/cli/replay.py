@@ -18,6 +18,7 @@ from pg_events import runs
 from pg_events.caller import Routes, chosen, here, reference_names, there
 from pg_events.cli import INTERRUPTED, database_options
 from pg_events.cli.database import connected
+from pg_events.cli.numbers import Count, Number
 from pg_events.cli.page import Page, progress, table
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.drift import Drift
@@ -81,13 +82,13 @@ class Options:
 )
 @click.option(
     "--max-gap",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=5.0,
     show_default=True,
     metavar="SECONDS",
     help="No pause is longer.",
 )
-@click.option("--times", type=click.IntRange(min=1), default=1, metavar="N", help="Replay all of it N times.")
+@click.option("--times", type=Count(min=1), default=1, metavar="N", help="Replay all of it N times.")
 @click.option(
     "--on-error", type=click.Choice(["stop", "continue"]), default="stop", show_default=True, help="When one fails."
 )

@@ -21,7 +21,7 @@ URL = "postgresql://bob@127.0.0.1:1/shop"
         ("build --settings", "'--settings' requires an argument"),
         ("build extra", "(extra) (help: "),
         ("listen --limit 0", "0 is not in the range x>=1"),
-        ("listen --limit many", "'many' is not a valid integer"),
+        ("listen --limit many", "invalid value for '--limit': 'many' is no whole number; give one such as 10 (help: "),
         ("listen --format xml", "'xml' is not one of 'pretty', 'json'"),
         ("worker --from yesterday --database-url x=", "--from 'yesterday' is no start"),
         ("worker --database-url postgresql:///shop", "a worker needs settings (--settings)"),
@@ -31,6 +31,12 @@ URL = "postgresql://bob@127.0.0.1:1/shop"
         ("failed discard x", "'x' is not a valid integer"),
         ("demo --rate -1", "-1.0 is not in the range"),
         ("demo --seconds 0", "0.0 is not in the range"),
+        ("demo --seconds x", "invalid value for '--seconds': 'x' is no number; give one such as 0.5 or 10 (help: "),
+        ("demo --seconds nan", "'nan' is no number"),
+        ("demo --seconds inf", "inf is not in the range"),
+        ("demo --rate ten", "'ten' is no number"),
+        ("replay f --max-gap 5s", "'5s' is no number"),
+        ("replay f --times 1.5", "'1.5' is no whole number"),
     ],
 )
 def test_wrong_usage_is_one_line_and_2(call, arguments, words) -> None:

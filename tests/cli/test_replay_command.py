@@ -313,6 +313,84 @@ def test_a_mistake_is_told_and_calls_nothing(call, log, arguments, words) -> Non
     assert runs.kept() == []
 
 
+def test_a_log_that_is_not_there_leaves_no_run(call, database_url, log) -> None:
+    answer = call("replay", "log", "--callback", "handlers.data", "--database-url", database_url)
+
+    assert answer.code == 1
+    assert "no pg_events in database" in answer.line
+    assert runs.kept() == []
+
+
+def test_a_run_that_cannot_be_taken_up_stays_as_it_was(call, url, execute, log) -> None:
+    execute(url, "insert into note select n, 'x' from generate_series(1, 4) n")
+    call("replay", "log", "--callback", "handlers.data", "--database-url", url)
+    kept = runs.find("last").path.read_text()
+    assert call("teardown", "--database-url", url, "--yes").code == 0
+
+    answer = call("replay", "--resume", "last", "--database-url", url)
+
+    assert "no pg_events in database" in answer.line
+    assert runs.find("last").path.read_text() == kept
+    assert runs.find("last").sum().state == "stopped"
+
+
+NEEDY = """
+import pg_events
+
+calls = open("calls", "a")
+
+def total(payload, connection):
+    print(payload, file=calls, flush=True)
+
+def optional(payload, connection=None):
+    return connection
+
+class Totals:
+    def __call__(self, payload, *, connection):
+        total(payload, connection)
+
+totals = Totals()
+events = pg_events.Router()
+events.on("note")(total)
+events.on("note")(optional)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("--callback needy.total", "needy:total"), ("--callback needy.totals", "needy:totals"),
+        ("--callback needy.events", "needy:total"), ("--callback needy.optional --shadow needy.total", "needy:total"),
+    ],
+)  # fmt: skip
+def test_a_callback_that_needs_a_connection_is_refused_before_anything_is_called(call, log, arguments, name) -> None:
+    Path("needy.py").write_text(NEEDY)
+
+    answer = call("replay", log, *arguments.split())
+
+    assert answer.code == 2
+    assert answer.line.startswith(f"pg_events: {name} takes a connection, which no replay lends; give it a default")
+    assert not Path("calls").exists() or not calls()
+    assert runs.kept() == []
+
+
+def test_a_callback_that_can_do_without_a_connection_is_called(call, log) -> None:
+    Path("needy.py").write_text(NEEDY)
+
+    answer = call("replay", log, "--callback", "needy.optional")
+
+    assert answer.code == 0
+    assert [one.returned for one in runs.find("last").outcomes()] == [None] * 6
+
+
+def test_a_library_call_refuses_a_callback_that_needs_a_connection(log) -> None:
+    import pg_events
+
+    with pytest.raises(pg_events.PgEventsError, match="takes a connection, which no replay lends"):
+        pg_events.replay(log, lambda payload, connection: None, keep=True)
+    assert runs.kept() == []
+
+
 def test_ctrl_c_finishes_the_event_in_hand_and_the_run_goes_on(start, call, log) -> None:
     Path("slow.py").write_text(
         "import pg_events\n"

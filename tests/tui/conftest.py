@@ -180,7 +180,9 @@ class FakeBackend:
         self.chosen: list[tuple[object, object]] = []
         self.tables = list(TABLES)
         self.problem: Exception | None = None
-        self.planned: list[int | None] = []
+        self.planned: list[tuple[int, ...] | None] = []
+        self.asked: list[tuple[Sequence[str], Sequence[str]]] = []
+        """What was to be taken in, and left out, with each plan."""
         self.applied: list[Plan] = []
         self.failing: set[str] = set()
 
@@ -210,8 +212,11 @@ class FakeBackend:
     def journal_header(self) -> Header:
         return Header("shop")
 
-    def plan(self, relation: int | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Plan:
-        self.planned.append((relation, *exclude) if exclude else relation)
+    def plan(
+        self, relations: Sequence[int] | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> Plan:
+        self.planned.append(None if relations is None else tuple(relations))
+        self.asked.append((include, exclude))
         if self.problem:
             raise self.problem
         steps = tuple(

@@ -4,11 +4,15 @@ import json
 
 import pytest
 
+from pg_events import runs
+from pg_events.journal import Header, Writer
 from pg_events.settings import Settings
 from pg_events_tui import state
+from pg_events_tui.backend import NoDatabase
 from pg_events_tui.places import Place, Places
 from pg_events_tui.screens.plan import PlanDialog
 from pg_events_tui.view import Mode
+from tests.tui.replaying import GOOD, ended, states
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -76,7 +80,7 @@ def test_tab_completes_and_the_arrows_bring_earlier_lines(console, make):
 def test_the_line_lists_what_could_be_meant(console, make):
     async def scenario(c):
         await c.burst(":")
-        for words in ("open PATH", "write [jsonl|csv|sql] @shown PATH", "… 8 more"):
+        for words in ("open PATH", "write [jsonl|csv|sql] @shown PATH", "… 9 more"):
             assert words in c.text(), words
         await c.burst(*"re")
         assert "record stop" in c.text()
@@ -157,16 +161,36 @@ def test_clear_view_hides_what_is_there_until_esc(console, make):
     console(scenario, history=some(make))
 
 
-def test_plan_shows_the_plan_of_a_table_and_does_nothing(console, make):
+def test_plan_shows_the_plan_of_tables_and_does_nothing(console, make):
+    backend = make.backend()
+    backend.tables += [make.table(7, "totals", "unsupported", "----", "a view has no triggers")]
+
     async def scenario(c):
         await command(c, "plan nowhere")
         await c.toast("there is no table 'nowhere'")
         await command(c, "plan payments")
         await c.until(lambda: isinstance(c.app.screen, PlanDialog) and c.backend.planned)
-        assert c.backend.planned == [3]
+        assert c.backend.planned == [(3,)]
+        assert not c.backend.applied
+        await c.press("escape")
+
+        await command(c, "plan @marked")
+        await c.toast("no table is marked")
+        c.app.screen.marks |= {2, 5}
+        for words in ("payments public.re*, orders", "*", "@marked", ""):
+            count = len(c.backend.planned)
+            await command(c, f"plan {words}")
+            await c.until(lambda count=count: len(c.backend.planned) > count)
+            await c.press("escape")
+        assert c.backend.planned[1:] == [(3, 4, 1), (1, 2, 3, 4, 5, 6), (2, 5), None]
+        await command(c, "plan orders gone")
+        await c.toast("there is no table 'gone'")
+        c.app.coverage = (None, "the database cannot be reached")
+        await command(c, "plan orders")
+        await c.toast("no plan: the database cannot be reached")
         assert not c.backend.applied
 
-    console(scenario, history=some(make))
+    console(scenario, history=some(make), backend=backend)
 
 
 def test_readonly_can_be_had_and_given_back_but_not_where_it_was_asked_for(console, make):
@@ -185,6 +209,100 @@ def test_readonly_can_be_had_and_given_back_but_not_where_it_was_asked_for(conso
 
     console(scenario, history=some(make))
     console(started_so, history=some(make), read_only=True)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [("@focus", [27]), ("@marked", [3, 9]), ("@tx", [27, 28, 29]), ("@shown", list(range(3, 30, 3))),
+     ("@all", list(range(1, 30)))],
+)  # fmt: skip
+def test_replay_plans_what_the_selector_says_into_the_callback(console, make, callbacks, events, expected):
+    callbacks(GOOD)
+
+    async def scenario(c):
+        c.app.live.marks = {2, 8}
+        c.app.screen.filter_by("op:D")
+        await c.until(lambda: c.app.live.searching is None)
+
+        await command(c, f"replay {events} to shop.handlers:on_order speed max")
+
+        await c.until(lambda: c.app.replay is not None and c.app.replay.planned)
+        assert c.app.replay.queue.ids() == expected
+        assert c.app.current_mode == "replay"
+        assert c.app.replay.stage == "plan"
+        assert c.app.replay.into(is_schema=False) == "shop.handlers:on_order"
+        assert c.app.pace.speed is None
+        assert runs.kept() == []
+
+    console(scenario, history=some(make)[1:])
+
+
+def test_replay_with_real_asks_when_it_is_planned_and_calls_only_when_told(console, make, callbacks):
+    async def scenario(c):
+        await command(c, "replay @shown real")
+        await c.shows("Call your callback for real?")
+        await c.press("enter")
+        assert not c.app.replay.is_real
+
+        await command(c, "replay @focus real")
+        await c.shows("Call your callback for real?")
+        await c.press("y")
+        done = await ended(c)
+        assert states(done) == "o"
+        assert done.queue.ids() == [2]
+
+    console(scenario, history=some(make, 3), settings=callbacks(GOOD))
+
+
+def test_replay_takes_a_file_and_keeps_the_callback_when_it_is_narrowed(console, make, callbacks, tmp_path):
+    callbacks(GOOD)
+    path = tmp_path / "my shop.jsonl"
+    with Writer(path, Header("shop")) as writer:
+        for record in some(make, 5):
+            writer.write(record.payload)
+
+    async def scenario(c):
+        await command(c, f"replay {tmp_path}/none.jsonl to shop.handlers.on_order")
+        await c.toast(f"there is no file {tmp_path}/none.jsonl")
+        assert c.app.replay is None
+
+        await command(c, f'replay "{path}" to shop.handlers.on_order')
+        await c.until(lambda: c.app.replay is not None and c.app.replay.planned)
+        assert c.app.replay.queue.ids() == [0, 1, 2, 3, 4]
+
+        await c.burst("/", *"id:3", "enter")
+        await c.until(lambda: len(c.app.replay.queue) == 1 and c.app.replay.planned)
+        assert c.app.replay.into(is_schema=False) == "shop.handlers.on_order"
+
+    console(scenario)
+
+
+def test_replay_says_in_one_line_what_cannot_be_replayed(console, make, callbacks):
+    async def scenario(c):
+        await command(c, "replay @marked")
+        await c.toast("nothing is marked")
+        c.app.screen.filter_by("op:T")
+        await c.until(lambda: c.app.live.searching is None)
+        await command(c, "replay @shown")
+        await c.toast("nothing is shown")
+        assert c.app.replay is None
+
+    async def saved(c):
+        for events in ("@failed", "log"):
+            await command(c, f"replay {events}")
+            await c.toast(f"no {events}: this is a saved log")
+        assert c.app.replay is None
+
+    console(scenario, history=some(make), settings=callbacks(GOOD))
+    console(saved, history=some(make), backend=NoDatabase("saved.jsonl"))
+
+
+def test_tab_completes_a_replay(console, make, callbacks):
+    async def scenario(c):
+        await c.burst(":", *"rep", "tab", *"@m", "tab", *" t", "tab", "tab")
+        assert c.app.screen.query_one("#ask-input").value == "replay @marked to shop.handlers.on_order"
+
+    console(scenario, history=some(make), settings=callbacks(GOOD))
 
 
 def test_open_and_db_lead_to_other_places(console, make, tmp_path):

@@ -46,7 +46,7 @@ def test_a_plan_is_reviewed_then_applied_and_every_step_is_told(console):
         await c.tick()
         await c.press("b")
         await c.shows("Plan: 4 changes, 152 unchanged")
-        assert c.backend.planned == [4]
+        assert c.backend.planned == [(4,)]
         assert "SHARE ROW EXCLUSIVE" in c.text()
         assert "create trigger insert;" in c.text()
         assert c.backend.applied == []
@@ -125,6 +125,61 @@ def test_the_events_of_a_table_are_shown_in_live(console, make):
         assert len(c.app.live) == 10
 
     console(scenario, history=[make.record(n, table_name="stock" if n % 3 == 0 else "orders") for n in range(30)])
+
+
+def test_marked_tables_are_planned_left_out_and_taken_in_together(console):
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+        await c.press("m", "j", "m", "j")
+        await c.tick()
+        assert "2 marked" in c.text()
+        assert [line[1] for line in c.lines() if "public." in line and line.startswith("│")][:3] == ["m", "m", ">"]
+
+        await c.press("b")
+        assert "Plan for which tables?" in c.text()
+        await c.press("m")
+        await c.shows("for 2 tables: public.payments, public.refunds")
+        assert c.backend.planned == [(3, 4)]
+        await c.press("escape", "b", "e")
+        await c.shows("for public.customers")
+        assert c.backend.planned == [(3, 4), (5,)]
+
+        await c.press("escape", "X", "m")
+        await c.shows("leaving out 2 tables: public.payments, public.refunds")
+        assert c.backend.asked[-1] == ((), ("public.payments", "public.refunds"))
+        await c.press("y")
+        await c.shows("applied 4, failed 0")
+        assert c.backend.chosen == [((), ("public.payments", "public.refunds"))]
+
+        await c.press("escape")
+        c.app.screen.marks.clear()
+        c.app.screen.marks.update({6})
+        await c.press("X", "m")
+        await c.shows("taking in public.audit_log")
+        assert c.backend.asked[-1] == (("public.audit_log",), ())
+
+    console(scenario)
+
+
+def test_what_cannot_be_captured_cannot_be_left_out_and_what_is_out_stays_out(console, make):
+    backend = make.backend()
+    backend.tables += [make.table(7, "totals", "unsupported", "----", "a view has no triggers")]
+
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+        c.app.screen.marks.update({7})
+        await c.press("X", "m")
+        await c.toast("public.totals cannot be captured: a view has no triggers")
+        assert c.backend.planned == []
+
+        c.app.screen.marks.update({1, 6})
+        await c.press("X", "m")
+        await c.shows("leaving out public.orders")
+        assert c.backend.asked[-1] == ((), ("public.orders",))
+
+    console(scenario, backend=backend)
 
 
 def test_a_failing_question_keeps_what_was_known(console):

@@ -123,6 +123,19 @@ def test_without_a_callback_the_plan_says_so_and_t_names_one(console, make, call
     console(scenario, history=[make.record(7)])
 
 
+def test_a_callback_that_needs_a_connection_is_refused_in_one_line(console, make, callbacks):
+    async def scenario(c):
+        replay = await planned(c)
+        await real(c)
+        await ended(c)
+        assert "shop.handlers:on_order takes a connection, which no replay lends" in c.text()
+        assert states(replay) == "q"
+        assert runs.kept() == []
+
+    settings = callbacks("def on_order(payload, connection):\n    raise SystemExit")
+    console(scenario, history=[make.record(7)], settings=settings)
+
+
 def test_a_schema_event_goes_to_the_other_callback(console, make, callbacks):
     async def scenario(c):
         replay = await all_shown(c)

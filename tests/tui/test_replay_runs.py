@@ -10,6 +10,8 @@ import pytest
 
 from pg_events import runs
 from pg_events.journal import Header, Writer
+from pg_events.source import LOG
+from pg_events_tui.backend import NoDatabase
 from tests.tui.replaying import GOOD, SOME_FAIL, all_shown, ended, planned, real, shown, states
 
 pytestmark = pytest.mark.timeout(90)
@@ -61,6 +63,73 @@ def test_two_runs_are_compared(console, make, callbacks):
         assert f"in run {first}" in c.app.screen.query_one("#detail").text
 
     console(scenario, history=shown(make), settings=callbacks(SOME_FAIL))
+
+
+def test_is_edited_shows_what_has_an_edited_copy_or_was_replayed_as_one(console, make, callbacks, tmp_path):
+    def shown_ids(c):
+        return [c.app.store.id(c.app.live.row(index)) for index in range(len(c.app.live))]
+
+    async def first(c):
+        await c.burst("/", *"is:edited", "enter")
+        await c.tick()
+        assert shown_ids(c) == []
+        await c.burst("F")
+        replay = await all_shown(c)
+        replay.edit(2, replay.queue.payload(2).replace("112", "113"))
+        replay.edit(4, replay.queue.payload(4).replace("112", "113"))
+        await c.press("1", "F")
+        await c.until(lambda: shown_ids(c) == [3, 5])
+
+        replay.edit(4, replay.queue.payload(4))
+        await c.until(lambda: shown_ids(c) == [3])
+        await c.press("4")
+        await real(c)
+        await ended(c)
+        await c.press("1", "r")
+        await c.until(lambda: c.app.replay is not replay and c.app.replay.planned)
+        assert c.app.replay.queue.ids() == [3]
+        await c.press("1")
+        await c.tick()
+        assert shown_ids(c) == [3]
+        c.app.exit(0)
+
+    async def second(c):
+        await c.press("1")
+        await c.until(lambda: shown_ids(c) == [3])  # as it was left
+        await c.burst("/", "ctrl+u", *"-is:edited", "enter")
+        await c.until(lambda: shown_ids(c) == [1, 2, 4, 5, 6, 7])
+        await c.burst("/", "ctrl+u", *"is:edited op:U", "enter")
+        await c.until(lambda: shown_ids(c) == [3])
+        assert (await all_shown(c)).queue.ids() == [3]
+
+    settings, path = callbacks(GOOD), tmp_path / "state.json"
+    console(first, history=shown(make), settings=settings, state_path=path)
+    console(second, history=shown(make), settings=settings, state_path=path)
+
+
+def test_edited_copies_of_another_database_do_not_count(console, make, callbacks, tmp_path):
+    for database, source in (("other@db", LOG), (None, "/some/file.jsonl")):
+        recorder = runs.Recorder.begin(runs.Asked(source, database=database))
+        recorder.add(runs.Outcome(1, 1, "UPDATE public.orders", True, 1.0, edited=True))
+        recorder.close()
+
+    async def scenario(c):
+        assert c.app.origins.edited_ids() == frozenset()
+
+    async def saved(c):
+        assert c.app.origins.edited_ids() == {5}
+
+    console(scenario, history=shown(make), settings=callbacks(GOOD))
+
+    path = tmp_path / "saved.jsonl"
+    with Writer(path, Header("shop")) as writer:
+        for record in shown(make):
+            writer.write(record.payload)
+    recorder = runs.Recorder.begin(runs.Asked(str(path)))
+    recorder.add(runs.Outcome(6, 5, "UPDATE public.orders", True, 1.0, edited=True))
+    recorder.add(runs.Outcome(7, 6, "UPDATE public.orders", True, 1.0, returned='"edited": true'))
+    recorder.close()
+    console(saved, feed=path, backend=NoDatabase("saved.jsonl"))
 
 
 def test_an_edited_copy_is_run_and_the_original_stays(console, make, callbacks, tmp_path, monkeypatch):

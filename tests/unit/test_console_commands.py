@@ -3,7 +3,7 @@
 import pytest
 
 from pg_events.errors import UsageError
-from pg_events_tui.commands import COMMANDS, Call, completion, parse
+from pg_events_tui.commands import COMMANDS, Call, completion, listed, parse
 from pg_events_tui.completion import Completer, Completion
 
 
@@ -17,6 +17,14 @@ from pg_events_tui.completion import Completer, Completion
         ("write jsonl @tx a.jsonl.gz", "write", {"form": "jsonl", "selector": "@tx", "path": "a.jsonl.gz"}),
         ("record start a.jsonl table:orders tag:\"ALTER TABLE\"", "record start",
          {"path": "a.jsonl", "filter": 'table:orders tag:"ALTER TABLE"'}),
+        ("replay @failed", "replay", {"events": "@failed", "mode": ""}),
+        ("replay log to a:b", "replay", {"events": "log", "callback": "a:b", "mode": ""}),
+        ('replay "my shop.jsonl" to shop.handlers:on_order', "replay",
+         {"events": "my shop.jsonl", "callback": "shop.handlers:on_order", "mode": ""}),
+        ("replay @marked to a.b real speed max", "replay",
+         {"events": "@marked", "callback": "a.b", "mode": "real", "speed": "max"}),
+        ("replay @tx plan", "replay", {"events": "@tx", "mode": "plan"}),
+        ("replay @shown speed 2x", "replay", {"events": "@shown", "speed": "2x"}),
         ("record   start a.jsonl", "record start", {"path": "a.jsonl", "filter": ""}),
         ("record stop", "record stop", {}),
         ("goto 2026-08-22 14:01", "goto", {"place": "2026-08-22 14:01"}),
@@ -24,7 +32,8 @@ from pg_events_tui.completion import Completer, Completion
         ("filter save paid", "filter save", {"kept": "paid"}),
         ("columns seq, op,changed", "columns", {"columns": "seq, op,changed"}),
         ("columns", "columns", {"columns": ""}),
-        ("plan", "plan", {"table": ""}),
+        ("plan", "plan", {"tables": ""}),
+        ("plan orders, public.s*", "plan", {"tables": "orders, public.s*"}),
         ("readonly on", "readonly", {"onoff": "on"}),
         ("clear view", "clear view", {}),
     ],
@@ -44,6 +53,12 @@ def test_a_command_is_read(text, name, arguments):
         ("write a.csv", "'a.csv' selects nothing; there are @shown @marked @focus @tx @all"),
         ("write @shown", "PATH is missing: write [jsonl|csv|sql] @shown PATH"),
         ("write csv @shown a.sql", "'a.sql' ends in .sql and is to be csv"),
+        ("replay", "@shown|FILE is missing: replay @shown|FILE [to CALLBACK] [plan|real] [speed 2x]"),
+        ("replay @gone to a.b", "'@gone' selects nothing; there are @shown @marked @focus @tx @all @failed log and"),
+        ("replay @shown to", "to CALLBACK is missing: replay "),
+        ("replay @shown to nothing", "'nothing' is no callback: name it as my_module.function"),
+        ("replay @shown speed 3x", "'3x' is no speed; there are 0.1x 0.5x 1x 2x 5x 10x 100x max"),
+        ("replay @shown a.b", "'a.b' is too much: replay @shown|FILE [to CALLBACK]"),
         ("readonly maybe", "'maybe' is neither on nor off"),
         ("quit now", "'now' is too much: quit"),
         ("open a b", "'b' is too much: open PATH"),
@@ -57,12 +72,17 @@ def test_a_mistake_is_one_line_that_names_the_value_and_the_remedy(text, problem
     assert "\n" not in str(caught.value)
 
 
+def test_names_behind_each_other_are_told_apart():
+    assert listed('orders, public.s*  "my table",x') == ["orders", "public.s*", "my table", "x"]
+
+
 def known(kind, begin):
     there = {
         "kept": ["paid", "pending"],
-        "table": ["public.orders", "public.stock"],
+        "tables": ["public.orders", "public.stock"],
         "columns": ["seq", "op", "size"],
         "path": ["a.jsonl", "b.csv"],
+        "callback": ["shop.on_order", "shop.on_schema"],
     }
     return [one for one in there.get(kind, ()) if one.startswith(begin)]
 
@@ -71,14 +91,25 @@ def known(kind, begin):
     ("text", "candidates"),
     [
         ("wr", ["write "]),
-        ("re", ["record start ", "record stop", "readonly "]),
+        ("re", ["replay ", "record start ", "record stop", "readonly "]),
         ("record st", ["record start ", "record stop"]),
         ("write ", ["jsonl", "csv", "sql", "@shown", "@marked", "@focus", "@tx", "@all"]),
         ("write @", ["@shown", "@marked", "@focus", "@tx", "@all"]),
         ("write csv @m", ["@marked"]),
         ("write @shown a", ["a.jsonl"]),
         ("plan public.o", ["public.orders"]),
+        ("plan public.orders public.s", ["public.stock"]),
         ("columns seq,s", ["seq", "size"]),
+        ("replay ", ["@shown", "@marked", "@focus", "@tx", "@all", "@failed", "log", "a.jsonl", "b.csv"]),
+        ("replay @f", ["@focus", "@failed"]),
+        ("replay @shown ", ["to ", "plan", "real", "speed "]),
+        ("replay @shown t", ["to "]),
+        ("replay @shown to ", ["shop.on_order", "shop.on_schema"]),
+        ("replay @shown to shop.on_s", ["shop.on_schema"]),
+        ("replay @shown to a.b ", ["plan", "real", "speed "]),
+        ("replay @shown real s", ["speed "]),
+        ("replay @shown speed 1", ["1x", "10x", "100x"]),
+        ("replay @shown speed 1x ", []),
         ("filter pa", ["paid"]),
         ("filter s", ["filter save "]),
         ("filter save p", ["paid", "pending"]),
@@ -109,7 +140,10 @@ def test_tab_goes_as_far_as_all_candidates_agree():
 
 
 def test_every_command_reads_its_own_usage():
-    examples = {"path": "a.jsonl", "selector": "@shown", "form": "jsonl", "onoff": "on"}
+    examples = {
+        "path": "a.jsonl", "selector": "@shown", "form": "jsonl", "onoff": "on", "to callback": "to a.b", "mode": "real",
+        "speed speed": "speed 2x",
+    }  # fmt: skip
     for command in COMMANDS:
         line = " ".join([command.name, *(examples.get(kind.rstrip("?…"), "x") for kind in command.takes)])
         assert parse(line).name == command.name

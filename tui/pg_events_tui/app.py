@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, tzinfo
-from functools import partial
 from pathlib import Path
 from time import monotonic, thread_time
 from typing import Any, Final, cast
@@ -18,30 +17,26 @@ from pg_events.event import Record
 from pg_events.filter import Filter, chosen
 from pg_events.filter_condition import qualified_name
 from pg_events.settings import Settings
-from pg_events.steering import Pace
 from pg_events.text import clean, counted, one_line
 from pg_events_tui import keys, state, themes
 from pg_events_tui.backend import Backend
 from pg_events_tui.command_runner import CommandRunner
 from pg_events_tui.commands import COMMANDS, Command, parse
 from pg_events_tui.feed import Feed, Intake, Link, Rates
-from pg_events_tui.files import FilesApp
 from pg_events_tui.lines import Line, line, seconds_words, span
-from pg_events_tui.origins import FindOrigin, Origins
+from pg_events_tui.origins import Origins
 from pg_events_tui.places import Place, Places
 from pg_events_tui.rates import TableRates
-from pg_events_tui.replay import Replay
-from pg_events_tui.replay_origin import Origin
+from pg_events_tui.replaying import ReplayingApp
 from pg_events_tui.saved import SavedLog
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.coverage import PROBLEMS, CoverageScreen
 from pg_events_tui.screens.dialogs import Ask, Choice, Option, Question
-from pg_events_tui.screens.filtered_view import FilteredView
 from pg_events_tui.screens.health import HealthScreen
 from pg_events_tui.screens.live import LiveScreen
 from pg_events_tui.screens.replay import ReplayScreen
 from pg_events_tui.screens.schema import SchemaScreen
-from pg_events_tui.store import NOTE, Store
+from pg_events_tui.store import Store
 from pg_events_tui.themes import THEMES
 from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.header import Health
@@ -53,7 +48,7 @@ SAVE_SECONDS: Final = 20.0
 MODES: Final = ("live", "coverage", "schema", "replay", "health")
 
 
-class ConsoleApp(FilesApp):
+class ConsoleApp(ReplayingApp):
     """Everything the screens share: store, intake, coverage, attempts."""
 
     TITLE = "pg_events"
@@ -84,27 +79,19 @@ class ConsoleApp(FilesApp):
         `start` is the first screen, empty for the one remembered; `state_path` keeps what is remembered, None remembers
         nothing. `message` is said at once. Raises `UsageError` when a saved log cannot be opened or a key is unknown.
         """
-        super().__init__(Store() if store is None else store, backend, clock, zone, copy_path)
+        store = Store() if store is None else store
+        origins = Origins(settings, store, feed if isinstance(feed, Path) else None)
+        super().__init__(store, origins, backend, clock, zone, copy_path)
         self.places = places or Places()
         self.read_only = self._must_be_read_only = read_only or self.places.here.read_only
         if isinstance(feed, Path):
             self.intake: Intake | SavedLog = SavedLog(feed, self.store)
         else:
             self.intake = Intake(feed, self.store, now=lambda: clock().timestamp(), on_records=self.recorder.take)
-        self.replay: Replay | None = None
-        """What Replay shows."""
-        self.replay_base: Origin | None = None
-        """What that was narrowed from by a filter."""
-        self.pace = Pace(speed=1.0)
-        self.origins = Origins(settings, self.store, feed if isinstance(feed, Path) else None)
         self.rates = TableRates()
         self.next_place: Place | None = None
         """Where to go when the app has ended; None is back."""
         self.keys = keys.remapped(keymap or {})
-        self.live = View(self.store)
-        self.schema = View(self.store, newest_first=True)
-        self.known_screens: dict[str, ConsoleScreen] = {}
-        """The screens that were opened, by mode."""
         self._rates = Rates()
         self._counted: int | None = None
         self._tick_seconds: deque[float] = deque(maxlen=300)
@@ -362,57 +349,6 @@ class ConsoleApp(FilesApp):
         self.switch_mode("live")
         if isinstance(self.screen, LiveScreen):
             self.screen.call_after_refresh(self.screen.filter_by, text)
-
-    # ---- replay
-
-    def plan_replay(self, origin: Origin, base: Origin | None = None) -> None:
-        """Show what would go where; nothing is called. `base` is what the origin was narrowed from."""
-        if self.replay is not None and self.replay.is_playing:
-            self.say("a replay is playing: x on Replay (4) stops it", "warning")
-            return
-        if self.replay is not None:
-            self.replay.close()
-        self.replay_base = base or origin
-        self.replay = Replay(origin, self.pace)
-        self.replay.load()
-        self.switch_mode("replay")
-
-    def set_pace(self, pace: Pace) -> None:
-        self.pace = pace
-        if self.replay is not None:
-            self.replay.set_pace(pace)
-
-    def replay_sources(self, view: View | None = None) -> list[Option[FindOrigin]]:
-        """What can be replayed from here: of that view (else of Live), and of the database."""
-        view = view or self.live
-        screen = self.known_screens.get("schema" if view is self.schema else "live")
-        wanted = screen.filtering.wanted if isinstance(screen, FilteredView) else None
-        row = view.selected
-        nothing = "" if row is not None and self.store.kind(row) != NOTE else "nothing is selected in Live"
-        return [
-            Option("e", "the selected event", partial(self.origins.event, row or 0), why_not=nothing),
-            Option("t", "its transaction", partial(self.origins.transaction, row or 0), why_not=nothing),
-            Option("m", "marked events", partial(self.origins.marked, set(view.marks)), note=f"{len(view.marks):,}",
-                   why_not="" if view.marks else "nothing is marked"),
-            Option("s", "shown events", partial(self.origins.shown, view, wanted), note=f"{len(view):,}",
-                   why_not="" if len(view) else "nothing is shown"),
-            Option("f", "failed events", self.origins.failed, note="what workers gave up", why_not=self.backend.absent),
-            Option("l", "the whole log", self.origins.log, note="/ narrows it", why_not=self.backend.absent),
-        ]  # fmt: skip
-
-    def ask_to_replay(self, view: View) -> None:
-        """Plan to replay the selected event; with marks, ask what is meant."""
-        options = self.replay_sources(view)
-        if not view.marks:
-            self.plan_replay(self.origins.event(view.selected or 0))
-            return
-
-        def chosen(find: FindOrigin | None) -> None:
-            origin = find() if find else None
-            if origin is not None:
-                self.plan_replay(origin)
-
-        self.push_screen(Choice("Replay what?", options, selected=2), chosen)
 
     # ---- leaving
 

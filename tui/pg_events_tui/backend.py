@@ -1,6 +1,6 @@
 """What the console asks of a database beside its events: coverage, and building it. Blocking; called in threads."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -109,8 +109,10 @@ class Backend(Protocol):
 
     def coverage(self) -> Sequence[Table]: ...
 
-    def plan(self, relation: int | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Plan:
-        """What a build would do; with an OID, only for that table (and what has to be there for it).
+    def plan(
+        self, relations: Collection[int] | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> Plan:
+        """What a build would do; with OIDs, only for those tables (and what has to be there for them).
 
         `include` and `exclude` are the tables that the user added here, or left out, beside the settings.
         """
@@ -166,14 +168,16 @@ class Database:
             settings = build.settled(connection, self._settings)
             return catalog.tables(connection, settings.include, settings.exclude, choices=choice.written(settings))
 
-    def plan(self, relation: int | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Plan:
+    def plan(
+        self, relations: Collection[int] | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> Plan:
         with self._connected() as connection:
             settings = self._settings
             if include or exclude:
                 # Only from here on is something said beside the database: what the last build was told holds beside it.
                 settings = replace(build.settled(connection, settings), only_database=False)
             whole = build.make_plan(connection, chosen(settings, include, exclude))
-        return whole if relation is None else for_table(whole, relation)
+        return whole if relations is None else for_tables(whole, relations)
 
     def choose(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         if not self._settings.only_database:  # else the database itself remembers it
@@ -284,9 +288,11 @@ def problem_line(error: Exception) -> str:
     return text if isinstance(error, PgEventsError) else f"{type(error).__name__}: {text}"
 
 
-def for_table(plan: Plan, relation: int) -> Plan:
-    """The plan's steps for one table, and those that belong to no table: without them its triggers could not run."""
-    return replace(plan, steps=tuple(step for step in plan.steps if step.relation in (None, relation)))
+def for_tables(plan: Plan, relations: Collection[int]) -> Plan:
+    """The plan's steps for some tables, and those that belong to no table: without them their triggers could not run."""
+    return replace(
+        plan, steps=tuple(step for step in plan.steps if step.relation is None or step.relation in relations)
+    )
 
 
 def database_name(database_url: str) -> str:

@@ -1,18 +1,25 @@
 """Does what a command says, on the screen that is there."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pg_events.catalog import Table
+from pg_events.choice import matches
 from pg_events.errors import FilterError, PgEventsError, UsageError
 from pg_events.event import METHODS, SCHEMA
 from pg_events.filter import parse as parse_filter
+from pg_events.source import LOG
 from pg_events_tui import goto, recording, state
-from pg_events_tui.commands import COMMANDS, Call
+from pg_events_tui.commands import COMMANDS, REPLAYED, SELECTORS, SPEED_WORDS, Call, listed
 from pg_events_tui.completion import matching
 from pg_events_tui.filtering import remember
+from pg_events_tui.origins import into
 from pg_events_tui.places import Place
+from pg_events_tui.replay_origin import Origin
 from pg_events_tui.screens.command_line import CommandLine
+from pg_events_tui.screens.coverage_plans import CoveragePlans
 from pg_events_tui.screens.dialogs import Help, Reading
 from pg_events_tui.screens.events import EventsScreen
 from pg_events_tui.screens.health import rss_bytes
@@ -37,7 +44,8 @@ class CommandRunner:
         self.filters = {name: text for name, text in named.items() if isinstance(text, str)}
         """Filters that were kept under a name."""
         self._does: dict[str, Callable[[Call], Awaitable[None]]] = {
-            "open": self._open, "write": self._write, "record start": self._record, "record stop": self._stop_record,
+            "open": self._open, "write": self._write, "replay": self._replay,
+            "record start": self._record, "record stop": self._stop_record,
             "goto": self._goto, "filter save": self._save_filter, "filter": self._use_filter,
             "filter forget": self._forget_filter, "columns": self._columns, "plan": self._plan, "db": self._database,
             "readonly": self._read_only, "theme": self._theme, "keys": self._keys, "screenshot": self._screenshot,
@@ -71,7 +79,8 @@ class CommandRunner:
             "database": self._databases,
             "theme": lambda: self._app.themes,
             "columns": lambda: list(COLUMNS),
-            "table": lambda: [table.identity for table in tables],
+            "tables": lambda: ["@marked", *(table.identity for table in tables)],
+            "callback": lambda: self._app.origins.callbacks,
         }.get(kind, list[str])
         return matching(names(), begin)
 
@@ -88,9 +97,7 @@ class CommandRunner:
     # ---- files
 
     async def _open(self, call: Call) -> None:
-        path = Path(call["path"]).expanduser()
-        if not path.is_file():
-            raise UsageError(f"there is no file {path}")
+        path = _existing(call["path"])
         self._app.leave_for(Place(log=path, words=path.name))
 
     async def _write(self, call: Call) -> None:
@@ -111,6 +118,25 @@ class CommandRunner:
     async def _screenshot(self, call: Call) -> None:
         path = call["path"] or self._app.file_name("svg")
         self._app.write_text(path, self._app.export_screenshot())
+
+    async def _replay(self, call: Call) -> None:
+        app = self._app
+        if app.why_no_plan:
+            raise UsageError(app.why_no_plan)
+        origin = into(await self._origin(call["events"]), call["callback"] or None)
+        if call["speed"]:
+            app.set_pace(replace(app.pace, speed=SPEED_WORDS[call["speed"]]))
+        app.plan_replay(origin, asks=call["mode"] == "real")
+
+    async def _origin(self, events: str) -> Origin:
+        if events in SELECTORS:
+            return (await self._events()).origin_of(events)
+        origins, absent = self._app.origins, self._app.backend.absent
+        if events in REPLAYED:
+            if absent:
+                raise UsageError(f"no {events}: {absent}")
+            return origins.log() if events == LOG else origins.failed()
+        return origins.file(_existing(events))
 
     # ---- the list
 
@@ -167,12 +193,29 @@ class CommandRunner:
         reason = app.backend.absent or ("this console is read-only" if app.read_only else "")
         if reason:
             raise UsageError(f"no plan: {reason}")
-        wanted = call["table"]
-        found = next((one for one in app.coverage[0] or () if wanted in (one.identity, one.name)), None)
-        if wanted and found is None:
-            raise UsageError(f"there is no table {wanted!r}; 2 shows all")
+        found = {table.oid: table for name in listed(call["tables"]) for table in self._tables(name)}
         await app.switch_mode("coverage")
-        app.push_screen(PlanDialog(found))
+        app.push_screen(PlanDialog([*found.values()]))
+
+    def _tables(self, name: str) -> Sequence[Table]:
+        """Those that a name, a glob or `@marked` means, at least one."""
+        known, problem = self._app.coverage
+        if known is None:
+            raise UsageError(f"no plan: {problem or 'the database has not told its tables yet'}")
+        if name == "@marked":
+            screen = self._app.known_screens.get("coverage")
+            found = screen.marked if isinstance(screen, CoveragePlans) else ()
+            why = "no table is marked; m marks one on Coverage (2)"
+        else:
+            found = [
+                one for one in known
+                if name in (one.identity, one.name)
+                or (one.state != "unsupported" and matches(name, one.schema, one.name))
+            ]  # fmt: skip
+            why = f"there is no table {name!r}; 2 shows all"
+        if not found:
+            raise UsageError(why)
+        return found
 
     async def _database(self, call: Call) -> None:
         for place in self._app.places.profiles:
@@ -197,6 +240,13 @@ class CommandRunner:
 
     async def _quit(self, call: Call) -> None:  # noqa: ARG002
         self._app.exit(0)
+
+
+def _existing(name: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    return path
 
 
 def _filter(text: str) -> Any:

@@ -4,10 +4,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, NamedTuple
 
 from pg_events.errors import UsageError
+from pg_events.source import LOG
+from pg_events_tui.callback_names import name_problem
 from pg_events_tui.completion import Completion, matching
+from pg_events_tui.replay_lines import SPEEDS
 
 SELECTORS: Final = {
     "@shown": "what the list shows",
@@ -16,7 +19,18 @@ SELECTORS: Final = {
     "@tx": "its transaction",
     "@all": "all that is kept here",
 }
+REPLAYED: Final = {**SELECTORS, "@failed": "what workers gave up", LOG: "the whole log"}
+"""What can be replayed; anything else is a file."""
 FORMS: Final = ("jsonl", "csv", "sql")
+SPEED_WORDS: Final = {("max" if speed is None else f"{speed:g}x"): speed for speed in SPEEDS}
+CHOICES: Final = {
+    "selector": tuple(SELECTORS),
+    "form": FORMS,
+    "onoff": ("on", "off"),
+    "mode": ("plan", "real"),
+    "speed": tuple(SPEED_WORDS),
+}
+"""Kinds of which there are only these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +40,13 @@ class Command:
     name: str
     """One word or two."""
     takes: tuple[str, ...]
-    """What stands behind it, in this order: the kind of each; `?` may be left out, `…` takes the rest of the line."""
+    """What stands behind it, in this order: the kind of each; `?` may be left out, `…` takes the rest of the line, and
+    `to callback?` has the word `to` in front."""
     help: str
 
     @property
     def usage(self) -> str:
-        return " ".join([self.name, *map(_spelt, self.takes)])
+        return " ".join([self.name, *(_part(told).usage for told in self.takes)])
 
     @property
     def needs(self) -> bool:
@@ -39,22 +54,54 @@ class Command:
         return any(not kind.endswith("?") for kind in self.takes)
 
 
-def _spelt(kind: str) -> str:
-    name = kind.rstrip("?…")
-    word = {
-        "form": "|".join(FORMS),
-        "selector": "@shown",
-        "onoff": "on|off",
-        "kept": "NAME",
-        "database": "NAME",
-        "theme": "NAME",
-    }.get(name, name.upper())
-    return f"[{word}]" if kind.endswith("?") else word
+class Part(NamedTuple):
+    """What may stand behind a command."""
+
+    lead: str
+    """The word in front of it; empty when there is none."""
+    kind: str
+    is_optional: bool
+    takes_rest: bool
+
+    @property
+    def usage(self) -> str:
+        word = _SPELT.get(self.kind, self.kind.upper())
+        if self.kind in ("form", "onoff", "mode"):
+            word = "|".join(CHOICES[self.kind])
+        word = f"{self.lead} {word}" if self.lead else word
+        return f"[{word}]" if self.is_optional else word
+
+    def is_left_out(self, word: str) -> bool:
+        """The word that stands here is that of a later part."""
+        if not self.is_optional or not word:
+            return False
+        return word != self.lead if self.lead else word not in CHOICES.get(self.kind, (word,))
+
+
+_SPELT: Final = {
+    "selector": "@shown",
+    "events": "@shown|FILE",
+    "speed": "2x",
+    "tables": "TABLE…",
+    "kept": "NAME",
+    "database": "NAME",
+    "theme": "NAME",
+}
+
+
+def _part(told: str) -> Part:
+    lead, _, kind = told.rpartition(" ")
+    return Part(lead, kind.rstrip("?…"), told.endswith("?"), "…" in told)
 
 
 COMMANDS: Final = (
     Command("open", ("path",), "Open a saved log; q leads back."),
     Command("write", ("form?", "selector", "path"), "Write events to a file; its ending tells the form."),
+    Command(
+        "replay",
+        ("events", "to callback?", "mode?", "speed speed?"),
+        "Plan a replay; nothing is called yet. With real, ask at once.",
+    ),
     Command("record start", ("path", "filter…?"), "Record what arrives to a file; with a filter, what matches."),
     Command("record stop", (), "End the recording."),
     Command("goto", ("place…",), "Go to a time (14:01:07, 5m) or an event (#184220)."),
@@ -62,7 +109,7 @@ COMMANDS: Final = (
     Command("filter", ("kept",), "Show what matches a filter that was kept."),
     Command("filter forget", ("kept",), "Forget a filter that was kept."),
     Command("columns", ("columns…?",), "Show these columns, in this order; without any, those that fit."),
-    Command("plan", ("table?",), "Plan the build for a table, or for the whole database; nothing is done yet."),
+    Command("plan", ("tables…?",), "Plan the build for tables, names or globs, or for all; nothing is done yet."),
     Command("db", ("database",), "Go to another database of PG_EVENTS_PROFILES."),
     Command("readonly", ("onoff",), "Allow no change to the database from here, or allow it again."),
     Command("theme", ("theme",), "Change the colours."),
@@ -92,24 +139,35 @@ def parse(text: str) -> Call:
     """Read a line. Raises `UsageError` of one line that names the value and the remedy."""
     command, rest = _command(text)
     found: dict[str, str] = {}
-    for kind in command.takes:
-        name, rest = kind.rstrip("?…"), rest.strip()
-        if "…" in kind:
-            word, rest = rest, ""
-        else:
+    for part in map(_part, command.takes):
+        rest = rest.strip()
+        word, after = _token(rest)
+        if part.is_left_out(word):
+            continue
+        if part.lead and word:
+            rest = after.strip()
             word, after = _token(rest)
-            if kind.endswith("?") and name == "form" and word not in FORMS:
-                continue
-            rest = after
-        if not word and not kind.endswith("?"):
-            raise UsageError(f"{_spelt(name)} is missing: {command.usage}")
-        _check(name, word)
-        found[name] = word
+        elif part.lead:
+            continue
+        word, rest = (rest, "") if part.takes_rest else (word, after)
+        if not word and (part.lead or not part.is_optional):
+            raise UsageError(f"{part.usage.strip('[]')} is missing: {command.usage}")
+        _check(part.kind, word)
+        found[part.kind] = word
     if rest.strip():
         raise UsageError(f"{rest.strip()!r} is too much: {command.usage}")
     if found.get("form"):
         found["path"] = _with_form(found["path"], found["form"])
     return Call(command.name, found)
+
+
+def begun(text: str) -> Command | None:
+    """The command of a line that goes on behind its name."""
+    try:
+        command, rest = _command(text)
+    except UsageError:
+        return None
+    return command if rest else None
 
 
 def _command(text: str) -> tuple[Command, str]:
@@ -141,10 +199,21 @@ def _token(text: str) -> tuple[str, str]:
     return match[1] if match[1] is not None else match[2], text[match.end() :]
 
 
+def listed(text: str) -> list[str]:
+    """The names that stand behind each other, without their quotes."""
+    return [quoted or bare for quoted, bare in re.findall(r'"([^"]+)"|([^\s,"]+)', text)]
+
+
 def _check(kind: str, word: str) -> None:
     if kind == "selector" and word not in SELECTORS:
         raise UsageError(f"{word!r} selects nothing; there are {' '.join(SELECTORS)}")
-    if kind == "onoff" and word not in ("on", "off"):
+    if kind == "events" and word.startswith("@") and word not in REPLAYED:
+        raise UsageError(f"{word!r} selects nothing; there are {' '.join(REPLAYED)} and names of files")
+    if kind == "callback" and (problem := name_problem(word)):
+        raise UsageError(f"{word!r} is no callback: {problem}")
+    if kind == "speed" and word not in SPEED_WORDS:
+        raise UsageError(f"{word!r} is no speed; there are {' '.join(SPEED_WORDS)}")
+    if kind == "onoff" and word not in CHOICES[kind]:
         raise UsageError(f"{word!r} is neither on nor off")
 
 
@@ -157,6 +226,8 @@ def _with_form(path: str, form: str) -> str:
 
 # ── Completion ──
 
+LISTS: Final = ("columns", "tables")
+"""Kinds of which several stand behind each other."""
 Known = Callable[[str, str], Sequence[str]]
 """What there is of a kind that begins so."""
 
@@ -170,27 +241,33 @@ def completion(text: str, known: Known) -> Completion:
         return Completion(0, matching(names, text))
     longer = matching(names, text)
     if not rest or (longer and longer != [text]):
-        kept = _of(command.takes[0], rest.strip(), known) if rest else ()
+        kept = _of(_part(command.takes[0]).kind, rest.strip(), known) if rest else ()
         return Completion(0, [*longer, *(f"{command.name} {name}" for name in kept)])
-    kinds = list(command.takes)
-    while kinds:
-        kind = kinds.pop(0)
-        name, rest = kind.rstrip("?…"), rest.lstrip()
-        if name == "columns":
+    found: list[str] = []
+    for part in map(_part, command.takes):
+        rest = rest.lstrip()
+        if part.kind in LISTS:
             start = max(rest.rfind(","), rest.rfind(" ")) + 1
-            return Completion(len(text) - len(rest) + start, _of(name, rest[start:], known))
+            return Completion(len(text) - len(rest) + start, _of(part.kind, rest[start:], known))
         word, after = _token(rest)
-        if name == "form" and word and not any(form.startswith(word) for form in FORMS):
+        if part.lead and word == part.lead and after:
+            rest = after.lstrip()
+            word, after = _token(rest)
+            if not after:
+                return Completion(len(text) - len(rest), _of(part.kind, rest, known))
+        elif not after:
+            found += matching([f"{part.lead} "], rest) if part.lead else _of(part.kind, rest, known)
+            if not part.is_optional:
+                break
             continue
-        if not after:
-            found = list(_of(name, rest, known))
-            if name == "form" and kinds:
-                found += _of("selector", rest, known)
-            return Completion(len(text) - len(rest), found)
+        elif part.is_left_out(word):
+            continue
         rest = after
-    return Completion(len(text), [])
+    return Completion(len(text) - len(rest), found)
 
 
 def _of(kind: str, begin: str, known: Known) -> Sequence[str]:
-    fixed = {"selector": tuple(SELECTORS), "form": FORMS, "onoff": ("on", "off")}.get(kind)
+    if kind == "events":
+        return [*matching(REPLAYED, begin), *known("path", begin)]
+    fixed = CHOICES.get(kind)
     return matching(fixed, begin) if fixed is not None else known(kind, begin)

@@ -12,7 +12,7 @@ from pg_events.filter_value import quote
 MAX_HISTORY: Final = 50
 
 
-CONSOLE_WORDS: Final = ("marked", "failed", "gap")
+CONSOLE_WORDS: Final = ("marked", "edited", "failed", "gap")
 """What `is:` can ask for in the console only: the log does not know it."""
 
 _CONSOLE_WORD: Final = re.compile(rf"(?<![\w.:])(-?)is:({'|'.join(CONSOLE_WORDS)})(?![\w*.,|])")

@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pg_events.connection import connect
+from pg_events import runs
+from pg_events.connection import connect, describe
 from pg_events.event import Record, record
 from pg_events.filter import Filter, parse
 from pg_events.replay_job import Job, given_up, resumed
 from pg_events.runs import Run
 from pg_events.settings import Settings
 from pg_events.source import LOG, Item, item_of
+from pg_events_tui.callback_names import known_callbacks
 from pg_events_tui.replay_origin import Origin
 from pg_events_tui.replay_queue import MAX_QUEUED, ids_words
 from pg_events_tui.store import NOTE, Store
@@ -32,6 +34,11 @@ class Origins:
         self._store = store
         self._log = log
 
+    @property
+    def callbacks(self) -> Sequence[str]:
+        """The names of those that the settings hold."""
+        return known_callbacks(self._settings)
+
     def event(self, row: int) -> Origin:
         return self._of_rows(f"event #{self._store.id(row)}", [row])
 
@@ -47,7 +54,8 @@ class Origins:
         return self._of_rows(f"{len(chosen):,} marked", chosen)
 
     def shown(self, view: View, wanted: Filter | None) -> Origin:
-        """What a view shows, as it is now."""
+        """What a view shows, as it is now. `wanted` is the filter that tells exactly that, within their range; None when
+        only the events themselves do."""
         count = min(len(view), MAX_QUEUED)
         rows = [view.row(index) for index in range(count)]
         origin = self._of_rows(f"{len(view):,} shown", rows)
@@ -56,6 +64,14 @@ class Origins:
             exact = parse(f"id:{min(ids)}..{max(ids)} ({wanted})")
             origin = replace(origin, job=replace(origin.job, wanted=exact))
         return replace(origin, left_out=len(view) - count)
+
+    def kept(self) -> Origin:
+        """All that the console keeps."""
+        if self._log is not None:
+            return self.file(self._log)
+        rows = range(self._store.first, self._store.end)
+        origin = self._of_rows(f"{self._store.event_count:,} kept here", rows[:MAX_QUEUED])
+        return replace(origin, left_out=len(rows[MAX_QUEUED:]))
 
     def file(self, path: Path) -> Origin:
         return Origin(path.name, Job(self._settings, str(path.absolute()), ALL))
@@ -73,6 +89,17 @@ class Origins:
         """The events of a run that was kept. Raises `UsageError` when it is that of another database."""
         return Origin(f"run {run.run}", resumed(run, self._settings), past=run)
 
+    def edited_ids(self) -> frozenset[int]:
+        """The events of here of which an edited copy was replayed, as the runs that were kept tell. Blocks."""
+        return frozenset(one for run in runs.kept() if self._is_of(run) for one in run.edited_ids())
+
+    def _is_of(self, run: Run) -> bool:
+        """The events of that run are those of here."""
+        if self._log is not None:
+            return run.asked.source == str(self._log.absolute())
+        url = self._settings.database_url
+        return run.asked.source == LOG and run.asked.database == (None if url is None else describe(url))
+
     def _of_rows(self, words: str, rows: Sequence[int]) -> Origin:
         if self._log is not None:
             ids = [self._store.id(row) for row in rows]
@@ -86,6 +113,11 @@ class Origins:
             return sorted((item_of(one) for one in _records(store, rows())), key=lambda item: item.position)
 
         return Origin(words, Job(self._settings, LOG, ALL), items)
+
+
+def into(origin: Origin, callback: str | None) -> Origin:
+    """The same events, into that callback; None is those of the settings."""
+    return replace(origin, job=replace(origin.job, callback=callback))
 
 
 def filtered(origin: Origin, wanted: Filter) -> Origin:

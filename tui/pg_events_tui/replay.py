@@ -66,6 +66,8 @@ class Replay:
         self.attempts: dict[int, list[Outcome]] = {}
         self.edited: dict[int, str] = {}
         """Row -> the payload as it was edited; the queue holds the original."""
+        self.replayed_edited = frozenset[int]()
+        """Ids of the events of which an edited copy was delivered."""
         self.current: tuple[int, float] | None = None
         """The row whose callback runs, and since when on the clock."""
         self.last_row: int | None = None
@@ -331,6 +333,11 @@ class Replay:
             self.edited[row] = payload
         self.version += 1
 
+    @property
+    def edited_ids(self) -> frozenset[int]:
+        """The ids of the events of which there is an edited copy, or of which one was delivered."""
+        return self.replayed_edited | frozenset(self.queue.item(row).id for row in list(self.edited))
+
     def close(self) -> None:
         """Stop everything, at once: what hangs is killed."""
         self._is_closed = True
@@ -420,5 +427,7 @@ class Replay:
         self._characters += len(outcome.output or "") + len(outcome.traceback or "")
         if self._characters > KEPT_CHARACTERS:
             outcome = replace(outcome, output=None, traceback=None)
+        if outcome.edited:  # another set, never a changed one: it is read by another thread
+            self.replayed_edited = self.replayed_edited | {outcome.id}
         self.attempts.setdefault(row, []).append(outcome)
         self._set(row, "ok" if outcome.ok else "failed")

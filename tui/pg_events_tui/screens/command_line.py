@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from pg_events.errors import UsageError
-from pg_events_tui.commands import COMMANDS, Call, Known, completion, parse
+from pg_events_tui.commands import COMMANDS, Call, Known, begun, completion, parse
 from pg_events_tui.completion import Completer
 from pg_events_tui.lines import Line, crop, fit, line, span
 from pg_events_tui.widgets.rows import Row
@@ -47,7 +47,7 @@ class CommandLine(ModalScreen[tuple[str, Call] | None]):
     def on_mount(self) -> None:
         pane = self.query_one("#dialog-text", TextPane)
         pane.can_focus = False
-        pane.styles.height = SHOWN + 1
+        pane.styles.height = SHOWN + 2
         field = self.query_one(CommandInput)
         field.cursor_position = len(self._text)
         field.focus()
@@ -62,9 +62,12 @@ class CommandLine(ModalScreen[tuple[str, Call] | None]):
         self._show_candidates()
 
     def _show_candidates(self) -> None:
-        found = self.query_one(CommandInput).candidates
+        field = self.query_one(CommandInput)
+        command = begun(field.value)
+        lines = [] if command is None else [line(span(" "), span(command.usage, "key"))]
+        lines += candidate_lines(field.candidates, SHOWN)
         cells = min(DIALOG_CELLS, self.size.width - 4) - 6
-        self.query_one("#dialog-text", TextPane).show([crop(one, cells) for one in candidate_lines(found, SHOWN)])
+        self.query_one("#dialog-text", TextPane).show([crop(one, cells) for one in lines])
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

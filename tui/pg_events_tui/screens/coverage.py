@@ -14,9 +14,8 @@ from pg_events.text import counted
 from pg_events_tui import keys, state
 from pg_events_tui.lines import Line, Span, fit, line, plot, span, sparkline
 from pg_events_tui.rates import Series
-from pg_events_tui.screens.base import ConsoleScreen
+from pg_events_tui.screens.coverage_plans import CoveragePlans
 from pg_events_tui.screens.dialogs import Choice, Option
-from pg_events_tui.screens.plan import PlanDialog
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import FilterRow, Row
@@ -46,7 +45,7 @@ DRAW_SECONDS: Final = 1.0
 """Rates move on by themselves."""
 
 
-class CoverageScreen(ConsoleScreen):
+class CoverageScreen(CoveragePlans):
     """The tables, problems first."""
 
     MODE: ClassVar[str] = "coverage"
@@ -97,7 +96,10 @@ class CoverageScreen(ConsoleScreen):
     def tick(self, health: Health) -> None:
         tables, problem = self.app.coverage
         width = self.query_one("#tables").size.width
-        drawn = (id(tables), problem, self.filter_text, self.filter_on, self._only_problems, self._sort, width)
+        drawn = (
+            id(tables), problem, self.filter_text, self.filter_on, self._only_problems, self._sort, width,
+            frozenset(self.marks),
+        )  # fmt: skip
         if drawn != self._shown or monotonic() - self._drawn_at > DRAW_SECONDS:
             self._shown, self._drawn_at = drawn, monotonic()
             self._draw(tables)
@@ -121,13 +123,16 @@ class CoverageScreen(ConsoleScreen):
         wide = found.size.width >= cells + 75  # room for the hour and the count, beside a reason
         activity = "last    1 min" + (" " * 10 + "1 h" + " " * 12 + "events  " if wide else "    ")
         head = f"  I U D T  state        {activity}reason"
+        found.marks = self.marks
         found.show(
             line(span(fit("table", cells), "heading"), span(head, "heading")),
             [(table.oid, table_line(table, cells, rates.get(table.identity), now, wide=wide)) for table in shown],
         )
         if self._wanted_name:
             self._select_wanted(found, shown)
-        self.titled(found, summary_words(tables or ()), "u problems only" if not self._only_problems else "u shows all")
+        marked = f"{len(self.marked)} marked · " if self.marked else ""
+        bottom = "u shows all" if self._only_problems else "u problems only"
+        self.titled(found, summary_words(tables or ()), marked + bottom)
         self._show_filter(len(shown), len(tables or ()))
         self._show_selected()
 
@@ -232,7 +237,7 @@ class CoverageScreen(ConsoleScreen):
                 return "building is off: the console was started with --read-only"
             if self.app.link.state in ("down", "silent") and self.app.coverage[1]:
                 return "the database cannot be reached"
-        if action in ("plan", "open", "table_events", "copy", "exclude") and self.selected is None:
+        if action in ("plan", "open", "table_events", "copy", "exclude", "mark") and self.selected is None:
             return "no table is selected"
         return ""
 
@@ -275,24 +280,6 @@ class CoverageScreen(ConsoleScreen):
     def action_reconnect(self) -> None:
         super().action_reconnect()
         self.app.load_coverage()
-
-    def action_plan(self) -> None:
-        if not self.refused("plan") and self.selected is not None:
-            self.app.push_screen(PlanDialog(self.selected))
-
-    def action_plan_all(self) -> None:
-        if not self.refused("plan_all"):
-            self.app.push_screen(PlanDialog(None))
-
-    def action_exclude(self) -> None:
-        """Leave the table out, or take it in again: the plan says what that does."""
-        table = self.selected
-        if self.refused("exclude") or table is None:
-            return
-        if table.state == "unsupported":
-            self.say(f"{table.identity} cannot be captured: {table.reason}", "warning")
-            return
-        self.app.push_screen(PlanDialog(table, exclude=table.state != "excluded"))
 
     def action_sort(self) -> None:
         def chosen(name: str | None) -> None:

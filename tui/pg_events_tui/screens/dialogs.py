@@ -335,5 +335,5 @@ def help_lines(screen: str, keys_table: Sequence[keys.Key] = keys.KEYS) -> list[
         *table(fields),
         line(),
         line(span(' "free text" and /regex/ look into rows, statement and table name', "note")),
-        line(span(" in the console also is:marked, is:failed and is:gap; Tab completes", "note")),
+        line(span(" in the console also is:marked, is:edited, is:failed and is:gap; Tab completes", "note")),
     ]

@@ -9,10 +9,12 @@ from pg_events.text import one_line
 from pg_events_tui import copying, scan, state
 from pg_events_tui.filtering import MAX_HISTORY, Filtering
 from pg_events_tui.lines import Line, line, span
+from pg_events_tui.replay_origin import Origin
 from pg_events_tui.screens.base import EXTRA_WIDE
 from pg_events_tui.screens.dialogs import Choice, ColumnsDialog, Option
 from pg_events_tui.screens.filtered_view import NUMBERS
 from pg_events_tui.screens.searched_view import SearchedView
+from pg_events_tui.store import NOTE
 from pg_events_tui.view import MAX_SORTED, Mode
 from pg_events_tui.widgets.event_list import COLUMNS
 from pg_events_tui.widgets.header import Health
@@ -53,6 +55,7 @@ class EventsScreen(SearchedView):
         found = self.events
         found.narrow, found.extra = not self.is_wide, self.app.size.width >= EXTRA_WIDE
         found.empty = self._empty_words()
+        self.keep_up()
         found.change(self.view.sync)
         if self.view.searching is not None and not self._is_searching():
             self.run_worker(self._search(), group="search")
@@ -250,6 +253,21 @@ class EventsScreen(SearchedView):
         if selector == "@tx" and row is not None:
             return scan.passing(store, parse(f"tx:{store.xid(row)}"))(store.first, store.end)
         return range(store.first, store.end) if selector == "@all" or row is None else [row]
+
+    def origin_of(self, selector: str) -> Origin:
+        """The events that a selector means, to be replayed. Raises `UsageError` when it means none."""
+        rows, origins = self.rows_of(selector), self.app.origins
+        if not rows:
+            raise UsageError("nothing is shown" if selector == "@shown" else "there is no event")
+        if selector in ("@focus", "@tx") and self.view.store.kind(rows[0]) == NOTE:
+            raise UsageError("this row is no event")
+        return {
+            "@focus": lambda: origins.event(rows[0]),
+            "@tx": lambda: origins.transaction(rows[0]),
+            "@marked": lambda: origins.marked(rows),
+            "@shown": lambda: origins.shown(self.view, self.exact_filter),
+            "@all": origins.kept,
+        }[selector]()
 
     def action_coverage(self) -> None:
         record = self._taken_record()

@@ -1,7 +1,7 @@
 """What of a list of events is shown: what passes the filter, and, if asked for, only what is marked."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from pg_events.filter import Filter
@@ -30,6 +30,8 @@ class FilteredView(EventView):
         self.only_marked = False
         self.cleared = 0
         """Rows before this one are hidden."""
+        self._known: Mapping[str, frozenset[int]] = {}
+        """What the console knew when the filter was put in force."""
 
     def read_filter(self, text: str) -> Filter:
         """Raises `FilterError`."""
@@ -47,12 +49,13 @@ class FilteredView(EventView):
         return None if wanted is None and also is None else scan.passing(self.view.store, wanted, also=also)
 
     def _also(self) -> Callable[[int], bool] | None:
-        """What only the console knows of a row: marks, failed events, gaps; None when it is not asked for."""
+        """What only the console knows of a row: marks, edited and failed events, gaps; None when it is not asked for."""
         store, marks = self.view.store, self.view.marks
-        told = self.app.told[0]
-        failed = {one.event_id for one in told.failed} if told else set[int]()
+        self._known = self._known_ids()
+        edited, failed = (self._known.get(word, frozenset[int]()) for word in ("edited", "failed"))
         known: dict[str, Callable[[int], bool]] = {
             "marked": lambda row: row in marks,
+            "edited": lambda row: store.id(row) in edited and store.kind(row) != NOTE,
             "failed": lambda row: store.id(row) in failed and store.kind(row) != NOTE,
             "gap": lambda row: store.kind(row) == NOTE,
         }
@@ -60,6 +63,27 @@ class FilteredView(EventView):
         if self.only_marked:
             tests.append((known["marked"], True))
         return (lambda row: all(test(row) is holds for test, holds in tests)) if tests else None
+
+    def _known_ids(self) -> Mapping[str, frozenset[int]]:
+        """Which events are so, for each word of the filter that asks for it."""
+        found: dict[str, frozenset[int]] = {}
+        for one in self.filtering.console_words:
+            if one.word == "edited":
+                found[one.word] = self.app.edited_ids
+            elif one.word == "failed":
+                told = self.app.told[0]
+                found[one.word] = frozenset(event.event_id for event in told.failed) if told else frozenset()
+        return found
+
+    def keep_up(self) -> None:
+        """Filter anew when what the console knows has changed, and the filter asks for it."""
+        if self._known != self._known_ids():
+            self.refresh_filter()
+
+    @property
+    def exact_filter(self) -> Filter | None:
+        """The filter, when it alone tells what is shown; None when there is none, or only the console knows the rest."""
+        return None if self.only_marked or self.filtering.console_words else self.filtering.wanted
 
     def depends_on_marks(self) -> bool:
         return self.only_marked or any(one.word == "marked" for one in self.filtering.console_words)
@@ -77,7 +101,10 @@ class FilteredView(EventView):
 
     def refresh_filter(self) -> None:
         """Show what passes now: the filter changed, or what is marked did."""
+        asked = "edited" in self._known
         self.events.change(lambda: self.view.set_filter(self.passing(self.filtering.wanted)))
+        if "edited" in self._known and not asked:
+            self.app.load_edited()
         self.events.show_cursor()
         self.events.redraw()
         if self.view.searching is not None and not self._is_searching():

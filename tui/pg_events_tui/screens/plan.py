@@ -1,6 +1,6 @@
 """The plan of a build: shown statement by statement, reviewed, applied."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -41,11 +41,12 @@ class PlanDialog(ModalScreen[None]):
         @property
         def app(self) -> "ConsoleApp": ...
 
-    def __init__(self, table: Table | None, *, exclude: bool | None = None) -> None:
-        """`exclude`: the plan of leaving the table out (True), or of taking it in again (False)."""
+    def __init__(self, tables: Sequence[Table] = (), *, exclude: bool | None = None) -> None:
+        """Without tables it is the plan for all. `exclude`: that of leaving these out (True), or of taking them in again
+        (False)."""
         super().__init__()
-        self._table = table
-        names = (table.identity,) if table is not None else ()
+        self._tables = tables
+        names = tuple(table.identity for table in tables)
         self._exclude = names if exclude else ()
         self._include = names if exclude is False else ()
         self._writers: Mapping[int, int] = {}
@@ -74,8 +75,8 @@ class PlanDialog(ModalScreen[None]):
     def _load(self) -> None:
         backend = self.app.backend
         try:
-            relation = None if self._table is None else self._table.oid
-            plan = backend.plan(relation, include=self._include, exclude=self._exclude)
+            relations = [table.oid for table in self._tables] or None
+            plan = backend.plan(relations, include=self._include, exclude=self._exclude)
             self._writers = backend.writers()
         except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
             self.app.call_from_thread(self._loaded, None, problem_line(error))
@@ -88,7 +89,9 @@ class PlanDialog(ModalScreen[None]):
             self._show()
 
     def _show(self) -> None:
-        what = "the whole database" if self._table is None else self._table.identity
+        what = ", ".join(table.identity for table in self._tables) or "the whole database"
+        if len(self._tables) > 1:
+            what = f"{counted(len(self._tables), 'table')}: {what}"
         what = f"leaving out {what}" if self._exclude else f"taking in {what}" if self._include else what
         steps = self.query_one("#steps", ItemList)
         plan = self._plan

@@ -63,6 +63,14 @@ class ReplayScreen(ReplayChoices):
         self.query_one("#progress", Row).show(*progress)
         self._show_queue()
         self._show_selected()
+        if (
+            found is not None
+            and self.app.replay_asks is found
+            and found.planned is not None
+            and self.app.screen is self
+        ):
+            self.app.replay_asks = None
+            self.action_real()
         super().tick(health)
 
     def _show_queue(self) -> None:

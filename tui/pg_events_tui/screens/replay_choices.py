@@ -10,8 +10,9 @@ from pg_events.filter import parse
 from pg_events.runs import Run
 from pg_events_tui import editing
 from pg_events_tui.backend import problem_line
+from pg_events_tui.callback_names import known_callbacks, name_problem
 from pg_events_tui.lines import line, span
-from pg_events_tui.origins import FindOrigin, filtered
+from pg_events_tui.origins import FindOrigin, filtered, into
 from pg_events_tui.replay import Replay
 from pg_events_tui.replay_faces import FACES
 from pg_events_tui.screens.base import ConsoleScreen
@@ -99,7 +100,7 @@ class ReplayChoices(ConsoleScreen):
         except FilterError as error:
             self.say(f"nothing was changed: {error.message}", "error")
             return
-        base = self.app.replay_base or found.origin
+        base = into(self.app.replay_base or found.origin, found.job.callback)
         self.app.plan_replay(filtered(base, wanted) if text else base, base=base)
 
     def action_target(self) -> None:
@@ -114,7 +115,7 @@ class ReplayChoices(ConsoleScreen):
             ),
             *(
                 Option(str(number), name, name, note="every event")
-                for number, name in enumerate(editing.known_callbacks(settings), 1)
+                for number, name in enumerate(known_callbacks(settings), 1)
             ),
         ]
         options.append(Option("o", "another one …", "?", note="my_module.function, for every event"))
@@ -133,7 +134,7 @@ class ReplayChoices(ConsoleScreen):
                 self.replay.choose_callback(name.strip())
 
         text = [line(span("It gets every event. It is imported when playing begins, not before."))]
-        self.app.push_screen(Ask("Callback", text, check=editing.name_problem), answered)
+        self.app.push_screen(Ask("Callback", text, check=name_problem), answered)
 
     # ---- runs
 

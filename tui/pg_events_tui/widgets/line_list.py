@@ -1,6 +1,6 @@
 """A list of any length of which only the rows in sight are ever looked at (Textual's line API)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from rich.style import Style
@@ -196,6 +196,8 @@ class ItemList(LineList):
     def __init__(self, *, id: str | None = None, empty: str = "nothing here") -> None:  # noqa: A002
         super().__init__(id=id, empty=empty)
         self._items: list[tuple[object, Line]] = []
+        self.marks: Collection[object] = ()
+        """Keys of the rows that are marked."""
         self._heading: Line = ()
         self._selected = 0
 
@@ -238,3 +240,6 @@ class ItemList(LineList):
 
     def row_key(self, index: int) -> object | None:  # noqa: ARG002 - few rows, drawn anew
         return None
+
+    def row_mark(self, index: int) -> str:
+        return "m" if self._items[index][0] in self.marks else " "
