@@ -93,7 +93,7 @@ class Worker:
             self._overlap = Overlap(
                 self._handover, self._pages, self._feedback, calls, settings.concurrency, self._stopping
             )
-        self._housekeeping = Housekeeping(settings, name, lambda: self._shares.worker)
+        self._housekeeping = Housekeeping(settings, name, self._shares.is_first)
         self._look_at = 0.0
 
     @property
@@ -288,7 +288,11 @@ class Worker:
             try:
                 self._listener.connect()
                 # Whether the last transaction was committed, and what was undone, the server knows.
-                self._shares.join(reload=self._transaction is not None, is_reconnect=True)
+                is_undone = self._transaction is not None and self._transaction.is_undone
+                self._shares.join(reload=is_undone, is_reconnect=True)
+                if self._transaction is not None:
+                    self._transaction.go_on()
+                    self._transaction.connect()
             except DatabaseUnreachable as again:
                 self.no_link = str(again)
                 seconds = time.monotonic() - lost_at

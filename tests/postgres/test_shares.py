@@ -329,3 +329,25 @@ def test_digits_that_floats_would_lose_tell_rows_apart(db: psycopg.Connection, b
     numbers = ("0.1000000000000000000000000001", "0.1000000000000000000000000002", "1e400", "12345678901234567890")
 
     assert len({keys.key(record(new=f'{{"id":{number}}}')) for number in numbers}) == 4
+
+
+@pytest.mark.parametrize("deep", ["[" * 5000 + "]" * 5000, '{"a":' * 5000 + '"]}:,\\"{"' + "}" * 5000])
+def test_the_key_of_a_row_is_read_however_deep_its_values_are_nested(
+    db: psycopg.Connection, built_database_url: str, deep: str
+) -> None:
+    db.execute('create table deep (data json, "i:,{d" text, more json, number integer, primary key (number, "i:,{d"))')
+    keys = row_keys(db, built_database_url)
+    row = '{{"data":{0},"i:,{{d":"\\u00e4\\"]}}","more":{0},"number":7}}'
+
+    shallow, nested = (keys.key(record(table="deep", new=row.format(data))) for data in ('"x"', deep))
+
+    assert shallow == nested == '["public", "deep", "7", "\\u00e4\\"]}"]'
+
+
+def test_a_key_that_is_itself_nested_deep_tells_rows_apart(db: psycopg.Connection, built_database_url: str) -> None:
+    db.execute("create table deep (id jsonb primary key)")
+    keys = row_keys(db, built_database_url)
+
+    found = [keys.key(record(table="deep", new=f'{{"id":{"[" * n}{"]" * n}}}')) for n in (5000, 5000, 5001)]
+
+    assert found[0] == found[1] != found[2]
