@@ -195,8 +195,10 @@ class Worker:
         if self._overlap is None:
             return self._deliver(share, self._pages.next(share))
         found = self._overlap.go_on(share)
+        # With several shares what is on its way is done first. Nothing is any more when a look changes what is held.
         while len(self._shares.held) > 1 and self._overlap and not self._stopping.is_set():
             self._overlap.go_on(share)
+            self._look_now_and_then()
         return found
 
     def _put_down(self) -> None:

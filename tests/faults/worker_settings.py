@@ -38,6 +38,8 @@ def callback(payload: str, attempt: int = 0) -> None:
 
 async def side_by_side(payload: str, attempt: int = 0) -> None:
     """The same, each call as long as the chance of its event will have it."""
+    if '"table_name": "ballast"' in payload:
+        return
     for _ in range(random.Random(payload).randrange(20)):
         await asyncio.sleep(0.0005)
     callback(payload, attempt)

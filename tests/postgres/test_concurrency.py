@@ -503,6 +503,29 @@ def test_two_workers_share_the_rows_and_keep_the_order(shop: psycopg.Connection)
     assert all(len(versions) == 40 for versions in both.values())
 
 
+def test_a_worker_that_is_busy_with_one_of_several_shares_parts_with_some(shop: psycopg.Connection) -> None:
+    async def act(_number: int, _version: int) -> None:
+        await asyncio.sleep(0.02)
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, concurrency=2)
+    run(chosen)
+    # As when a worker that was behind has died: its share and another, further one.
+    shop.execute(
+        "update pgevents.share set slots = array(select generate_series(0, 31)), snapshot = pg_current_snapshot()"
+    )
+    write(shop, 1000)
+    shop.execute(
+        "insert into pgevents.share (consumer, slots, snapshot)"
+        " values ('default', array(select generate_series(32, 63)), pg_current_snapshot())"
+    )
+
+    with working(chosen):
+        done = len(desk.ids)
+        with working(chosen):  # delivers when this is entered
+            assert done <= len(desk.ids) < 400, "only when it had nothing else to do"
+
+
 def test_a_callback_that_is_not_async_is_refused_in_a_line() -> None:
     with pytest.raises(UsageError, match=r"PG_EVENTS_CONCURRENCY = 8: .* is no async function") as raised:
         Worker(Settings(database_url="dbname=x", data_update_callback=lambda _payload: None, concurrency=8))
