@@ -97,16 +97,19 @@ class Handover:
             share.delivered += 1
             self.report.delivered += 1
             return
-        self.give_up(share, record, callback, policy, *given_up)
+        try:
+            self.give_up(share, record, callback, policy, *given_up)
+        except CallbackGaveUp:
+            self.save(share)
+            raise
 
     def give_up(
         self, share: Share, record: Record, callback: Callback, policy: Policy, attempts: int, failure: Failure
     ) -> None:
-        """Keep an event as failed. Raises `CallbackGaveUp` when the policy is to stop before it."""
+        """Keep an event as failed, with the next save. Raises `CallbackGaveUp` when the policy is to stop before it."""
         text = gave_up(callback, record, attempts, failure)
         if policy.on_failure == "stop":
             share.attempts[record.id] = attempts
-            self.save(share)
             raise CallbackGaveUp(f"{text}; stopped before it, as PG_EVENTS_ON_FAILURE says")
         share.attempts.pop(record.id, None)
         row = self.shares.keys.key(record)

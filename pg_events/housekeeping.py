@@ -2,7 +2,7 @@
 
 In a thread and on a link of its own, so that no event waits for it. Every worker that is told what to keep prunes; one at
 a time does. The worker that has been running longest looks what is wrong, and tells once when it begins and once when it
-ends. It asks what the doctor asks.
+ends. It asks what the doctor asks. It alone keeps its link from one round to the next: servers have few.
 """
 
 import logging
@@ -12,9 +12,8 @@ from contextlib import suppress
 from typing import Final
 
 import psycopg
-from psycopg import RawCursor
 
-from pg_events import examination, retention, session, sql
+from pg_events import examination, retention, session
 from pg_events.connection import Link, connect, translate
 from pg_events.doctor import Finding
 from pg_events.errors import PgEventsError
@@ -34,14 +33,14 @@ class Housekeeping:
     """Begins with `start()` and ends with `close()`."""
 
     def __init__(
-        self, settings: Settings, consumer: str, worker: Callable[[], int | None], *, seconds: float = SECONDS
+        self, settings: Settings, consumer: str, is_first: Callable[[], bool], *, seconds: float = SECONDS
     ) -> None:
-        """`worker` tells the id under which the worker is known now."""
+        """`is_first` tells whether no other worker has been running longer."""
         assert settings.database_url is not None
         self._database_url = settings.database_url
         self._link_seconds = settings.link_seconds
         self._consumer = consumer
-        self._worker = worker
+        self._is_first = is_first
         self._seconds = seconds
         self._limit = Limit(settings.keep, settings.keep_bytes, not settings.keep_unread)
         self._pruner = Pruner(self._limit) if self._limit.is_one else None
@@ -68,27 +67,39 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
-                with connect(
-                    self._database_url,
-                    application_name=f"pg_events housekeeping {self._consumer}",
-                    silence_seconds=self._link_seconds,
-                ) as self._connection:
-                    if not session.is_proxied(self._connection):
-                        session.settle(self._connection)
-                    self._rounds(self._connection)
+                self._round()
+                self._said = None
             except (psycopg.Error, PgEventsError) as error:
+                self._disconnect()
                 self._failed(error)
-            self._connection = None
             self._ended.wait(self._seconds)
+        self._disconnect()
 
-    def _rounds(self, connection: Link) -> None:
-        while not self._ended.is_set():
-            if self._pruner is not None:
-                self._prune(connection, self._pruner)
-            if self._is_first(connection):
-                self._told.tell(examination.hindrances(connection))
-            self._said = None
-            self._ended.wait(self._seconds)
+    def _round(self) -> None:
+        is_first = self._is_first()
+        if self._pruner is not None:
+            self._prune(self._connected(), self._pruner)
+        if is_first:
+            self._told.tell(examination.hindrances(self._connected()))
+        else:
+            self._disconnect()
+
+    def _connected(self) -> Link:
+        if self._connection is None:
+            connection = connect(
+                self._database_url,
+                application_name=f"pg_events housekeeping {self._consumer}",
+                silence_seconds=self._link_seconds,
+            )
+            self._connection = connection
+            if not session.is_proxied(connection):
+                session.settle(connection)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _failed(self, error: psycopg.Error | PgEventsError) -> None:
         """Once for each reason: the worker itself says that the link is lost."""
@@ -96,11 +107,6 @@ class Housekeeping:
         again = self._ended.is_set() or str(told) == self._said
         log.log(logging.DEBUG if again else logging.WARNING, "housekeeping: %s", told)
         self._said = str(told)
-
-    def _is_first(self, connection: Link) -> bool:
-        with RawCursor(connection) as cursor:
-            row = cursor.execute(sql.text("worker_is_first.sql"), (self._worker(),)).fetchone()
-        return row is not None and row[0]
 
     def _prune(self, connection: Link, pruner: Pruner) -> None:
         done = pruner.prune(connection, self._ended.wait)

@@ -1,12 +1,12 @@
 """Which events may be worked on at the same time, and how far all of them are done.
 
-Events of one row follow each other. A TRUNCATE waits for what came before it of its table, a schema event for
-everything, and what comes after waits for them. All else may overtake: the cursor stays before the first event that is
-not finished.
+Events of one row follow each other. One whose row cannot be told waits for what came before it of its table, a TRUNCATE
+and a schema event for everything, and what comes after waits for them. All else may overtake: the cursor stays before the
+first event that is not finished.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,15 +26,29 @@ class Entry:
     record: Record
     after: Cursor
     """Where to go on when everything up to it is finished."""
+    table: str
+    """What an event of the table is known by when its row cannot be told."""
     row: str
     next_row: str
     """The same, or what the row is from then on: its key was changed."""
+    is_wanted: bool = True
+    """Its callback is to be called; else nothing is done with it, but it lets nothing pass."""
     unseen: int = 0
     attempts: int = 0
     most_attempts: int = 1
     is_finished: bool = False
     waits_for: int = 0
     followers: "list[Entry]" = field(default_factory=list["Entry"])
+
+
+@dataclass(eq=False, slots=True)
+class _Scope:
+    """A row, a table, or everything: its events that are not finished."""
+
+    last: Entry | None = None
+    """The last one that is about all of it."""
+    parts: set[Entry] = field(default_factory=set[Entry])
+    """Those behind that, about a part of it."""
 
 
 class Lanes:
@@ -44,10 +58,7 @@ class Lanes:
         self._entries: deque[Entry] = deque()
         self._unfinished = 0
         self._ready: deque[Entry] = deque()
-        self._last: dict[str, Entry] = {}
-        """Row, or table of a TRUNCATE -> the last unfinished event of it."""
-        self._truncated: dict[tuple[str | None, str | None], Entry] = {}
-        self._schema: Entry | None = None
+        self._scopes: dict[str, _Scope] = {}
 
     def __bool__(self) -> bool:
         return bool(self._entries)
@@ -65,29 +76,23 @@ class Lanes:
         if entry.is_finished:
             return
         self._unfinished += 1
-        for before in set(self._before(entry)):
-            before.followers.append(entry)
-            entry.waits_for += 1
-        if not entry.waits_for:
+        before: set[Entry | None] = set()
+        own, around = _scopes(entry)
+        for name in own:
+            scope = self._scopes.setdefault(name, _Scope())
+            before |= {scope.last, *scope.parts}
+            scope.last, scope.parts = entry, set()
+        for name in around:
+            scope = self._scopes.setdefault(name, _Scope())
+            before.add(scope.last)
+            scope.parts.add(entry)
+        before.discard(None)
+        for each in before:
+            assert each is not None
+            each.followers.append(entry)
+        entry.waits_for = len(before)
+        if not before:
             self._ready.append(entry)
-        if entry.record.kind == SCHEMA:
-            self._schema = entry
-        elif entry.record.kind == "T":
-            self._truncated[_table(entry)] = entry
-        self._last[entry.row] = self._last[entry.next_row] = entry
-
-    def _before(self, entry: Entry) -> Iterable[Entry]:
-        if entry.record.kind == SCHEMA:
-            return (each for each in self._entries if not each.is_finished and each is not entry)
-        found = [
-            self._schema,
-            self._truncated.get(_table(entry)),
-            self._last.get(entry.row),
-            self._last.get(entry.next_row),
-        ]
-        if entry.record.kind == "T":
-            found += [each for each in self._entries if each is not entry and _table(each) == _table(entry)]
-        return (each for each in found if each is not None and not each.is_finished)
 
     def next_ready(self) -> Entry | None:
         """The next event that may be worked on; it is not told again."""
@@ -97,13 +102,14 @@ class Lanes:
         """The event is dealt with: what waited for it may be ready."""
         entry.is_finished = True
         self._unfinished -= 1
-        for row in {entry.row, entry.next_row}:
-            if self._last.get(row) is entry:
-                del self._last[row]
-        if entry.record.kind == "T" and self._truncated.get(_table(entry)) is entry:
-            del self._truncated[_table(entry)]
-        if self._schema is entry:
-            self._schema = None
+        own, around = _scopes(entry)
+        for name in own | around:
+            scope = self._scopes[name]
+            scope.parts.discard(entry)
+            if scope.last is entry:
+                scope.last = None
+            if scope.last is None and not scope.parts:
+                del self._scopes[name]
         for follower in entry.followers:
             follower.waits_for -= 1
             if not follower.waits_for:
@@ -116,5 +122,15 @@ class Lanes:
             yield self._entries.popleft()
 
 
-def _table(entry: Entry) -> tuple[str | None, str | None]:
-    return entry.record.table_schema, entry.record.table_name
+_EVERYTHING: Final = ""
+
+
+def _scopes(entry: Entry) -> tuple[set[str], set[str]]:
+    """The names of what the event is about, and of what that is a part of.
+
+    A TRUNCATE is about everything: one of a partition does not say to which table the rows belonged.
+    """
+    if entry.record.kind in (SCHEMA, "T"):
+        return {_EVERYTHING}, set()
+    rows = {entry.row, entry.next_row}
+    return rows, {entry.table, _EVERYTHING} - rows

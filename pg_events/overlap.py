@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Final
 
+from pg_events.callbacks import Failure
 from pg_events.delivery import CallbackGaveUp, most_attempts
 from pg_events.event import SCHEMA, Record
 from pg_events.feedback import Feedback
@@ -91,13 +92,26 @@ class Overlap:
 
     def _entry(self, share: Share, record: Record, after: Cursor) -> Entry:
         is_schema, keys = record.kind == SCHEMA, self._handover.shares.keys
-        is_mine = share.is_whole or keys.slot(record) in share.slots
-        is_wanted = self._handover.delivery.callback(is_schema) is not None and not self._feedback.skips(record)
-        if not is_mine or not is_wanted or share.is_done(record):
-            return Entry(record, after, "", "", is_finished=True)
+        is_wanted = (
+            (share.is_whole or keys.slot(record) in share.slots)
+            and self._handover.delivery.callback(is_schema) is not None
+            and not self._feedback.skips(record)
+            and not share.is_done(record)
+        )
+        # A schema event that nobody wants lets nothing pass all the same: a table that it renames keeps its rows.
+        if not is_wanted:
+            return Entry(record, after, "", "", "", is_wanted=False, is_finished=not is_schema)
         attempts = share.attempts.get(record.id, 0)
-        most = most_attempts(self._handover.delivery.policy(is_schema), attempts)
-        return Entry(record, after, keys.key(record), keys.next_key(record), share.interruptions, attempts, most)
+        return Entry(
+            record,
+            after,
+            keys.table_key(record),
+            keys.key(record),
+            keys.next_key(record),
+            unseen=share.interruptions,
+            attempts=attempts,
+            most_attempts=most_attempts(self._handover.delivery.policy(is_schema), attempts),
+        )
 
     def _start_calls(self, share: Share) -> None:
         while self._calls.running < self._most and not self._stopping.is_set():
@@ -106,7 +120,9 @@ class Overlap:
             if entry is None:
                 break
             callback = self._handover.delivery.callback(entry.record.kind == SCHEMA)
-            if callback is not None and self._handover.is_due(share, entry.record):
+            if not entry.is_wanted:
+                self._lanes.finish(entry)
+            elif callback is not None and self._handover.is_due(share, entry.record):
                 self._calls.start(callback, entry)
             else:
                 self._finish(share, entry)
@@ -123,23 +139,33 @@ class Overlap:
         while (result := self._calls.result(seconds)) is not None:
             seconds = 0.0
             entry, failure = result
-            record, is_schema = entry.record, entry.record.kind == SCHEMA
-            callback, policy = self._handover.delivery.callback(is_schema), self._handover.delivery.policy(is_schema)
-            if failure is None:
-                share.delivered += 1
-                self._handover.report.delivered += 1
-            elif (attempts := entry.attempts + 1) < entry.most_attempts:
-                assert callback is not None
-                self._handover.report.retried += 1
-                entry.attempts = share.attempts[record.id] = attempts
-                pause = self._handover.delivery.pause(callback, policy, record, attempts, failure)
-                heapq.heappush(self._pauses, (time.monotonic() + pause, record.id, entry))
+            if self._is_over(share, entry, failure):
                 continue
-            else:
-                assert callback is not None
-                self._handover.give_up(share, record, callback, policy, attempts, failure)
-            share.attempts.pop(record.id, None)
-            self._finish(share, entry)
+            is_schema, delivery = entry.record.kind == SCHEMA, self._handover.delivery
+            callback = delivery.callback(is_schema)
+            assert callback is not None
+            assert failure is not None
+            pause = delivery.pause(callback, delivery.policy(is_schema), entry.record, entry.attempts, failure)
+            heapq.heappush(self._pauses, (time.monotonic() + pause, entry.record.id, entry))
+
+    def _is_over(self, share: Share, entry: Entry, failure: Failure | None) -> bool:
+        """Note what came of a call; False when the event is to be tried again. Raises `CallbackGaveUp`."""
+        record, attempts = entry.record, entry.attempts + 1
+        if failure is None:
+            share.delivered += 1
+            self._handover.report.delivered += 1
+        elif attempts < entry.most_attempts:
+            self._handover.report.retried += 1
+            entry.attempts = share.attempts[record.id] = attempts
+            return False
+        else:
+            is_schema, delivery = record.kind == SCHEMA, self._handover.delivery
+            callback = delivery.callback(is_schema)
+            assert callback is not None
+            self._handover.give_up(share, record, callback, delivery.policy(is_schema), attempts, failure)
+        share.attempts.pop(record.id, None)
+        self._finish(share, entry)
+        return True
 
     def _finish(self, share: Share, entry: Entry) -> None:
         self._lanes.finish(entry)
@@ -155,31 +181,32 @@ class Overlap:
     def drain(self) -> None:
         """Wait for the calls that run, and forget what was read ahead: it is read again from the cursor.
 
-        Asks nothing of the database. What a call fails with now counts as an attempt, but never as the last.
+        Asks nothing of the database. Raises `CallbackGaveUp` when a call failed for the last time and its policy is to
+        stop, when all is done.
         """
         share, self._lanes_of = self._lanes_of, None
         if share is None:
             return
+        gave_up: CallbackGaveUp | None = None
         while self._calls.running:
             result = self._calls.result(None)
             assert result is not None
-            entry, failure = result
-            if failure is None:
-                share.delivered += 1
-                self._handover.report.delivered += 1
-                share.attempts.pop(entry.record.id, None)
-                self._finish(share, entry)
-            elif (attempts := entry.attempts + 1) < entry.most_attempts:
-                self._handover.report.retried += 1
-                share.attempts[entry.record.id] = attempts
+            try:
+                self._is_over(share, *result)
+            except CallbackGaveUp as error:
+                gave_up = error
         self._pass(share)
         self._lanes = Lanes()
         self._pauses.clear()
         self._pages.forget()
+        if gave_up is not None:
+            raise gave_up
 
     def put_down(self) -> None:
-        """Wait for the calls that run, and save how far all is done: the shares may change."""
+        """Wait for the calls that run, and save how far all is done: the shares may change. Raises `CallbackGaveUp`."""
         share = self._lanes_of
-        self.drain()
-        if share is not None and share in self._handover.shares.held:
-            self._handover.save(share)
+        try:
+            self.drain()
+        finally:
+            if share is not None and share in self._handover.shares.held:
+                self._handover.save(share)

@@ -59,6 +59,7 @@ class Pages:
         # With several, up to where the next share is, and no further.
         page = next(self.listener.window(), list[Record]()) if self._is_one_of_several else self.listener.poll()
         if page:
+            self._shares.keys.learn(page)
             self._report.batches += 1
             self._report.read += len(page)
             self._feedback.see(page, self.listener.cursor)

@@ -6,6 +6,7 @@ the columns of a key are written down when a table is first met, and stay.
 """
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -31,6 +32,11 @@ class RowKeys:
         """Read what is written down again: somebody may have looked it up anew while this worker held nothing."""
         self._columns.clear()
 
+    def learn(self, page: Sequence[Record]) -> None:
+        """Ask what tells the rows of these events' tables apart, while there is a link: `key()` need not ask then."""
+        for table in {(each.table_schema or "", each.table_name or "") for each in page if each.kind != SCHEMA}:
+            self._columns_of(table)
+
     def key(self, record: Record) -> str:
         """Text that is the same for all events of a row, and different for those of another.
 
@@ -39,27 +45,22 @@ class RowKeys:
         """
         if record.kind == SCHEMA:
             return json.dumps(["ddl", record.table_name])
-        table = (record.table_schema or "", record.table_name or "")
         row = record.new_data if record.kind == "I" else record.old_data
-        values = [] if record.kind == "T" else self._values(row, self._columns_of(table))
-        return json.dumps([*table, *values], sort_keys=True)
+        values = [] if record.kind == "T" else _values(row, self._columns_of(_table(record)))
+        return json.dumps([*_table(record), *values], sort_keys=True)
 
     def next_key(self, record: Record) -> str:
         """The key of the same row for the events that follow: another one behind an UPDATE that changes it."""
         return self.key(record._replace(kind="I") if record.kind == "U" else record)
 
+    @staticmethod
+    def table_key(record: Record) -> str:
+        """The key of all rows of the table that cannot be told apart."""
+        return json.dumps(_table(record))
+
     def slot(self, record: Record) -> int:
         """The number below `SLOTS` that the row falls to. Schema events share the first."""
         return 0 if record.kind == SCHEMA else slot_of(self.key(record))
-
-    def _values(self, text: str | None, columns: tuple[str, ...]) -> list[object]:
-        if not columns or text is None:
-            return []
-        try:
-            row = json.loads(text, parse_float=str, parse_int=str)
-            return [row[column] for column in columns]
-        except (KeyError, RecursionError):  # a column that is gone, a value too deep to read: as without a key
-            return []
 
     def _columns_of(self, table: tuple[str, str]) -> tuple[str, ...]:
         found = self._columns.get(table)
@@ -72,3 +73,54 @@ class RowKeys:
 
 def slot_of(key: str) -> int:
     return zlib.crc32(key.encode("utf-8", "surrogatepass")) % SLOTS
+
+
+def _table(record: Record) -> tuple[str, str]:
+    return record.table_schema or "", record.table_name or ""
+
+
+def _values(text: str | None, columns: tuple[str, ...]) -> list[object]:
+    """Those of the key; none when a column of it is gone: as without a key."""
+    if not columns or text is None:
+        return []
+    try:
+        row = _loads(text)
+    except RecursionError:  # some column holds JSON that is nested too deep
+        members = _members(text, frozenset(columns))
+        row = {column: _loads_or_text(value) for column, value in members.items()}
+    return [row[column] for column in columns] if all(column in row for column in columns) else []
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_float=str, parse_int=str)
+
+
+def _loads_or_text(text: str) -> object:
+    try:
+        return _loads(text)
+    except RecursionError:  # a key of type jsonb, which always spells a value alike
+        return text
+
+
+_MARK: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]')
+
+
+def _members(text: str, wanted: frozenset[str]) -> dict[str, str]:
+    """The members of a JSON object that are wanted, each as it is written, however deep others are nested."""
+    found: dict[str, str] = {}
+    depth, begin, name = 0, 0, ""
+    for match in _MARK.finditer(text):
+        mark = match[0]
+        if mark in "[{":
+            depth += 1
+        elif mark in "]}":
+            depth -= 1
+        if depth == 1 and mark == ":":
+            name, begin = json.loads(text[begin : match.start()]), match.end()
+        elif (depth == 1 and mark in "{,") or (depth == 0 and mark == "}"):
+            if name in wanted:
+                found[name] = text[begin : match.start()].strip()
+            if len(found) == len(wanted):
+                break
+            begin = match.end()
+    return found

@@ -174,10 +174,12 @@ class Shares:
         """Nobody has taken this worker for dead, as of the last look."""
         return self._worker is not None
 
-    @property
-    def worker(self) -> int | None:
-        """The id under which this worker is known. For other threads, too."""
-        return self._worker
+    def is_first(self) -> bool:
+        """Has no worker, of any consumer, been running longer? False without a link. For other threads."""
+        try:
+            return self._worker is not None and self.ask("worker_is_first.sql", (self._worker,))[0][0]
+        except DatabaseUnreachable:
+            return False
 
     # --- joining and leaving ------------------------------------------------------------------------------------
 
@@ -185,8 +187,8 @@ class Shares:
         """Be known as a worker of the consumer, again after the link was lost; make the consumer if there is none.
 
         Shares that nobody took in the meantime are held on, and what was delivered and could not be saved is not
-        delivered again; with `reload` what is saved counts. After a reconnect, to another server maybe, a consumer that is
-        missing there begins where it was made.
+        delivered again; with `reload` it was undone, and what is saved counts. After a reconnect, to another server maybe,
+        a consumer that is missing there begins where it was made.
         """
         # A standby that was promoted may never have heard of a consumer that was just made. By now its newest event is one
         # too many, and snapshots of the old primary mean nothing there.
@@ -203,6 +205,8 @@ class Shares:
         # A standby that was promoted can have lost the last save, and gives ids again: then nothing is known of what comes.
         unmoved = {share.id for share in saved if share.id in known and known[share.id].saved == share.cursor}
         self.held = [known[share.id].back_to(share) if share.id in unmoved else share for share in saved]
+        if any(share.is_whole and not share.kept for share in self.held):
+            self._forget_keys()
         self.learn_waiting_rows()
         if not self._renewing.is_alive():
             self._renewing.start()
@@ -284,8 +288,7 @@ class Shares:
         try:
             with self._listener.connection.transaction():
                 if share.is_whole:
-                    self.keys.forget()
-                    self.ask("row_keys_forget.sql", (self.consumer,))
+                    self._forget_keys()
                 for first in range(0, len(slots), each):
                     part = slots[first : first + each]
                     self._sure(self.ask("share_part.sql", (share.id, self._worker, part)), share)
@@ -293,6 +296,11 @@ class Shares:
             raise translate(error, self._listener.database_url) from error
         share.slots -= set(slots)
         log.debug("consumer %s: %d of %d parts are for another worker", self.consumer, len(slots), SLOTS)
+
+    def _forget_keys(self) -> None:
+        """Read anew what tells rows apart. All are this worker's, and it has none in hand: nobody counts on it."""
+        self.keys.forget()
+        self.ask("row_keys_forget.sql", (self.consumer,))
 
     def furthest_behind(self) -> Share | None:
         """The share to go on with, None when none is held.
@@ -385,9 +393,10 @@ class Shares:
         self.ask("failed_again.sql", (self.consumer, event_id, attempts, error, failure.traceback, holds))
 
     def learn_waiting_rows(self) -> None:
-        """Read again which rows have events that wait. What is to be kept must have been saved."""
+        """Read again which rows have events that wait, and add what is kept and was not saved yet."""
         self.any_waiting = False
         self.waiting_rows = {row for (row,) in self.ask("failed_rows.sql", (self.consumer,))}
+        self.waiting_rows |= {kept.row_key for share in self.held for kept in share.kept if kept.holds}
 
 
 def slot_of_row(row_key: str) -> int:

@@ -3,6 +3,8 @@
 Calls share a transaction, each in a savepoint of its own, for as long as an event is waited for at most: a commit costs
 more than ten savepoints do, and a server slows down with more than 64 of them. The cursor is saved last of all, by the
 statement that a stale worker's save changes nothing with: then nothing commits.
+
+What was undone is done again with a transaction for each call: one of them may have been the reason.
 """
 
 import logging
@@ -15,7 +17,7 @@ import psycopg
 from psycopg import IsolationLevel, Rollback
 from psycopg.pq import TransactionStatus
 
-from pg_events.callbacks import Callback, Failure
+from pg_events.callbacks import Callback, Failure, describe_failure
 from pg_events.connection import connect, translate
 from pg_events.delivery import attempt
 from pg_events.errors import DatabaseUnreachable, PgEventsError
@@ -25,10 +27,16 @@ log = logging.getLogger(__name__)
 _CALLS: Final = 50
 _SECONDS: Final = 0.1
 """After so many calls, or so long, what was written is committed."""
+_CHECK: Final = "set constraints all immediate"
+"""Fails where the commit would."""
 
 
 class ConnectionMisused(PgEventsError):
     """A callback ended the transaction that it was lent: what it wrote and the cursor no longer go together."""
+
+
+class Undone(DatabaseUnreachable):
+    """What several calls wrote could not be committed; the link is made anew for the next try."""
 
 
 class JointTransaction:
@@ -41,43 +49,65 @@ class JointTransaction:
         self._open = ExitStack()
         self._calls = 0
         self._began_at = 0.0
+        self._single = 0
+        """So many transactions yet are for one call each;"""
+        self._is_single = False
+        """such as this one."""
+        self.is_undone = False
+        """Calls that returned since the last commit were undone, or the commit was not answered: only the server knows
+        what counts. Until `go_on()`."""
 
     @property
     def is_due(self) -> bool:
         """It is time to commit."""
-        return self._calls >= _CALLS or (self._calls > 0 and time.monotonic() - self._began_at > _SECONDS)
+        is_old = self._is_single or time.monotonic() - self._began_at > _SECONDS
+        return self._calls >= _CALLS or (self._calls > 0 and is_old)
 
     def attempt(self, callback: Callback, payload: str, number: int) -> Failure | None:
         """One call, lent the connection; what came of it. What a call that failed had written is undone.
 
-        Raises `DatabaseUnreachable` when the link is lost: nothing since the last commit counts. Raises
-        `ConnectionMisused`.
+        A link that is lost in the first call since the last commit is a failure of that call, and undoes no other's. Lost
+        in a later one, or before a call, it raises `DatabaseUnreachable`: nothing since the last commit counts.
+        Raises `ConnectionMisused`.
         """
+        is_first = not self._calls
         connection = self._begun()
         failure: Failure | None = None
+        is_called = False
         try:
             with connection.transaction():
+                is_called = True
                 failure = attempt(callback, payload, number, connection)
                 self._check(connection, callback)
                 if failure is None and connection.info.transaction_status == TransactionStatus.INERROR:
                     failure = _UNTOLD
-                if failure is not None:
+                if failure is None and self._is_single and not connection.broken:
+                    failure = _checked(connection)
+                if failure is not None and not connection.broken:
                     raise Rollback  # noqa: TRY301 - psycopg undoes the savepoint, and goes on
-        except psycopg.Error as error:
+        except (psycopg.Error, Rollback) as error:
             self._check(connection, callback)
-            if isinstance(error, psycopg.errors.InvalidSavepointSpecification | psycopg.errors.NoActiveSqlTransaction):
-                raise self._misused(callback) from error
-            raise self._lost(error) from error
+            if isinstance(error, _GONE):
+                if not connection.broken:
+                    raise self._misused(callback) from error
+            elif not (is_called and connection.broken):
+                raise self._lost(error) from error
         except BaseException:  # Ctrl-C too must leave no transaction open; raised again
             self.abandon()
             raise
+        if connection.broken:
+            self.abandon()
+            if not is_first:
+                raise DatabaseUnreachable(f"{self._application_name}: the link of the callbacks was lost")
+            self.is_undone = False
+            return failure or _CUT
         return failure
 
     def commit(self, save: Callable[[psycopg.Connection[Any]], None]) -> None:
         """Have `save` note on the connection what was done, and commit that with what callbacks wrote.
 
         Raises what `save` does, and `DatabaseUnreachable` when the link is lost: then only the server knows whether it
-        was committed.
+        was committed. `Undone` is that, too.
         """
         connection = self._begun()
         try:
@@ -86,7 +116,10 @@ class JointTransaction:
             save(connection)
             self._open.close()
         except psycopg.Error as error:
-            raise self._lost(error) from error
+            is_single, reason = self._is_single, self._lost(error)
+            if is_single or isinstance(reason, DatabaseUnreachable):
+                raise reason from error
+            raise Undone(f"{reason}; what was written since the last commit is undone, and done again") from error
         except BaseException:  # Ctrl-C too must leave no transaction open; raised again
             self.abandon()
             raise
@@ -95,6 +128,8 @@ class JointTransaction:
     def abandon(self) -> None:
         """Nothing since the last commit counts. Ends the connection; the next call makes another."""
         connection, self._connection = self._connection, None
+        if self._calls:
+            self.is_undone, self._single = True, _CALLS
         self._calls = 0
         # Closed first: then there is nothing that leaving the transaction could commit.
         if connection is not None:
@@ -105,17 +140,25 @@ class JointTransaction:
 
     close = abandon
 
-    # --- the transaction ----------------------------------------------------------------------------------------
+    def go_on(self) -> None:
+        """What the server says counts is known again."""
+        self.is_undone = False
 
-    def _begun(self) -> psycopg.Connection[Any]:
+    def connect(self) -> None:
+        """Have a connection, for the next call. Raises `DatabaseUnreachable`."""
         if self._connection is None:
             connection = connect(self._database_url, application_name=self._application_name, plain=True)
             connection.autocommit = False
             # The cursor is saved by one statement, which must see what is there now.
             connection.isolation_level, connection.read_only = IsolationLevel.READ_COMMITTED, False
             self._connection = connection
-        self._calls += 1
-        if self._calls == 1:
+
+    # --- the transaction ----------------------------------------------------------------------------------------
+
+    def _begun(self) -> psycopg.Connection[Any]:
+        self.connect()
+        assert self._connection is not None
+        if not self._calls:
             self._began_at = time.monotonic()
             try:
                 # Within it psycopg refuses commit() and rollback().
@@ -128,17 +171,15 @@ class JointTransaction:
                 )
             except psycopg.Error as error:
                 raise self._lost(error) from error
+            self._is_single, self._single = self._single > 0, max(0, self._single - 1)
+        self._calls += 1
         return self._connection
 
     def _check(self, connection: psycopg.Connection[Any], callback: Callback) -> None:
-        """Is the transaction still there? Raises `ConnectionMisused` and `DatabaseUnreachable`."""
-        status = connection.info.transaction_status
-        if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            return
-        if connection.broken:
-            self.abandon()
-            raise DatabaseUnreachable(f"{self._application_name}: the link of the callbacks was lost")
-        raise self._misused(callback)
+        """Is the transaction still there, or the link lost with it? Raises `ConnectionMisused`."""
+        is_there = connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+        if not (is_there or connection.broken):
+            raise self._misused(callback)
 
     def _misused(self, callback: Callback) -> ConnectionMisused:
         self.abandon()
@@ -153,6 +194,22 @@ class JointTransaction:
         return translate(error, self._database_url)
 
 
+def _checked(connection: psycopg.Connection[Any]) -> Failure | None:
+    """What constraints that were to be checked with the commit have against what was written."""
+    try:
+        connection.execute(_CHECK)
+    except psycopg.Error as error:
+        return describe_failure(error)
+    return None
+
+
+_GONE: Final = (psycopg.errors.InvalidSavepointSpecification, psycopg.errors.NoActiveSqlTransaction, Rollback)
+"""What it raises when the savepoint is not there to be released or, the last, to be undone."""
+_CUT: Final = Failure(
+    "psycopg.OperationalError",
+    "the connection it was lent was cut during the call: its server process was ended, or the server",
+    "",
+)
 _UNTOLD: Final = Failure(
     "psycopg.errors.InFailedSqlTransaction",
     "a statement on its connection failed and it returned all the same; put such a statement into connection.transaction()",

@@ -93,7 +93,7 @@ class Worker:
             self._overlap = Overlap(
                 self._handover, self._pages, self._feedback, calls, settings.concurrency, self._stopping
             )
-        self._housekeeping = Housekeeping(settings, name, lambda: self._shares.worker)
+        self._housekeeping = Housekeeping(settings, name, self._shares.is_first)
         self._look_at = 0.0
 
     @property
@@ -195,8 +195,10 @@ class Worker:
         if self._overlap is None:
             return self._deliver(share, self._pages.next(share))
         found = self._overlap.go_on(share)
+        # With several shares what is on its way is done first. Nothing is any more when a look changes what is held.
         while len(self._shares.held) > 1 and self._overlap and not self._stopping.is_set():
             self._overlap.go_on(share)
+            self._look_now_and_then()
         return found
 
     def _put_down(self) -> None:
@@ -288,7 +290,11 @@ class Worker:
             try:
                 self._listener.connect()
                 # Whether the last transaction was committed, and what was undone, the server knows.
-                self._shares.join(reload=self._transaction is not None, is_reconnect=True)
+                is_undone = self._transaction is not None and self._transaction.is_undone
+                self._shares.join(reload=is_undone, is_reconnect=True)
+                if self._transaction is not None:
+                    self._transaction.go_on()
+                    self._transaction.connect()
             except DatabaseUnreachable as again:
                 self.no_link = str(again)
                 seconds = time.monotonic() - lost_at

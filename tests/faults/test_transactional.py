@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 
+import psycopg
 import pytest
 
 from tests.faults.harness import Change, Writers, acknowledging_blocked, backends, committed, execute, wait_until
@@ -111,3 +112,31 @@ def test_row_5_a_connection_cut_while_it_commits_writes_nothing_twice(url, worke
     assert one.end() == 0
     assert sorted(change for _, change in copied(url)) == sorted(committed(url))
     assert agrees(url)
+
+
+def test_row_32_a_call_that_crashes_the_server_each_time_is_given_up(url, worker, deliveries) -> None:
+    one = worker(
+        **TRANSACTIONAL | {"PG_EVENTS_DATA_UPDATE_CALLBACK": "worker_settings:crashing", "PG_EVENTS_MAX_ATTEMPTS": 2}
+    ).ready()
+    wait_until(lambda: len(copied(url)) == len(committed(url)), "all is copied", one.log)
+    execute(
+        url,
+        "begin; update account set version = 1 where key = 6;"
+        " update account set version = 1, note = 'crash' where key = 7;"
+        " update account set version = 1 where key = 8; commit",
+    )
+    one.wait_until_said("failed 2 times")
+    wait_until(lambda: is_all_but_one_copied(url), "the others are copied", one.log)
+
+    assert one.end() == 1
+    assert sorted(change for _, change in copied(url)) == sorted(committed(url) - {Change(7, 1)})
+    assert execute(url, "select attempts from pgevents.failed") == [(2,)]
+    # The first time with others in its transaction.
+    assert len(deliveries.path.with_suffix(".crashes").read_text().split()) == 3
+
+
+def is_all_but_one_copied(url: str) -> bool:
+    try:
+        return len(copied(url)) >= len(committed(url)) - 1
+    except psycopg.OperationalError:  # the server is not up again
+        return False

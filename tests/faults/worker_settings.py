@@ -2,7 +2,7 @@
 
 `FAULTS_DELIVERIES` names the file: a line `id attempt key sequence` an event, on the disk when the callback returns.
 The row says in its column `note` what the callback shall do then, such as `raise MemoryError` or `hang`.
-`FAULTS_SETTINGS` are further settings, as JSON.
+`FAULTS_SETTINGS` are further settings, as JSON. `FAULTS_HOUSEKEEPING_SECONDS` lets workers prune more often than they do.
 """
 
 import asyncio
@@ -11,9 +11,12 @@ import ctypes
 import json
 import os
 import random
+import signal
 import threading
 from pathlib import Path
 from typing import Any
+
+from pg_events.housekeeping import Housekeeping
 
 PG_EVENTS_RETRY_SECONDS = 0.01
 
@@ -22,6 +25,8 @@ _deliveries = os.open(os.environ["FAULTS_DELIVERIES"], os.O_WRONLY | os.O_APPEND
 
 def callback(payload: str, attempt: int = 0) -> None:
     event = json.loads(payload)
+    if event["table_name"] == "ballast":
+        return
     row = event.get("new_data") or event["old_data"]
     # A row's version counts its changes. Its DELETE has none of its own: the number after the last one is kept for it.
     sequence = row["version"] + (event["method"] == "DELETE")
@@ -33,6 +38,8 @@ def callback(payload: str, attempt: int = 0) -> None:
 
 async def side_by_side(payload: str, attempt: int = 0) -> None:
     """The same, each call as long as the chance of its event will have it."""
+    if '"table_name": "ballast"' in payload:
+        return
     for _ in range(random.Random(payload).randrange(20)):
         await asyncio.sleep(0.0005)
     callback(payload, attempt)
@@ -41,9 +48,23 @@ async def side_by_side(payload: str, attempt: int = 0) -> None:
 def copying(payload: str, connection: Any) -> None:
     """Writes into the database what `callback` writes into the file."""
     event = json.loads(payload)
+    if event["table_name"] == "ballast":
+        return
     row = event.get("new_data") or event["old_data"]
     sequence = row["version"] + (event["method"] == "DELETE")
-    connection.execute("insert into copied values (%s, %s, %s)", [event["id"], row["key"], sequence])
+    values = [event["id"], row["key"], sequence]
+    connection.execute("insert into copied (event, key, sequence) values (%s, %s, %s)", values)
+
+
+def crashing(payload: str, attempt: int, connection: Any) -> None:
+    """The same; a row says that it is the end of its server."""
+    copying(payload, connection)
+    event = json.loads(payload)
+    if event["table_name"] == "account" and (event.get("new_data") or {}).get("note") == "crash":
+        (server,) = connection.execute("select pg_backend_pid()").fetchone()
+        with Path(os.environ["FAULTS_DELIVERIES"]).with_suffix(".crashes").open("a") as file:
+            file.write(f"{attempt}\n")
+        os.kill(server, signal.SIGKILL)
 
 
 def act(note: str) -> None:
@@ -60,5 +81,7 @@ def act(note: str) -> None:
         Path(rest).open().close()  # a pipe: waits for whoever opens its other end
 
 
+if seconds := os.environ.get("FAULTS_HOUSEKEEPING_SECONDS"):
+    (Housekeeping.__init__.__kwdefaults__ or {})["seconds"] = float(seconds)
 PG_EVENTS_DATA_UPDATE_CALLBACK = callback
 globals().update(json.loads(os.environ["FAULTS_SETTINGS"]))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
@@ -54,6 +55,12 @@ class Desk:
 
 
 async def nothing(_number: int, _version: int) -> None: ...
+
+
+async def slowly(number: int, version: int) -> None:
+    """Earlier versions take longer: whatever may pass does."""
+    for _ in range(random.Random(number).randrange(10) if version == 0 else 0):
+        await asyncio.sleep(0)
 
 
 def settings(shop: psycopg.Connection, callback: object, **more: object) -> Settings:
@@ -223,6 +230,73 @@ def test_truncate_and_ddl_let_nothing_pass(shop: psycopg.Connection) -> None:
     assert order == [*["INSERT"] * 20, "ALTER TABLE", *["UPDATE"] * 20, "TRUNCATE", *["INSERT"] * 20]
 
 
+def test_a_truncate_of_a_partition_passes_no_row_of_its_root(shop: psycopg.Connection) -> None:
+    shop.execute("create table parted (id integer primary key) partition by range (id)")
+    shop.execute("create table part partition of parted for values from (0) to (100)")
+    order: list[str] = []
+
+    async def callback(payload: str) -> None:
+        event = json.loads(payload)
+        for _ in range(random.Random(event["id"]).randrange(5)):
+            await asyncio.sleep(0)
+        order.append(f"{event['method']} {event['table_name']}")
+
+    chosen = settings(shop, callback)
+    run(chosen)
+    insert = "insert into parted select generate_series(0, 19)"
+    for statement in (insert, "truncate part", insert):
+        shop.execute(statement.encode())
+
+    run(chosen)
+
+    assert order == [*["INSERT parted"] * 20, "TRUNCATE part", *["INSERT parted"] * 20]
+
+
+def test_a_row_stays_one_row_when_its_table_is_renamed_though_nobody_wants_ddl(shop: psycopg.Connection) -> None:
+    desk = Desk(slowly)
+    chosen = settings(shop, desk)
+    run(chosen)
+    write(shop, 20)
+    run(chosen)
+    desk.done.clear()
+    shop.execute("update item set version = 0")
+    shop.execute("alter table item rename to thing")
+    shop.execute("update thing set version = 1")
+
+    run(chosen)
+
+    assert dict(desk.done) == {number: [0, 1] for number in range(1, 21)}
+    assert (desk.overlaps, desk.most) == (0, 8)
+
+
+def test_a_row_stays_one_row_when_json_in_it_is_nested_too_deep_to_read(shop: psycopg.Connection) -> None:
+    shop.execute("create table deep (data json, id integer primary key)")
+    begun = list[tuple[int, str]]()
+
+    async def callback(payload: str) -> None:
+        (number,) = map(int, re.findall(r'"id":(\d+)', payload))
+        (method,) = re.findall(r'"method": "(\w+)"', payload)
+        if method == "DELETE":
+            await slowly(number, 0)
+        begun.append((number, method))
+
+    chosen = settings(shop, callback)
+    run(chosen)
+    shop.execute("insert into deep select null, number from generate_series(1, 20) number")
+    run(chosen)
+    begun.clear()
+    shop.execute("delete from deep")
+    shop.execute(
+        "insert into deep select (repeat('[', 5000) || repeat(']', 5000))::json, number from generate_series(1, 20) number"
+    )
+
+    assert run(chosen).failed == 0
+
+    assert {number: [method for each, method in begun if each == number] for number in range(1, 21)} == {
+        number: ["DELETE", "INSERT"] for number in range(1, 21)
+    }
+
+
 def test_hold_lets_only_that_row_wait(shop: psycopg.Connection) -> None:
     async def act(number: int, version: int) -> None:
         if (number, version) == (2, 1):
@@ -337,6 +411,81 @@ def test_stopping_waits_for_the_calls_that_run(shop: psycopg.Connection) -> None
     assert sorted(desk.done) == [1, 2, 3, 4]
 
 
+def stopped_in_the_call(
+    chosen: Settings, shop: psycopg.Connection, running: threading.Event, go: threading.Event
+) -> Worker:
+    """A worker that was told to stop while its only call ran, which then went on."""
+    with working(chosen) as worker:
+        write(shop, 1)
+        assert running.wait(SECONDS)
+        worker.stop()
+        go.set()
+    return worker
+
+
+@pytest.mark.parametrize("on_failure", ["skip", "hold"])
+def test_the_last_attempt_is_the_last_though_the_worker_is_stopping(shop: psycopg.Connection, on_failure: str) -> None:
+    running, go = threading.Event(), threading.Event()
+    calls = list[int]()
+
+    async def act(_number: int, version: int) -> None:
+        calls.append(version)
+        running.set()
+        await asyncio.to_thread(go.wait, SECONDS)
+        raise ValueError("no")
+
+    chosen = settings(shop, Desk(act), max_attempts=1, on_failure=on_failure)
+    run(chosen)
+    worker = stopped_in_the_call(chosen, shop, running, go)
+
+    assert worker.report == Report(failed=1)
+    assert shop.execute("select attempts, state, holds from pgevents.failed").fetchall() == [
+        (1, "failed", on_failure == "hold")
+    ]
+    assert run(chosen).delivered == 0
+    assert calls == [0]
+
+
+def test_the_last_attempt_of_a_worker_that_is_stopping_stops_it_where_that_is_wanted(shop: psycopg.Connection) -> None:
+    running, go = threading.Event(), threading.Event()
+
+    async def act(_number: int, _version: int) -> None:
+        running.set()
+        await asyncio.to_thread(go.wait, SECONDS)
+        raise ValueError("no")
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, max_attempts=1, on_failure="stop")
+    run(chosen)
+    worker = Worker(chosen)
+    raised = list[BaseException]()
+
+    def work() -> None:
+        try:
+            worker.run()
+        except CallbackGaveUp as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    write(shop, 1)
+    assert running.wait(SECONDS)
+    worker.stop()
+    go.set()
+    thread.join(SECONDS)
+
+    assert len(raised) == 1
+    assert shop.execute("select attempts from pgevents.share").fetchall() == [({mine(shop): 1},)]
+    desk.act = nothing
+    assert run(chosen).delivered == 1
+
+
+def mine(shop: psycopg.Connection) -> str:
+    """The id of the only event of `item`."""
+    ((number,),) = shop.execute("select id::text from pgevents.event where table_name = 'item'").fetchall()
+    return number
+
+
 def test_two_workers_share_the_rows_and_keep_the_order(shop: psycopg.Connection) -> None:
     desks = [Desk(nothing), Desk(nothing)]
     run(settings(shop, desks[0]))
@@ -352,6 +501,29 @@ def test_two_workers_share_the_rows_and_keep_the_order(shop: psycopg.Connection)
         assert desk.overlaps == 0
     both = {number: desks[0].done[number] + desks[1].done[number] for number in range(1, 21)}
     assert all(len(versions) == 40 for versions in both.values())
+
+
+def test_a_worker_that_is_busy_with_one_of_several_shares_parts_with_some(shop: psycopg.Connection) -> None:
+    async def act(_number: int, _version: int) -> None:
+        await asyncio.sleep(0.02)
+
+    desk = Desk(act)
+    chosen = settings(shop, desk, concurrency=2)
+    run(chosen)
+    # As when a worker that was behind has died: its share and another, further one.
+    shop.execute(
+        "update pgevents.share set slots = array(select generate_series(0, 31)), snapshot = pg_current_snapshot()"
+    )
+    write(shop, 1000)
+    shop.execute(
+        "insert into pgevents.share (consumer, slots, snapshot)"
+        " values ('default', array(select generate_series(32, 63)), pg_current_snapshot())"
+    )
+
+    with working(chosen):
+        done = len(desk.ids)
+        with working(chosen):  # delivers when this is entered
+            assert done <= len(desk.ids) < 400, "only when it had nothing else to do"
 
 
 def test_a_callback_that_is_not_async_is_refused_in_a_line() -> None:

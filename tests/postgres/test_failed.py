@@ -128,6 +128,29 @@ def test_hold_lets_the_row_wait_and_no_other(db: psycopg.Connection, run: Run, h
     assert kept(db) == []
 
 
+def test_the_last_attempt_is_the_last_and_holds_its_row_though_the_link_is_lost_in_it(
+    db: psycopg.Connection, built_database_url: str
+) -> None:
+    calls = list[int]()
+
+    def callback(payload: str) -> None:
+        calls.append(json.loads(payload)["new_data"]["version"])
+        db.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like 'pg_events worker%'"
+        )
+        write(db, (1, 2))
+        raise ValueError
+
+    write(db, (1, 1))
+    settings = Settings(built_database_url, data_update_callback=callback, max_attempts=1, on_failure="hold")
+
+    report = Worker(settings, start=OLDEST).run(once=True)
+
+    assert calls == [1]
+    assert kept(db) == [(1, 1, "failed", 1), (1, 2, "held", 0)]
+    assert report == Report(failed=1, held=1, reconnects=1)
+
+
 def test_what_is_held_is_delivered_in_order_when_the_failed_one_is_discarded(
     db: psycopg.Connection, run: Run, handler: Handler
 ) -> None:

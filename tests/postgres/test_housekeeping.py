@@ -3,17 +3,18 @@
 import logging
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
 import pytest
 
-from pg_events import doctor, housekeeping
+from pg_events import doctor, housekeeping, sql
 from pg_events.housekeeping import Housekeeping
 from pg_events.settings import Settings
 from pg_events.worker import Worker
+from tests.waiting import Arrivals, until
 
 SECONDS = 20.0
 """More than anything here takes."""
@@ -59,8 +60,8 @@ def db(built_database_url: str) -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def kept_house(url: str, worker: int | None = None, **settings: object) -> Iterator[None]:
-    one = Housekeeping(Settings(url, **settings), "c", lambda: worker, seconds=0.05)  # pyright: ignore[reportArgumentType]
+def kept_house(url: str, is_first: Callable[[], bool] = lambda: True, **settings: object) -> Iterator[None]:
+    one = Housekeeping(Settings(url, **settings), "c", is_first, seconds=0.05)  # pyright: ignore[reportArgumentType]
     one.start()
     try:
         yield
@@ -199,12 +200,46 @@ def test_only_the_worker_that_has_run_longest_tells(
 
     with psycopg.connect(built_database_url) as other:
         other.execute("select 1")
-        with kept_house(built_database_url, second, keep=timedelta(0)):
+        with kept_house(built_database_url, lambda: is_first(db, second), keep=timedelta(0)):
             assert "consumer slow" in told.next()[1]
             deliver(built_database_url, "slow")
             assert told.next()[1].startswith("over: at least")  # it was round, and said nothing else
-        with kept_house(built_database_url, first):
+        with kept_house(built_database_url, lambda: is_first(db, first)):
             assert f"pid {other.info.backend_pid}" in told.next()[1]
+
+
+def is_first(db: psycopg.Connection, worker: int) -> bool:
+    row = psycopg.RawCursor(db).execute(sql.text("worker_is_first.sql"), (worker,)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_only_the_first_worker_keeps_its_link_between_two_rounds(
+    db: psycopg.Connection, built_database_url: str
+) -> None:
+    rounds = Arrivals()
+
+    def links() -> int:
+        row = db.execute(
+            "select count(*) from pg_stat_activity"
+            " where application_name = 'pg_events housekeeping c' and datname = current_database()"
+        ).fetchone()
+        assert row is not None
+        return row[0]
+
+    def is_first() -> bool:
+        """Asked at the beginning of a round, when the last one is over."""
+        rounds.append(links())
+        return len(rounds) < 4
+
+    with kept_house(built_database_url, is_first):
+        rounds.wait(4)
+        until(lambda: not links(), "the link is closed")
+        count = len(rounds)
+        rounds.wait(count + 2)
+
+    assert rounds[:4] == [0, 1, 1, 1]
+    assert rounds[count + 1] == 0
 
 
 def test_a_link_that_is_cut_is_made_anew(db: psycopg.Connection, built_database_url: str, told: Told) -> None:

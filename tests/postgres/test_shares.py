@@ -275,6 +275,39 @@ def test_many_workers_that_start_together_share_the_rows(db: psycopg.Connection,
     assert_every_slot_is_in_one_share(db)
 
 
+def test_a_share_is_taken_by_one_worker_however_many_try_at_once(
+    db: psycopg.Connection, built_database_url: str
+) -> None:
+    takers, rounds = 12, 25
+    db.execute("insert into pgevents.consumer (name, system_identifier) values ('default', '')")
+    add = "insert into pgevents.worker (consumer, name, lease_until) values ('default', '', 'infinity') returning id"
+    ids = [row[0] for _ in range(takers) if (row := db.execute(add).fetchone())]
+    barrier = threading.Barrier(takers)
+    taken: list[list[int]] = [[] for _ in range(rounds)]
+
+    def take(worker: int) -> None:
+        with psycopg.connect(built_database_url, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
+            for number in range(rounds):
+                if barrier.wait(SECONDS) == 0:
+                    db.execute("delete from pgevents.share")
+                    db.execute(
+                        "insert into pgevents.share (consumer, slots, snapshot)"
+                        " select 'default', '{}', pg_current_snapshot() from generate_series(1, 12)"
+                    )
+                barrier.wait(SECONDS)
+                while rows := connection.execute(shares.sql.text("share_take.sql"), ["default", worker]).fetchall():
+                    taken[number].append(rows[0][0])
+                barrier.wait(SECONDS)
+
+    threads = [threading.Thread(target=take, args=(worker,)) for worker in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+
+    assert [len(each) for each in taken] == [len(set(each)) for each in taken] == [12] * rounds
+
+
 # --- what a row is ------------------------------------------------------------------------------------------------
 
 
@@ -329,3 +362,25 @@ def test_digits_that_floats_would_lose_tell_rows_apart(db: psycopg.Connection, b
     numbers = ("0.1000000000000000000000000001", "0.1000000000000000000000000002", "1e400", "12345678901234567890")
 
     assert len({keys.key(record(new=f'{{"id":{number}}}')) for number in numbers}) == 4
+
+
+@pytest.mark.parametrize("deep", ["[" * 5000 + "]" * 5000, '{"a":' * 5000 + '"]}:,\\"{"' + "}" * 5000])
+def test_the_key_of_a_row_is_read_however_deep_its_values_are_nested(
+    db: psycopg.Connection, built_database_url: str, deep: str
+) -> None:
+    db.execute('create table deep (data json, "i:,{d" text, more json, number integer, primary key (number, "i:,{d"))')
+    keys = row_keys(db, built_database_url)
+    row = '{{"data":{0},"i:,{{d":"\\u00e4\\"]}}","more":{0},"number":7}}'
+
+    shallow, nested = (keys.key(record(table="deep", new=row.format(data))) for data in ('"x"', deep))
+
+    assert shallow == nested == '["public", "deep", "7", "\\u00e4\\"]}"]'
+
+
+def test_a_key_that_is_itself_nested_deep_tells_rows_apart(db: psycopg.Connection, built_database_url: str) -> None:
+    db.execute("create table deep (id jsonb primary key)")
+    keys = row_keys(db, built_database_url)
+
+    found = [keys.key(record(table="deep", new=f'{{"id":{"[" * n}{"]" * n}}}')) for n in (5000, 5000, 5001)]
+
+    assert found[0] == found[1] != found[2]

@@ -192,6 +192,88 @@ def test_a_link_lost_in_a_call_undoes_what_was_not_committed(shop: psycopg.Conne
     assert written(shop) == list(range(1, 11))
 
 
+def by_itself(connection: psycopg.Connection) -> None:
+    connection.execute("select pg_terminate_backend(pg_backend_pid())")
+
+
+def by_itself_unseen(connection: psycopg.Connection) -> None:
+    with contextlib.suppress(psycopg.Error):
+        by_itself(connection)
+
+
+def by_another(connection: psycopg.Connection) -> None:
+    with psycopg.connect(connection.info.dsn, autocommit=True) as other:
+        other.execute("select pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+
+
+def by_another_and_raises(connection: psycopg.Connection) -> None:
+    by_another(connection)
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("ends", [by_itself, by_itself_unseen, by_another, by_another_and_raises])
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_call_that_ends_its_own_connection_each_time_is_given_up(
+    shop: psycopg.Connection, ends: Callable[[psycopg.Connection], None], attempts: int
+) -> None:
+    calls = list[int]()
+
+    def act(connection: psycopg.Connection, item: int) -> None:
+        if item == 2:
+            calls.append(item)
+            ends(connection)
+
+    chosen = settings(shop, copying(act), max_attempts=attempts)
+    run(chosen)
+    fill(shop, 4)
+    report = run(chosen)
+
+    assert written(shop) == [1, 3, 4]
+    assert (report.failed, report.retried) == (1, attempts - 1)
+    assert shop.execute("select payload::json #>> '{new_data,id}', attempts from pgevents.failed").fetchall() == [
+        ("2", attempts)
+    ]
+    # The first time it took the work of others with it, which counts for none of them, nor for it.
+    assert len(calls) == attempts + 1
+
+
+def test_what_only_the_commit_refuses_is_a_failure_of_the_call_that_wrote_it(shop: psycopg.Connection) -> None:
+    shop.execute("create table part_of (item integer references item initially deferred)")
+    calls = list[int]()
+
+    def act(connection: psycopg.Connection, item: int) -> None:
+        calls.append(item)
+        connection.execute("insert into part_of values (%s)", [item if item != 3 else 0])
+
+    chosen = settings(shop, copying(act), max_attempts=2)
+    run(chosen)
+    fill(shop, 60)
+
+    report = run(chosen)
+
+    assert written(shop) == [item for item in range(1, 61) if item != 3]
+    assert (report.failed, report.retried) == (1, 1)
+    (kept,) = shop.execute("select payload::json #>> '{new_data,id}', attempts, error from pgevents.failed").fetchall()
+    assert kept[:2] == ("3", 2)
+    assert "ForeignKeyViolation" in kept[2]
+    assert calls.count(3) == 3  # the first time with others, whose work was undone with it
+
+
+def test_a_failed_event_that_ends_its_connection_when_it_is_delivered_again_fails_again(
+    shop: psycopg.Connection,
+) -> None:
+    chosen = settings(shop, copying(lambda connection, _item: by_itself(connection)), max_attempts=1)
+    run(chosen)
+    fill(shop, 1)
+    assert run(chosen).failed == 1
+    shop.execute("update pgevents.failed set state = 'retry'")
+
+    assert run(chosen).failed == 1
+
+    assert shop.execute("select state, attempts from pgevents.failed").fetchall() == [("failed", 2)]
+    assert written(shop) == []
+
+
 def test_a_failed_event_that_is_delivered_again_writes_once(shop: psycopg.Connection) -> None:
     failing = [True]
 
