@@ -4,7 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 import pytest
@@ -77,36 +77,35 @@ def as_replica(db: psycopg.Connection) -> Iterator[None]:
 # --- a subscription -----------------------------------------------------------------------------------------------
 
 
+SUBSCRIPTION = "shop_copy"
+
+
 class Pair:
     """Two databases of one server, of which one subscribes to all tables of the other."""
 
-    def __init__(self, server: Server, publisher: str, subscriber: str) -> None:
+    def __init__(self, server: Server, publisher_url: str, url: str) -> None:
         self._server = server
-        self.url = subscriber
-        self._publisher_url = publisher
-        self.publisher = psycopg.connect(publisher, autocommit=True)
-        self.subscriber = psycopg.connect(subscriber, autocommit=True)
-        self.name = f"subscription_{self.subscriber.info.backend_pid}"
+        self._publisher_url = publisher_url
+        self.url = url
+        self.publisher = psycopg.connect(publisher_url, autocommit=True)
+        self.subscriber = psycopg.connect(url, autocommit=True)
 
     def create(self, tables: str) -> None:
         for connection in (self.publisher, self.subscriber):
             connection.execute(tables.encode())
 
     def subscribe(self, options: str = "copy_data = false", publication: str = "") -> None:
-        name = sql.Identifier(self.name)
         self.publisher.execute(f"create publication p for all tables {publication}".encode())
         self.publisher.execute(
-            "select pg_create_logical_replication_slot(%s, 'pgoutput', false, %s)", [self.name, "two_phase" in options]
+            "select pg_create_logical_replication_slot(%s, 'pgoutput', false, %s)",
+            [SUBSCRIPTION, "two_phase" in options],
         )
+        # In one server the command cannot make the slot: it would wait for its own transaction to end.
         self.subscriber.execute(
-            sql.SQL("create subscription {} connection {} publication p with (create_slot = false, {})").format(
-                name, self._publisher_url, sql.SQL(cast("LiteralString", options))
-            )
+            f"create subscription {SUBSCRIPTION} connection '{self._publisher_url}' publication p"
+            f" with (create_slot = false, {options})".encode()
         )
-        # It calls itself by its name. Who commits here waits from now on until it has applied that.
-        with psycopg.connect(self._server.url(), autocommit=True) as connection:
-            connection.execute(sql.SQL("alter system set synchronous_standby_names = {}").format(self.name))
-            connection.execute("select pg_reload_conf()")
+        # Who commits here waits from now on until the subscription has applied that.
         self.publisher.execute("set synchronous_commit = remote_apply")
 
     def publish(self, *statements: str) -> None:
@@ -115,18 +114,14 @@ class Pair:
             self.publisher.execute(statement.encode())
 
     def close(self) -> None:
-        name = sql.Identifier(self.name)
-        if self.subscriber.execute("select from pg_subscription where subname = %s", [self.name]).rowcount:
-            for action in ("disable", "set (slot_name = none)"):
-                self.subscriber.execute(sql.SQL("alter subscription {} ").format(name) + sql.SQL(action))
-            self.subscriber.execute(sql.SQL("drop subscription {}").format(name))
-        self.subscriber.close()
+        if self.subscriber.execute("select from pg_subscription where subname = %s", [SUBSCRIPTION]).rowcount:
+            for command in ("alter {} disable", "alter {} set (slot_name = none)", "drop {}"):
+                self.subscriber.execute(command.format(f"subscription {SUBSCRIPTION}").encode())
         with psycopg.connect(self._server.url(), autocommit=True) as connection:
-            connection.execute("alter system reset synchronous_standby_names")
-            connection.execute("select pg_reload_conf()")
             connection.execute("select pg_terminate_backend(active_pid, 10000) from pg_replication_slots where active")
             connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
         self.publisher.close()
+        self.subscriber.close()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +129,8 @@ def logical_server(server: Server | GivenServer) -> Iterator[Server]:
     programs = binaries(server.major)
     if isinstance(server, GivenServer) or programs is None:
         pytest.skip("needs a server of its own, with wal_level = logical")
-    with Server(programs, settings=FAST | {"wal_level": "logical"}) as own:
+    settings = FAST | {"wal_level": "logical", "synchronous_standby_names": SUBSCRIPTION}
+    with Server(programs, settings=settings) as own:
         yield own
 
 
@@ -170,7 +166,7 @@ def test_what_a_subscription_applies_is_captured_where_the_settings_say_so(pair:
         ("D", "item", {"id": 1, "v": "A"}, None),
         ("T", "item", None, None),
     ]
-    assert "but not what is replicated by " + pair.name in table(pair.url, "other").reason
+    assert "but not what is replicated by " + SUBSCRIPTION in table(pair.url, "other").reason
     assert table(pair.url, "item", capture_replicated=("public.item",)).reason == "replicated changes, too"
 
 
