@@ -1,6 +1,8 @@
 """What a subscription applies, and what is written as a replica, is captured where the settings say so; once, like all else."""
 
 import json
+import os
+import select
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from pg_events import build as core
 from pg_events import catalog, choice
 from pg_events.connection import connect
 from pg_events.demo.server import FAST, Server, binaries
+from pg_events.examination import examine
 from pg_events.settings import Settings
 from pg_events.worker import Worker
 from tests.conftest import GivenServer, fresh_database
@@ -129,7 +132,11 @@ def logical_server(server: Server | GivenServer) -> Iterator[Server]:
     programs = binaries(server.major)
     if isinstance(server, GivenServer) or programs is None:
         pytest.skip("needs a server of its own, with wal_level = logical")
-    settings = FAST | {"wal_level": "logical", "synchronous_standby_names": SUBSCRIPTION}
+    settings = FAST | {
+        "wal_level": "logical",
+        "synchronous_standby_names": SUBSCRIPTION,
+        "wal_retrieve_retry_interval": "100ms",  # when a subscription tries again
+    }
     with Server(programs, settings=settings) as own:
         yield own
 
@@ -250,6 +257,59 @@ def test_what_is_chosen_holds_for_replicated_changes(pair: Pair, build: Build) -
         ("D", "users", {"id": -1, "name": "m", "email": "***"}, None),
         ("D", "users", {"id": 1, "name": "m", "email": "***"}, None),
     ]
+
+
+TWO_PHASE = "copy_data = false, two_phase = true"
+
+
+def findings(url: str, **settings: Any) -> list[str]:
+    return [one.text for one in examine(Settings(url, **settings)) if one.name == "settings" and one.state == "problem"]
+
+
+def test_a_subscription_that_prepares_transactions_is_captured_with_the_wake_up_off(pair: Pair, build: Build) -> None:
+    pair.create(ITEMS)
+    settings: dict[str, Any] = {"capture_replicated": ("*",), "wake_up": False}
+    build(pair.url, **settings)
+    pair.subscribe(TWO_PHASE)
+
+    pair.publish("begin; insert into item values (1, 'a'); prepare transaction 'two'")
+    assert changes(pair.subscriber) == []
+    assert (
+        len(pair.subscriber.execute("select from pg_prepared_xacts where database = current_database()").fetchall())
+        == 1
+    )
+    pair.publish("commit prepared 'two'")
+
+    assert changes(pair.subscriber) == [("I", "item", None, {"id": 1, "v": "a"})]
+    assert findings(pair.url, **settings) == []
+
+
+def test_a_subscription_cannot_prepare_a_transaction_that_woke_somebody_and_the_doctor_says_so(
+    pair: Pair, build: Build
+) -> None:
+    pair.create(ITEMS)
+    build(pair.url, capture_replicated=("*",))
+    pair.subscribe(TWO_PHASE)
+    pair.publish("insert into item values (1, 'a')")
+    (worker,) = pair.subscriber.execute(
+        "select pid from pg_stat_subscription where subname = %s", [SUBSCRIPTION]
+    ).fetchall()[0]
+    ended = os.pidfd_open(worker)
+
+    pair.subscriber.execute("select setval('pgevents.sleeper', extract(epoch from now())::bigint + 600)")
+    pair.publisher.execute("set synchronous_commit = off")
+    pair.publish("begin; insert into item values (2, 'b'); prepare transaction 'two'")
+    assert select.select([ended], [], [], 60)[0] == [ended]
+    os.close(ended)
+    assert findings(pair.url, capture_replicated=("*",)) == [
+        "a subscription prepares transactions here (two_phase): it fails, again and again, at one that woke a worker"
+    ]
+
+    # It tries again and again: as soon as nobody sleeps it goes on.
+    pair.subscriber.execute("select setval('pgevents.sleeper', 0)")
+    pair.publisher.execute("set synchronous_commit = remote_apply")
+    pair.publish("commit prepared 'two'")
+    assert [new["id"] for _, _, _, new in changes(pair.subscriber)] == [1, 2]
 
 
 # --- local sessions -----------------------------------------------------------------------------------------------
