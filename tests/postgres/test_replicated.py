@@ -46,7 +46,7 @@ def db(url: str) -> Iterator[psycopg.Connection]:
 def changes(db: psycopg.Connection) -> list[Change]:
     """Data events since the last look: letter, table, old row, new row."""
     found = db.execute(
-        "select kind, table_name, old_data, new_data from pgevents.event where kind <> 'S' order by id"
+        "select kind, table_name, old_data, new_data from pgevents.log where kind <> 'S' order by id"
     ).fetchall()
     db.execute("delete from pgevents.event")
     return found
