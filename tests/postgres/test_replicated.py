@@ -441,6 +441,21 @@ def test_a_trigger_that_somebody_else_lets_fire_for_replicas_is_put_right(
     assert ("item", "00_pgevents_insert", "O") in triggers(db)
 
 
+def test_triggers_that_somebody_disables_stay_so_until_the_next_build(
+    db: psycopg.Connection, url: str, build: Build
+) -> None:
+    db.execute(ITEMS)
+    build(url, capture_replicated=("*",))
+    before = triggers(db)
+
+    db.execute("alter table item disable trigger all")
+
+    assert {fires for _, _, fires in triggers(db)} == {"D"}
+    assert table(url, "item", capture_replicated=("*",)).state == "disabled"
+    build(url, capture_replicated=("*",))
+    assert triggers(db) == before
+
+
 def test_tables_made_later_and_partitions_are_captured_so(db: psycopg.Connection, url: str, build: Build) -> None:
     build(url, capture_replicated=("public.*",))
 
