@@ -4,7 +4,7 @@ import json
 import os
 import select
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,8 +20,8 @@ from pg_events.examination import examine
 from pg_events.settings import Settings
 from pg_events.worker import Worker
 from tests.conftest import GivenServer, fresh_database
+from tests.postgres.choosing import Build, plan
 
-Build = Callable[..., core.Applied]
 Change = tuple[str, str, Any, Any]
 
 ITEMS = "create table item (id integer primary key, v text)"
@@ -30,17 +30,6 @@ TREE = """
     create table low partition of tree for values from (0) to (10);
     create table high partition of tree for values from (10) to (20);
 """
-
-
-@pytest.fixture
-def url(built_database_url: str) -> str:
-    return built_database_url
-
-
-@pytest.fixture
-def db(url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
 
 
 def changes(db: psycopg.Connection) -> list[Change]:
@@ -57,11 +46,6 @@ def table(url: str, name: str, **settings: Any) -> catalog.Table:
     with connect(url, application_name="test") as connection:
         found = catalog.tables(connection, choices=choice.written(Settings(url, **settings)))
     return next(table for table in found if table.name == name)
-
-
-def plan(url: str, **settings: Any) -> core.Plan:
-    with connect(url, application_name="test") as connection:
-        return core.make_plan(connection, Settings(url, **settings))
 
 
 def triggers(db: psycopg.Connection) -> list[tuple[str, str, str]]:
