@@ -229,7 +229,7 @@ def _lock_tree(connection: Connection, turn: _Turn, limits: "_Limits") -> None:
 
 def _missing_right(steps: list[Step], role: str, error: psycopg.Error) -> str:
     message = error.diag.message_primary or str(error)
-    if any(step.action == "drop" for step in steps) or len(locks(steps)) > 1:
+    if any(step.needs_owner for step in steps) or len(locks(steps)) > 1:
         return f"{message}; remedy: run it as the table's owner"
     return f"{message}; remedy: grant trigger on {steps[0].table} to {role}, and usage on its schema"
 

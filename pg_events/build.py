@@ -195,6 +195,7 @@ def teardown_plan(connection: Connection) -> Plan:
             "teardown",
             table.oid,
             qualified=f"{quoted(table.schema)}.{quoted(table.name)}",
+            needs_owner=True,
         )
         for table in catalog.tables(connection)
         for trigger in table.triggers

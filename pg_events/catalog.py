@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -68,13 +68,14 @@ class Installed:
 
 @dataclass(frozen=True)
 class Trigger:
-    """One of the four triggers of a table: what it should be and what it is."""
+    """One of the triggers of a table: what it should be and what it is."""
 
     operation: str
-    """`insert`, `update`, `delete` or `truncate`."""
+    """`insert`, `update`, `delete` or `truncate`; or `replicated`, for the rows that are applied from elsewhere."""
     name: str
     wanted: str | None
-    """`CREATE TRIGGER …` as the database spells it; None when there should be none."""
+    """`CREATE TRIGGER …` as the database spells it; None when there should be none. `; ALTER TABLE … ENABLE …` follows when
+    it shall fire also, or only, for what is applied from elsewhere."""
     installed: str | None
     is_disabled: bool
 
@@ -196,7 +197,8 @@ def tables(
         rows: list[Any] = cursor.execute(
             sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation], choices)
         ).fetchall()
-    return [_table(list(group)) for _, group in groupby(rows, key=attrgetter("oid"))]
+        subscriptions: dict[int, str] = dict(cursor.execute(sql.text("subscriptions.sql")).fetchall())
+    return [_table(list(group), subscriptions) for _, group in groupby(rows, key=attrgetter("oid"))]
 
 
 def columns(connection: Connection) -> dict[str, dict[str, str]]:
@@ -213,19 +215,15 @@ def fingerprints(connection: Connection) -> dict[str, str]:
     return {f"{schema}.{name}": hashlib.sha256(text.encode()).hexdigest()[:16] for schema, name, text, _ in rows}
 
 
-def _table(rows: list[Any]) -> Table:
+def _table(rows: list[Any], subscriptions: Mapping[int, str]) -> Table:
     first = rows[0]
     triggers = tuple(
         Trigger(row.operation, row.trigger_name, row.wanted, row.installed, bool(row.disabled)) for row in rows
     )
     chosen = choice.parse(first.options)
     state, reason = _state(first.relation_kind, first.not_wanted, triggers)
-    if state == "covered" and first.by_row is not None:
-        reason = f"row by row: {first.by_row}"
-    elif state == "covered" and first.relation_kind == "partitioned table":
-        reason = "but not rows that a MERGE moves to another partition"
     if state == "covered":
-        reason = " · ".join(filter(None, (chosen.words, reason)))
+        reason = " · ".join(filter(None, _particulars(first, chosen, subscriptions)))
     return Table(
         first.oid,
         first.table_schema,
@@ -237,6 +235,17 @@ def _table(rows: list[Any]) -> Table:
         first.root,
         chosen,
     )
+
+
+def _particulars(row: Any, chosen: Choice, subscriptions: Mapping[int, str]) -> Iterator[str]:
+    """How a covered table differs from others, and what of its changes is not seen."""
+    yield chosen.words
+    if row.by_row is not None:
+        yield f"row by row: {row.by_row}"
+    elif row.relation_kind == "partitioned table":
+        yield "but not rows that a MERGE moves to another partition"
+    if row.oid in subscriptions and not chosen.replicated:
+        yield f"but not what is replicated by {subscriptions[row.oid]}"
 
 
 def _state(kind: str, not_wanted: str | None, triggers: Iterable[Trigger]) -> tuple[str, str]:

@@ -12,7 +12,15 @@ COLUMN_KINDS: Final = ("only", "drop", "mask", "hash")
 """How a column can be treated: kept while others are not, left out, masked, hashed."""
 
 Choices = Mapping[str, Mapping[str, Sequence[str]]]
-"""Kind (`only`, `drop`, `mask`, `hash`, `when`, `skip_unchanged`) -> pattern of tables -> patterns of columns, or conditions."""
+"""Kind (`only`, `drop`, `mask`, `hash`, `when`, or one of `WHOLE_KINDS`) -> pattern of tables -> patterns of columns, or
+conditions."""
+
+WHOLE_KINDS: Final = {
+    "skip_unchanged": ("skip_unchanged", "PG_EVENTS_SKIP_UNCHANGED"),
+    "replicated": ("capture_replicated", "PG_EVENTS_CAPTURE_REPLICATED"),
+    "by_row": ("by_row", "PG_EVENTS_BY_ROW"),
+}
+"""What is chosen for a table as a whole, by patterns of tables alone: kind -> field of `Settings`, constant."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,10 @@ class Choice:
     """SQL conditions; a change is left out when one of them is false."""
     skip_unchanged: bool = False
     """Updates that change nothing that is captured are left out."""
+    replicated: bool = False
+    """Changes that are applied from elsewhere, as by a subscription, are captured, too."""
+    by_row: bool = False
+    """Its rows are captured one by one."""
     tables: tuple[tuple[str, str], ...] = ()
     """Schema and name of the table that the settings' patterns match: its own, or one it had before."""
     earlier: Mapping[str, tuple[str, ...]] | None = None
@@ -53,6 +65,8 @@ class Choice:
         parts += [f"when {' '.join(condition.split())}" for condition in self.when]
         if self.skip_unchanged:
             parts.append("no unchanged updates")
+        if self.replicated:
+            parts.append("replicated changes, too")
         if not self.keeps_query:
             parts.append("no SQL text")
         return " · ".join(parts)
@@ -63,9 +77,7 @@ class Choice:
         for name in ("drop", "mask", "hash", "when"):
             if getattr(self, name):
                 found[name] = list(getattr(self, name))
-        if self.skip_unchanged:
-            found["skip_unchanged"] = True
-        return found
+        return found | {name: True for name in WHOLE_KINDS if getattr(self, name)}
 
 
 EVERYTHING: Final = Choice()
@@ -96,6 +108,8 @@ def parse(options: str | None) -> Choice:
         hash=tuple(names[0] for names in columns.get("hash", ())),
         when=tuple(told.get("when", ())),
         skip_unchanged=told.get("skip_unchanged", False),
+        replicated=told.get("replicated", False),
+        by_row=told.get("by_row", False),
         tables=tuple((schema, name) for schema, name in told["tables"]),
         earlier={names[0]: tuple(names[1:]) for found in columns.values() for names in found if len(names) > 1},
     )
@@ -120,8 +134,9 @@ def choices(settings: Settings) -> Choices:
             add(treatment, table, [column])
     for table, condition in settings.when.items():
         add("when", table, [condition])
-    for table in settings.skip_unchanged:
-        add("skip_unchanged", table, ["*"])
+    for kind, (field, _) in WHOLE_KINDS.items():
+        for table in getattr(settings, field):
+            add(kind, table, ["*"])
     return found
 
 
@@ -144,6 +159,8 @@ def with_choices(settings: Settings, kept: str) -> Settings:
         redact=redact,
         when={table: conditions[0] for table, conditions in found.get("when", {}).items()},
         skip_unchanged=tuple(found.get("skip_unchanged", {})),
+        capture_replicated=tuple(found.get("replicated", {})),
+        by_row=tuple(found.get("by_row", {})),
     )
 
 
@@ -195,9 +212,10 @@ def _patterns(settings: Settings) -> Iterator[tuple[str, str, Sequence[str]]]:
         yield "PG_EVENTS_REDACT", table, tuple(treatments)
     for table in settings.when:
         yield "PG_EVENTS_WHEN", table, ()
-    for table in settings.skip_unchanged:
-        if table != "*":
-            yield "PG_EVENTS_SKIP_UNCHANGED", table, ()
+    for field, constant in WHOLE_KINDS.values():
+        for table in getattr(settings, field):
+            if table != "*":
+                yield constant, table, ()
 
 
 def matches(pattern: str, schema: str, name: str) -> bool:

@@ -285,23 +285,33 @@ def clock(ahead_seconds: float, round_trip_seconds: float) -> list[Finding]:
     return [_wrong("clock", text, "let both follow a time server", data)]
 
 
-def settings(row: Row, replica_roles: Sequence[str], wake_up: bool, are_prepared: bool) -> list[Finding]:
+def settings(
+    row: Row, replica_roles: Sequence[str], replicated: Sequence[str], wake_up: bool, are_prepared: bool
+) -> list[Finding]:
+    """`replicated`: patterns of tables of which also what is written as a replica is captured."""
     found: list[Finding] = []
-    if row["session_replication_role"] == "replica":
+    is_missed = "*" not in replicated
+    but = ", but on tables of PG_EVENTS_CAPTURE_REPLICATED" if replicated else ""
+    if is_missed and row["session_replication_role"] == "replica":
         found.append(
             _wrong(
                 "settings",
-                "session_replication_role is replica here: what is written so fires no trigger",
+                f"session_replication_role is replica here: what is written so fires no trigger{but}",
                 "set it to origin",
                 row,
             )
         )
-    if replica_roles:
+    if is_missed and replica_roles:
         who = ", ".join(replica_roles)
-        text = f"session_replication_role is replica for {who}: what they write fires no trigger and is not recorded"
+        text = (
+            f"session_replication_role is replica for {who}: what they write fires no trigger and is not recorded{but}"
+        )
         found.append(_wrong("settings", text, "alter role … reset session_replication_role", row))
     if wake_up and are_prepared:
         text = "transactions are prepared here, and PostgreSQL refuses to prepare one that woke a worker"
+        found.append(_wrong("settings", text, "set PG_EVENTS_WAKE_UP = False and run pg_events build", row))
+    elif wake_up and replicated and row["applies_prepared"]:
+        text = "a subscription prepares transactions here (two_phase): it fails, again and again, at one that woke a worker"
         found.append(_wrong("settings", text, "set PG_EVENTS_WAKE_UP = False and run pg_events build", row))
     return found or [Finding("settings", "ok", "nothing keeps the triggers from firing")]
 

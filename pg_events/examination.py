@@ -119,10 +119,10 @@ class _Examination:
         here = self._one(
             "select count(*) as prepared from pg_catalog.pg_prepared_xacts where database = current_database()"
         )
-        wake_up = self.settings.wake_up
+        settings = self.settings
         if self.server.is_installed:
-            wake_up = build.settled(self.connection, self.settings).wake_up
-        return doctor.settings(row, roles, wake_up, here["prepared"] > 0)
+            settings = build.settled(self.connection, settings)
+        return doctor.settings(row, roles, settings.capture_replicated, settings.wake_up, here["prepared"] > 0)
 
     def _clock(self) -> list[Finding]:
         begin = monotonic()

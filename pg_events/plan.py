@@ -38,6 +38,8 @@ class Step:
     """Number of the migration the step is: one that another build has run meanwhile is not run again."""
     qualified: str = ""
     """`table` as SQL names it."""
+    needs_owner: bool = False
+    """The right to create triggers is not enough for it."""
 
 
 @dataclass(frozen=True)
@@ -269,13 +271,32 @@ def _trigger_step(table: Table, trigger: Trigger, relation: int) -> Step | None:
     qualified = f"{quoted(table.schema)}.{quoted(table.name)}"
     name = f"trigger {trigger.name}"
     if trigger.wanted is None:
+        reason = reasons["outdated"] if any(each.wanted for each in table.triggers) else table.reason
         text = f"drop trigger {quoted(trigger.name)} on {qualified};\n"
-        return Step("drop", name, table.identity, text, ACCESS_EXCLUSIVE, table.reason, relation, qualified=qualified)
-    # To replace a trigger enables it too.
+        return Step(
+            "drop",
+            name,
+            table.identity,
+            text,
+            ACCESS_EXCLUSIVE,
+            reason,
+            relation,
+            qualified=qualified,
+            needs_owner=True,
+        )
+    # To replace a trigger enables it too, for everybody but those who apply what was done elsewhere.
     text = trigger.wanted.replace("CREATE TRIGGER", "create or replace trigger", 1) + ";\n"
     action = "create" if trigger.installed is None else "enable" if trigger.state == "disabled" else "replace"
     return Step(
-        action, name, table.identity, text, SHARE_ROW_EXCLUSIVE, reasons[trigger.state], relation, qualified=qualified
+        action,
+        name,
+        table.identity,
+        text,
+        SHARE_ROW_EXCLUSIVE,
+        reasons[trigger.state],
+        relation,
+        qualified=qualified,
+        needs_owner=table.choice.replicated and trigger.operation in ("truncate", "replicated"),
     )
 
 

@@ -102,6 +102,11 @@ class Settings:
     """`PG_EVENTS_WHEN`: pattern of tables -> SQL condition over `old` and `new`; a change for which it is false is left out."""
     skip_unchanged: tuple[str, ...] = ()
     """`PG_EVENTS_SKIP_UNCHANGED`: patterns of tables whose updates that change nothing are left out; True is `*`."""
+    capture_replicated: tuple[str, ...] = ()
+    """`PG_EVENTS_CAPTURE_REPLICATED`: patterns of tables of which also those changes are captured that are applied from
+    elsewhere (`session_replication_role = replica`, as of a subscription); True is `*`."""
+    by_row: tuple[str, ...] = ()
+    """`PG_EVENTS_BY_ROW`: patterns of tables whose rows are captured one by one; True is `*`."""
     query_characters: int = 8192
     """`PG_EVENTS_QUERY`: how much of the client's statement an event keeps. `"full"`, `"off"` (0) or a number."""
     wake_up: bool = True
@@ -559,6 +564,8 @@ _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_REDACT": ("redact", _treatments),
     "PG_EVENTS_WHEN": ("when", _conditions),
     "PG_EVENTS_SKIP_UNCHANGED": ("skip_unchanged", _all_or_patterns),
+    "PG_EVENTS_CAPTURE_REPLICATED": ("capture_replicated", _all_or_patterns),
+    "PG_EVENTS_BY_ROW": ("by_row", _all_or_patterns),
     "PG_EVENTS_QUERY": ("query_characters", _query),
     "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
     **{f"PG_EVENTS_{end}": entry for end, entry in _POLICY.items()},

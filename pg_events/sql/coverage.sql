@@ -1,8 +1,10 @@
--- Every table that is, or could be, covered; one row for each of its four triggers: wanted and installed.
+-- Every table that is, or could be, covered; one row for each of its triggers: wanted and installed. Four, and a fifth
+-- where replicated changes are captured, or were.
 -- $1 text[]: patterns of tables to include, empty for all. $2 text[]: patterns to exclude.
 -- $3 oid[]: only these tables, null for all.
 -- $4 jsonb: what is captured of a table where that is not everything: kind -> pattern of tables -> texts. The kinds are
--- only, drop, mask and hash (patterns of columns), when (conditions) and skip_unchanged (no matter what).
+-- only, drop, mask and hash (patterns of columns), when (conditions), and skip_unchanged, replicated and by_row (no
+-- matter what).
 -- A pattern is a glob (* and ?) on schema.table; without a dot, on the table's name in any schema.
 with relation as (
     select
@@ -197,7 +199,7 @@ strictest as (
 treatment as (
     select attrelid, kind, jsonb_object_agg(attnum, names) as columns from strictest group by attrelid, kind
 ),
--- What the triggers of a table are told.
+-- What holds for a table. The triggers are told all of it but the last two, which say what triggers there are.
 options as (
     select
         p.oid,
@@ -216,7 +218,9 @@ options as (
             'mask', (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'mask'),
             'hash', (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'hash'),
             'when', jsonb_agg(distinct to_jsonb(p.text)) filter (where p.kind = 'when'),
-            'skip_unchanged', case when bool_or(p.kind = 'skip_unchanged') then true end
+            'skip_unchanged', case when bool_or(p.kind = 'skip_unchanged') then true end,
+            'replicated', case when bool_or(p.kind = 'replicated') then true end,
+            'by_row', case when bool_or(p.kind = 'by_row') then true end
         )) as options
     from applies p
     group by p.oid
@@ -257,6 +261,19 @@ by_row as (
         select coalesce(pg_catalog.pg_partition_root(c.oid), c.oid), 'one of its partitions is a foreign table'
         from pg_catalog.pg_class c
         where c.relkind = 'f' and c.relispartition
+        union all
+        -- For instance because a MERGE moves rows between partitions. PostgreSQL 15 to 18 count such a row as deleted and
+        -- inserted, show it to row triggers so, and to statement triggers only if the MERGE has an action of that kind;
+        -- that of an UPDATE they count as updated and show to row triggers in the very same way. So a row trigger that is
+        -- switched on by a BEFORE UPDATE trigger would see what is missing, and cost a bulk DELETE a fifth and the rest
+        -- next to nothing. But it cannot tell a MERGE from an UPDATE, whose rows are there already, nor from what another
+        -- trigger writes to the tree meanwhile: it would have to keep all of them until the statement ends and compare.
+        -- Row by row a bulk INSERT takes eight times as long as by statement, an UPDATE five, a DELETE eleven; of one row
+        -- none takes longer.
+        select c.root, 'the settings ask for it'
+        from options s
+        join chosen c using (oid)
+        where s.options ? 'by_row'
     ) r
     order by root, reason
 ),
@@ -266,15 +283,17 @@ operation as (
         o.operation,
         o.referencing,
         b.reason as by_row,
+        o.operation = 'replicated' or b.reason is not null and o.operation <> 'truncate' as is_row,
         s.options,
         -- What of the options bears on this operation.
         case
             when o.operation = 'truncate' and s.options ?| array['only', 'drop', 'mask', 'hash']
-                then s.options - array['when', 'skip_unchanged']
-            when o.operation = 'update' and s.options ?| array['only', 'drop', 'mask', 'hash', 'when', 'skip_unchanged']
-                then s.options
+                then s.options - array['when', 'skip_unchanged', 'replicated', 'by_row']
+            when o.operation in ('update', 'replicated')
+                and s.options ?| array['only', 'drop', 'mask', 'hash', 'when', 'skip_unchanged']
+                then s.options - array['replicated', 'by_row']
             when o.operation in ('insert', 'delete') and s.options ?| array['only', 'drop', 'mask', 'hash', 'when']
-                then s.options - 'skip_unchanged'
+                then s.options - array['skip_unchanged', 'replicated', 'by_row']
         end as argument,
         o.operation <> 'truncate' and exists (
             select from pg_catalog.pg_attribute a
@@ -285,11 +304,12 @@ operation as (
     left join options s on s.oid = c.oid
     cross join (
         values
-            (1, 'insert', 'REFERENCING NEW TABLE AS new_rows '),
-            (2, 'update', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '),
-            (3, 'delete', 'REFERENCING OLD TABLE AS old_rows '),
-            (4, 'truncate', '')
-    ) o (number, operation, referencing)
+            ('insert', 'REFERENCING NEW TABLE AS new_rows '),
+            ('update', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '),
+            ('delete', 'REFERENCING OLD TABLE AS old_rows '),
+            ('truncate', ''),
+            ('replicated', '')
+    ) o (operation, referencing)
 ),
 wanted as (
     select
@@ -297,18 +317,23 @@ wanted as (
         '00_pgevents_' || o.operation as trigger_name,
         case
             when o.not_wanted is not null then null
-            when o.operation <> 'truncate' and o.by_row is not null and o.relkind = 'p' then null
+            when o.is_row and o.relkind = 'p' then null
+            when o.operation = 'replicated' and o.options ? 'replicated' is not true then null
             else pg_catalog.format(
-                'CREATE TRIGGER "00_pgevents_%s" AFTER %s ON %I.%I %sFOR EACH %s EXECUTE FUNCTION pgevents.%s(%s)',
+                'CREATE TRIGGER "00_pgevents_%s" AFTER %s ON %I.%I %sFOR EACH %s %sEXECUTE FUNCTION pgevents.%s(%s)',
                 o.operation,
-                upper(o.operation),
+                case when o.operation = 'replicated' then 'INSERT OR DELETE OR UPDATE' else upper(o.operation) end,
                 o.nspname,
                 o.relname,
-                case when o.by_row is null then o.referencing else '' end,
-                case when o.by_row is null or o.operation = 'truncate' then 'STATEMENT' else 'ROW' end,
+                case when not o.is_row then o.referencing end,
+                case when o.is_row then 'ROW' else 'STATEMENT' end,
+                -- A restore with --disable-triggers leaves the trigger enabled for everybody: nobody's write may be
+                -- captured twice meanwhile.
+                case when o.operation = 'replicated'
+                    then 'WHEN ((current_setting(''session_replication_role''::text) = ''replica''::text)) ' end,
                 case when o.operation = 'truncate' then 'capture_truncate'
                      when o.argument is not null then 'capture_chosen'
-                     when o.by_row is not null then 'capture_row'
+                     when o.is_row then 'capture_row'
                      when o.is_plain then 'capture_' || o.operation
                      else 'capture' end,
                 -- As the database spells it: a backslash is a letter.
@@ -321,7 +346,16 @@ wanted as (
                     '''', ''''''
                 ) || ''''
             )
-        end as wanted
+        end as definition,
+        -- For whom it fires, when not for everybody but those who apply what was done elsewhere. A subscription's changes
+        -- and its first copy fire triggers that follow rows, and of those that follow statements only TRUNCATE's. So what
+        -- is replicated has a trigger of its own: everybody else's statements are captured as in other tables.
+        case
+            when o.operation = 'replicated' then 'REPLICA'
+            when o.operation = 'truncate' and o.options ? 'replicated' then 'ALWAYS'
+        end as fires,
+        pg_catalog.format('; ALTER TABLE %I.%I ENABLE ', o.nspname, o.relname) as enable,
+        pg_catalog.format(' TRIGGER "00_pgevents_%s"', o.operation) as which
     from operation o
 )
 select
@@ -342,9 +376,14 @@ select
     w.options::text as options,
     w.operation,
     w.trigger_name,
-    w.wanted,
-    pg_catalog.pg_get_triggerdef(t.oid) as installed,
-    t.tgenabled in ('D', 'R') as disabled
+    w.definition || coalesce(w.enable || w.fires || w.which, '') as wanted,
+    pg_catalog.pg_get_triggerdef(t.oid) || coalesce(
+        w.enable || case t.tgenabled when 'A' then 'ALWAYS' when 'R' then 'REPLICA' when 'D' then w.fires end || w.which, ''
+    ) as installed,
+    t.tgenabled = 'D' as disabled
 from wanted w
 left join pg_catalog.pg_trigger t on t.tgrelid = w.oid and t.tgname = w.trigger_name and not t.tgisinternal
-order by w.nspname, w.relname, w.oid, w.operation = 'truncate', w.operation = 'delete', w.operation = 'update'
+where w.operation <> 'replicated' or w.definition is not null or t.oid is not null
+order by
+    w.nspname, w.relname, w.oid,
+    w.operation = 'replicated', w.operation = 'truncate', w.operation = 'delete', w.operation = 'update'

@@ -73,6 +73,28 @@ def test_row_14_two_phase_commit_works_in_poll_mode_and_fails_as_documented_othe
     assert judge([], committed(url), deliveries.wait_for(committed(url))).is_good
 
 
+def test_row_14_a_prepared_transaction_outlives_a_crash_and_its_events_come_when_it_commits(
+    server, url, worker, deliveries
+) -> None:
+    worker(PG_EVENTS_WAKE_UP=False).ready()
+    for key, name in ((7, "kept"), (8, "given up")):
+        execute(url, f"begin; update account set version = 1 where key = {key}; prepare transaction '{name}'")
+    execute(url, UPDATE.replace("%s", "9"))
+    deliveries.wait_for([Change(9, 1)])
+
+    server.restart("immediate")
+    execute(url, UPDATE.replace("%s", "10"))
+    deliveries.wait_for([Change(10, 1)])
+    assert not {Change(7, 1), Change(8, 1)} & {each.change for each in deliveries.read()}
+
+    execute(url, "rollback prepared 'given up'", "commit prepared 'kept'")
+    got = deliveries.wait_for(committed(url))
+    verdict = judge([], committed(url), got)
+    assert verdict.is_good, verdict
+    assert [each.change for each in got].count(Change(7, 1)) == 1
+    assert Change(8, 1) not in {each.change for each in got}
+
+
 def test_row_15_a_full_notification_queue_fails_no_write_and_stops_no_worker(build, tmp_path) -> None:
     programs = binaries(18)
     if programs is None:

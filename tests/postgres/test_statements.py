@@ -48,11 +48,15 @@ WAYS = {
         create trigger follow after insert or update or delete on part for each row execute function follow();
         create trigger follow after insert or update or delete on tree for each row execute function follow();
     """,
+    "row by row, as asked": "select",
     # Columns whose spelling depends on settings have another function.
     "with such columns": "alter table item add x real; alter table part add x real; alter table tree add x real",
     "with options": "select",
 }
-OPTIONS = {"with options": {"when": {"*": "true"}}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "with options": {"when": {"*": "true"}},
+    "row by row, as asked": {"by_row": ("*",)},
+}
 
 
 @dataclass(frozen=True)
@@ -252,7 +256,7 @@ def test_each_row_that_was_changed_is_one_event_with_the_right_pair(
     db.execute(case.statement.encode())
 
     found = changes(db)
-    expected = case.by_row if way[0] == "row by row" and case.by_row is not None else case.changes
+    expected = case.by_row if way[0].startswith("row by row") and case.by_row is not None else case.changes
     assert sorted(found, key=repr) == sorted(expected, key=repr)
     assert {name: sorted(left, key=repr) for name, left in carried_out(before, found).items()} == {
         name: sorted(left, key=repr) for name, left in rows(db).items()
@@ -260,26 +264,40 @@ def test_each_row_that_was_changed_is_one_event_with_the_right_pair(
 
 
 MERGE_THAT_MOVES = (
-    "merge into tree t using (values (1, 12), (11, 2)) s (id, to_id) on t.id = s.id"
-    " when matched then update set id = s.to_id"
+    "merge into tree t using (values (1, 12), (11, 2), (5, null)) s (id, to_id) on t.id = s.id"
+    " when matched and to_id is not null then update set id = s.to_id"
 )
+MERGES_THAT_MOVE: dict[str, tuple[str, str]] = {
+    "update": (MERGE_THAT_MOVES, ""),
+    "update or insert": (f"{MERGE_THAT_MOVES} when not matched and to_id is null then insert values (id, 'e')", "I"),
+    "update or delete": (f"{MERGE_THAT_MOVES} when matched then delete", "D"),
+    "update, insert or delete": (
+        f"{MERGE_THAT_MOVES} when matched then delete when not matched then insert values (id, 'e')", "DI"
+    ),
+}  # fmt: skip
 
 
+@pytest.mark.parametrize(("statement", "seen_halves"), MERGES_THAT_MOVE.values(), ids=MERGES_THAT_MOVE)
 def test_rows_that_a_merge_moves_to_another_partition_are_seen_or_status_says_that_they_are_not(
-    db: psycopg.Connection, way: tuple[str, str]
+    db: psycopg.Connection, way: tuple[str, str], statement: str, seen_halves: str
 ) -> None:
-    """PostgreSQL shows them to no trigger that follows statements, unless the MERGE can insert and delete, too."""
+    """PostgreSQL shows that a row left its partition to what follows DELETE, and that it came to what follows INSERT; and
+    to statement triggers only if the MERGE has such an action."""
     with connect(way[1], application_name="test") as connection:
         choices = choice.written(Settings(**OPTIONS.get(way[0], {})))
         (tree,) = (table for table in catalog.tables(connection, choices=choices) if table.name == "tree")
     before = rows(db)
     db.execute("delete from pgevents.event")
 
-    db.execute(MERGE_THAT_MOVES)
+    db.execute(statement.encode())
 
     seen = changes(db)
-    if way[0] == "row by row":
+    inserted = {("I", "tree", (5, "e"))} if "insert" in statement else set[Change]()
+    halves = {("D", "tree", (1, "a")), ("I", "tree", (12, "a")), ("D", "tree", (11, "k")), ("I", "tree", (2, "k"))}
+    if way[0].startswith("row by row"):
+        assert set(seen) == halves | inserted
         assert sorted(carried_out(before, seen)["tree"]) == sorted(rows(db)["tree"])
     else:
-        assert seen == []
+        assert set(seen) == {half for half in halves if half[0] in seen_halves} | inserted
         assert "but not rows that a MERGE moves to another partition" in tree.reason
+    assert len(seen) == len(set(seen))

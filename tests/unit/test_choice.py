@@ -13,6 +13,8 @@ SETTINGS = Settings(
     redact={"public.users": {"email": "hash", "card": "mask", "pin": "drop"}, "*": {"token": "drop"}},
     when={"public.orders": "new.total > 100"},
     skip_unchanged=("public.*",),
+    capture_replicated=("public.orders",),
+    by_row=("*",),
 )
 
 
@@ -24,6 +26,8 @@ def test_settings_become_choices_by_kind_and_table() -> None:
         "mask": {"public.users": ["card"]},
         "when": {"public.orders": ["new.total > 100"]},
         "skip_unchanged": {"public.*": ["*"]},
+        "replicated": {"public.orders": ["*"]},
+        "by_row": {"*": ["*"]},
     }
     assert written(Settings()) == "{}"
 
@@ -59,6 +63,10 @@ def test_columns_come_in_the_tables_order_with_their_earlier_names() -> None:
         (Choice(mask=("a",), hash=("b", "c")), "a masked · b, c hashed · no SQL text"),
         (Choice(drop=tuple("abcdef")), "without a, b, c and 3 more · no SQL text"),
         (Choice(when=("new.a\n > 1",), skip_unchanged=True), "when new.a > 1 · no unchanged updates"),
+        (
+            Choice(replicated=True, by_row=True),
+            "replicated changes, too",
+        ),  # status says by itself what is captured by row
     ],
 )
 def test_a_choice_has_words(choice: Choice, words: str) -> None:

@@ -143,6 +143,8 @@ def test_every_constant_has_its_field(folder: Path) -> None:
         "PG_EVENTS_REDACT = {'public.users': {'email': 'hash', 'card': 'mask', 'pin': 'drop'}}\n"
         "PG_EVENTS_WHEN = {'public.orders': 'new.total > 100'}\n"
         "PG_EVENTS_SKIP_UNCHANGED = True\n"
+        "PG_EVENTS_CAPTURE_REPLICATED = ['public.orders']\n"
+        "PG_EVENTS_BY_ROW = False\n"
         "PG_EVENTS_QUERY = 100\n"
         "PG_EVENTS_WAKE_UP = False\n"
         "PG_EVENTS_MAX_ATTEMPTS = 1\n"
@@ -162,6 +164,7 @@ def test_every_constant_has_its_field(folder: Path) -> None:
     assert settings.redact == {"public.users": {"email": "hash", "card": "mask", "pin": "drop"}}
     assert settings.when == {"public.orders": "new.total > 100"}
     assert settings.skip_unchanged == ("*",)
+    assert (settings.capture_replicated, settings.by_row) == (("public.orders",), ())
     assert (settings.query_characters, settings.wake_up) == (100, False)
     assert (settings.max_attempts, settings.retry_seconds) == (1, 0.0)
     assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
