@@ -95,6 +95,37 @@ def test_a_bug_in_the_feed_is_shown_and_not_taken_for_a_quiet_database(console, 
     console(scenario, history=[make.record(1)])
 
 
+def test_a_full_disk_is_said_and_no_event_is_lost(console, make, monkeypatch):
+    """The console's own: what it has read and cannot keep stays in hand until there is room again."""
+
+    async def scenario(c):
+        append = c.app.store.append
+
+        def full(records):
+            if len(records) > 1:
+                append(records[:1])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(c.app.store, "append", full)
+        c.feed.push(*[make.record(number) for number in range(10, 15)])
+        await c.shows("! no room")
+        await c.shows("No space left on device; TMPDIR names another place")
+        assert "○ DOWN" in c.text()
+
+        monkeypatch.setattr(c.app.store, "append", append)
+        c.feed.push(*[make.record(number) for number in range(15, 20)])
+        await c.press("R")
+        await c.shows("● LIVE")
+        await c.until(lambda: c.app.store.event_count == 20)
+        records = [record for _, record in c.app.store.records(0, c.app.store.end)]
+        assert [record.id for record in records if record.kind != NOTE] == list(range(20))
+        assert next(record.query for record in records if record.kind == NOTE).startswith(
+            "there was no room for events"
+        )
+
+    console(scenario, history=[make.record(number) for number in range(10)])
+
+
 def test_a_feed_that_does_not_come_back_is_not_called_live():
     link = Link(state="live", heard=100.0)
 
