@@ -128,6 +128,10 @@ class ConsoleApp(FilesApp):
         """Those that can be read here."""
         return themes.readable(self.available_themes, colours=not self.no_color)
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """As Textual's: without them a theme of others would end the console."""
+        return themes.made_up(self.current_theme)
+
     def _remembered_screen(self) -> str:
         found = state.text(self.remembered, "screen")
         return found if found in MODES else "live"
@@ -240,7 +244,7 @@ class ConsoleApp(FilesApp):
         """Into the event log what became of the link; and say the good news."""
         was, self._was = self._was, link
         if link.state == "down" and was.state != "down":
-            self.event_log.add(self._clock(), "error", one_line(f"connection lost: {link.reason}"))
+            self.event_log.add(self._clock(), "error", one_line(f"{link.trouble}: {link.reason}"))
         elif link.state == "silent" and was.state != "silent":
             self.event_log.add(self._clock(), "error", one_line(link.reason))
         elif link.state == "live" and was.state == "connecting":
@@ -248,6 +252,9 @@ class ConsoleApp(FilesApp):
         elif link.state == "saved" and was.state != "saved":
             what = f"{counted(self.store.end, 'event')} read from {self.backend.name}"
             self.say(f"{what}; {link.reason}" if link.reason else what, "warning" if link.reason else "information")
+            for screen in self.known_screens.values():
+                if isinstance(screen, FilteredView):
+                    screen.read_filter_again()
         if link.reconnects != self._told_reconnects and not link.behind:
             self._told_reconnects = link.reconnects
             self.say(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any, Final
 
 from pg_events import difference
@@ -11,6 +12,7 @@ from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
 from pg_events_tui.health_words import Health, lag_words, state_words
 from pg_events_tui.lines import (
     HANG,
+    Item,
     Line,
     crop,
     fit,
@@ -36,7 +38,7 @@ RATE_ORDER: Final[Mapping[str, str]] = {
     "table": "table",
 }
 
-Items = list[tuple[object, Line]]
+Items = list[Item]
 
 
 @dataclass(frozen=True)
@@ -173,23 +175,23 @@ def _rate_rows(rates: TableRates, now: float, cells: int, sort: str) -> tuple[Li
         "last": lambda one: -one[1].last,
         "table": lambda one: one[0],
     }
-    items: Items = []
-    for name, series in sorted(rates.tables.items(), key=order[sort]):
-        rate = series.per_second(now)
-        items.append(
-            (
-                name,
-                line(
-                    span(fit(span(name).text, name_cells), "schema" if name == "ddl" else ""),
-                    span(fit_right(f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}", 8), "strong" if rate else "note"),
-                    span("  " + sparkline(series.by_second(now, 15, 4)).rjust(15), "plot"),
-                    span("  " + sparkline(series.by_minute(now, 60)[-60::4]).rjust(15) if wide else "", "plot"),
-                    span("  " + fit_right(f"{series.most:,}", 7), "note"),
-                    span(fit_right(f"{series.total:,}", 11), "note"),
-                ),
-            )
-        )
+    items: Items = [
+        (name, partial(_rate_line, name, series, now, name_cells, wide=wide))
+        for name, series in sorted(rates.tables.items(), key=order[sort])
+    ]
     return line(span(head, "heading")), items
+
+
+def _rate_line(name: str, series: Series, now: float, name_cells: int, *, wide: bool) -> Line:
+    rate = series.per_second(now)
+    return line(
+        span(fit(span(name).text, name_cells), "schema" if name == "ddl" else ""),
+        span(fit_right(f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}", 8), "strong" if rate else "note"),
+        span("  " + sparkline(series.by_second(now, 15, 4)).rjust(15), "plot"),
+        span("  " + sparkline(series.by_minute(now, 60)[-60::4]).rjust(15) if wide else "", "plot"),
+        span("  " + fit_right(f"{series.most:,}", 7), "note"),
+        span(fit_right(f"{series.total:,}", 11), "note"),
+    )
 
 
 def _failed_rows(failed: Sequence[Failed], zone: tzinfo | None) -> tuple[Line, Items]:
