@@ -61,6 +61,9 @@ class InMemory:
     def oldest(self) -> int | None:
         return None
 
+    def log(self) -> object:
+        return None
+
     def wait(self, timeout_seconds: float) -> None:
         time.sleep(min(timeout_seconds, 0.02))
 

@@ -259,7 +259,9 @@ class ConsoleApp(FilesApp):
             self._told_reconnects = link.reconnects
             self.say(
                 f"reconnected after {seconds_words(link.down_seconds)}; "
-                f"{counted(link.caught_up, 'event')} caught up, none missed"
+                f"{counted(link.caught_up, 'event')} caught up, "
+                + ("but some are missing: see the GAP row (is:gap)" if link.gap else "none missed"),
+                "warning" if link.gap else "information",
             )
             self.load_coverage()
 

@@ -48,6 +48,10 @@ class Feed(Protocol):
         """The id of the oldest event that is kept; None when the log is empty."""
         ...
 
+    def log(self) -> object:
+        """What tells this log from one that was begun anew in its place."""
+        ...
+
     def wait(self, timeout_seconds: float) -> None:
         """Return when a poll may be worth it, at the latest after so many seconds."""
         ...
@@ -85,6 +89,8 @@ class Link:
     """More may be waiting, and what came last is old."""
     caught_up: int = 0
     """Events that had to be fetched after the last reconnect."""
+    gap: bool = False
+    """After the last reconnect something may be missing; a row says what."""
     reconnects: int = 0
     down_seconds: float = 0.0
     """How long it was lost the last time."""
@@ -130,6 +136,8 @@ class Intake:
         """How old each page's newest event was when it was here, the newest last. Read a copy."""
         self._page: Sequence[Record] = ()
         """What was asked for and is not stored yet."""
+        self._log: object = None
+        """Which log the events are of."""
         self._last_id = 0
         self._stopping = Event()
         self._now = Event()
@@ -182,11 +190,14 @@ class Intake:
         was_down = self.link.state == "down" and self.link.received > 0
         self._catching_up = was_down
         now = self._time()
+        gap = self._gap() if was_down else ""
         if was_down:
-            self._note_reconnect(now)
+            self._note_reconnect(now, gap)
+        self._log = self._feed.log()
         self.link = replace(
             self.link,
             state="live",
+            gap=bool(gap),
             since=now,
             reason="",
             no_room=False,
@@ -197,24 +208,26 @@ class Intake:
             down_seconds=now - self.link.since if was_down else self.link.down_seconds,
         )
 
-    def _note_reconnect(self, now: float) -> None:
+    def _gap(self) -> str:
+        """What is missing of the time when the link was lost; empty when nothing is."""
+        if self._feed.log() != self._log:
+            return "the log was removed meanwhile and begun anew; what was written between that is not here"
+        oldest = self._feed.oldest()
+        if oldest is not None and oldest <= self._last_id:
+            return ""
+        begin = f"begins at #{oldest}" if oldest is not None else "is empty"
+        return f"the log was pruned meanwhile and {begin}; what came after #{self._last_id} and was pruned is not here"
+
+    def _note_reconnect(self, now: float, gap: str) -> None:
         """Rows among the events that say what happened to the link, and whether events may be missing."""
         lost = datetime.fromtimestamp(self.link.since).astimezone()
-        seconds = now - self.link.since
-        if self.link.no_room:
-            words = [
-                f"there was no room for events at {lost:%H:%M:%S}, for {seconds:.0f} s; what follows was caught up"
-            ]
-        else:
-            words = [
-                f"the connection was lost at {lost:%H:%M:%S} and is back after {seconds:.0f} s; what follows was caught up"
-            ]
-        oldest = self._feed.oldest()
-        if oldest is None or oldest > self._last_id:
-            begin = f"begins at #{oldest}" if oldest is not None else "is empty"
-            words.append(
-                f"GAP: the log was pruned meanwhile and {begin}; what came after #{self._last_id} and was pruned is not here"
-            )
+        seconds = f"{now - self.link.since:.0f} s"
+        words = [
+            f"there was no room for events at {lost:%H:%M:%S}, for {seconds}; what follows was caught up"
+            if self.link.no_room
+            else f"the connection was lost at {lost:%H:%M:%S} and is back after {seconds}; what follows was caught up",
+            *([f"GAP: {gap}"] if gap else []),
+        ]
         at = datetime.fromtimestamp(now).astimezone().isoformat()
         self._store_page([note(self._last_id, at, text) for text in words])
 

@@ -80,9 +80,8 @@ def _link_lines(n: Numbers) -> list[Line]:
     role_words = (told.role if told else "not known") + (" (read-only)" if n.health.read_only else "")
     lines += [_fact("role", role_words), _fact("link", f"{state} for {since}", role, link.reason)]
     if told:
-        lines.append(
-            _fact("answer", seconds_words(told.answer_seconds) if told.answer_seconds >= 0.001 else "under 1 ms")
-        )
+        answer = seconds_words(told.answer_seconds) if told.answer_seconds >= 0.001 else "under 1 ms"
+        lines.append(_fact("answer", "none", "bad") if n.problem else _fact("answer", answer))
     lost = f"the last time for {seconds_words(link.down_seconds)}" if link.reconnects else ""
     lines += [_fact("lost", counted(link.reconnects, "time"), "", lost)]
     lines.append(_fact("received", f"{link.received:,}", "", "events since the console started"))
@@ -109,7 +108,8 @@ def _pipeline_lines(n: Numbers) -> list[Line]:
         _fact("rate", f"{n.health.rate:,.1f}/s", "", "now"),
         _fact("now", lag_words(n.health)[0].removeprefix("lag ")),
         _fact("here", kept, "", "on disk"),
-        _fact("log", f"{told.log_events:,} events, {size_words(told.log_bytes)}" if told else n.problem or "asking …"),
+        _fact("log", f"{told.log_events:,} events, {size_words(told.log_bytes)}" if told else n.problem or "asking …",
+              "", "as it was before" if told and n.problem else ""),
         _fact("console", f"tick {ticks[1] * 1000:.1f} ms  memory {size_words(n.rss_bytes)}" if ticks else ""),
     ]  # fmt: skip
     if n.health.recorded_bytes is not None:
@@ -136,8 +136,10 @@ def face_tabs(face: int, told: DatabaseHealth | None) -> Line:
 def empty_words(face: str, told: DatabaseHealth | None, problem: str) -> Sequence[str]:
     if face == "Rates":
         return ("no event has arrived since the console started",)
+    if problem:
+        return ("cannot ask the database", problem)
     if told is None:
-        return ("cannot ask the database", problem) if problem else ("asking the database …",)
+        return ("asking the database …",)
     return {
         "Failed": ("no failed events",),
         "Consumers": ("no consumer yet: start a worker",),
