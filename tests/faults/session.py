@@ -1,22 +1,22 @@
 """A long session at the console: `python -m tests.faults.session` prints what it came to, and what went wrong.
 
-Two consoles in tmux, 120x36 and 80x24, on a shop with live traffic and a worker. Every key of every screen is pressed, then keys
-at random. Meanwhile the database is restarted, the worker killed, the database crashed. A console must never stand still, end or
-show a traceback, and at the end have every event of the log. Exits with 1 when something was wrong; the screens are kept then.
+Two consoles in tmux, 120x36 and 80x24, on a shop with live traffic and a worker. What people set out to do is done
+(`errands.py`), and between that every key of every screen is pressed, then keys at random. Meanwhile the database is restarted,
+the worker killed, the database crashed. A console must never stand still, end or show a traceback, show what an errand led to,
+and at the end have every event of the log. Exits with 1 when something was wrong; the screens are kept then.
 """
 
 import argparse
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -27,29 +27,21 @@ from pg_events.demo.server import Server, any_binaries
 from pg_events.demo.traffic import Traffic
 from pg_events.settings import load
 from pg_events_tui import keys
+from tests.faults.errands import Errands
 from tests.faults.harness import execute, wait_until
+from tests.faults.terminal import Console, is_open, say
 
 SETTINGS: Final = "pg_events.demo.settings"
 SIZES: Final = ((120, 36), (80, 24))
 BEAT_SECONDS: Final = 0.1
 """Between two keys, as of a person in a hurry."""
-KEY_SECONDS: Final = 0.2
-ESCAPE_SECONDS: Final = 0.5
-"""After each. What comes right behind an escape, a terminal takes for alt and that key; on a busy machine that is long."""
-STILL_SECONDS: Final = 5.0
-"""A console whose clock stands still for longer is frozen."""
 LEAVING: Final = frozenset({"app.quit", "app.open", "app.database"})
 """Keys that end this console, or lead away from the database."""
 NEVER_TAKEN: Final = frozenset({"app.back", "app.palette", "coverage.exclude"})
 """Keys whose question is always answered with no: quitting, a command of any kind, and what the ledger knows nothing of."""
+KEYS_BETWEEN: Final = 20
+"""Pressed between two errands."""
 TAKING_TEXT: Final = frozenset({"events.filter", "find.open", "events.goto"})
-TMUX_NAMES: Final = {
-    "pagedown": "NPage", "pageup": "PPage", "down": "Down", "up": "Up", "left": "Left", "right": "Right", "home": "Home",
-    "end": "End", "enter": "Enter", "escape": "Escape", "tab": "Tab", "shift+tab": "BTab", "space": "Space",
-    "delete": "DC", "slash": "/", "equals_sign": "=", "number_sign": "#", "at": "@", "left_square_bracket": "[",
-    "right_square_bracket": "]", "colon": ":", "question_mark": "?", "full_stop": ".", "comma": ",", "plus": "+",
-    "minus": "-", "exclamation_mark": "!", "greater_than_sign": ">", "f1": "F1",
-}  # fmt: skip
 TYPED: Final = ("table:orders op:U", "new.total>50 or is:ddl", "/paid|sh[io]/", "since:1m -app:web", "table:(", "")
 """Into what asks for a text; one is not a filter."""
 
@@ -70,120 +62,6 @@ def main() -> int:
     else:
         shutil.rmtree(folder)
     return 1 if problems else 0
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def is_open(screen: str) -> bool:
-    """Whether something waits for an answer: a question, a choice, a text."""
-    return any(words in screen for words in ("esc cancel", "esc close", "esc leave", "take", "palette", "Search for"))
-
-
-def tmux_key(key: str) -> str:
-    """`ctrl+d` as tmux calls it."""
-    return TMUX_NAMES.get(key) or (f"C-{key.removeprefix('ctrl+')}" if key.startswith("ctrl+") else key)
-
-
-@dataclass
-class Console:
-    """`pg_events tui` in a terminal of its own."""
-
-    folder: Path
-    size: tuple[int, int]
-    environment: Mapping[str, str]
-    problems: list[str] = field(default_factory=list)
-    pressed: list[str] = field(default_factory=list)
-    looked: int = 0
-    _clock: str = ""
-    _moved: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return "x".join(map(str, self.size))
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "pg_events", "tui", "--settings", SETTINGS]
-        width, height = map(str, self.size)
-        self._tmux("-f", os.devnull, "new-session", "-d", "-x", width, "-y", height, *command)
-        self._tmux("set-option", "remain-on-exit", "on")
-        wait_until(lambda: "LIVE" in self.screen(), f"{self.name} is live", self.screen)
-        self._moved = time.monotonic()
-
-    def end(self) -> None:
-        self._tmux("kill-server")
-
-    def press(self, *names: str) -> None:
-        for name in names:
-            self.pressed.append(name)
-            self._tmux("send-keys", "--", tmux_key(name))
-            time.sleep(ESCAPE_SECONDS if name == "escape" else KEY_SECONDS)
-
-    def type(self, text: str) -> None:
-        self._tmux("send-keys", "-l", "--", text)
-
-    def screen(self) -> str:
-        return self._tmux("capture-pane", "-p")
-
-    def look(self, after: str) -> str:
-        """The screen; what is wrong with it becomes a problem."""
-        screen = self.screen()
-        self.looked += 1
-        if "Traceback (most recent" in screen:
-            self.problem(f"a traceback after {after}", screen)
-        if self._tmux("display-message", "-p", "#{pane_dead}").strip() == "1":
-            self.problem(f"it ended after {after}", screen)
-            raise SystemExit(f"{self.name} ended after {after}:\n{screen}")
-        clock = re.search(r"\d\d:\d\d:\d\d\s*$", "\n".join(screen.split("\n")[:2]), re.MULTILINE)
-        if clock and clock[0] != self._clock:
-            self._clock, self._moved = clock[0], time.monotonic()
-        if time.monotonic() > self._moved + STILL_SECONDS:
-            self.problem(f"it stood still for {time.monotonic() - self._moved:.1f} s; last key {after}", screen)
-            self._moved = time.monotonic()
-        return screen
-
-    def problem(self, text: str, screen: str = "") -> None:
-        self.problems.append(f"{self.name}: {text}")
-        say(self.problems[-1])
-        (self.folder / f"{self.name}-{len(self.problems)}.txt").write_text(
-            f"{text}\nafter {' '.join(self.pressed[-50:])}\n\n{screen or self.screen()}"
-        )
-
-    def total(self) -> str:
-        """How many events its header says it has."""
-        found = re.search(r"(\S+)(?: ev \S+ \S+)? +behind", self.screen())
-        return found[1] if found else "nothing"
-
-    def is_at(self, screen: str) -> bool:
-        return f"[{keys.EVERYWHERE.index(screen) + 1} " in self.screen()
-
-    def go_to(self, screen: str) -> None:
-        """As a person: once more, with nothing open, when the key was taken for alt and that key."""
-        for _ in range(3):
-            self.press(str(keys.EVERYWHERE.index(screen) + 1))
-            began = time.monotonic()
-            while time.monotonic() < began + STILL_SECONDS:
-                if self.is_at(screen) and not is_open(self.screen()):
-                    return
-                time.sleep(KEY_SECONDS)
-            self.close()
-        self.problem(f"the key of {screen} did nothing")
-
-    def close(self) -> None:
-        """Whatever is open: until nothing is, so that no later key answers a question."""
-
-        def closed() -> bool:
-            self.press("escape")
-            return not is_open(self.screen())
-
-        wait_until(closed, f"{self.name} closes what is open", self.screen)
-
-    def _tmux(self, *arguments: str) -> str:
-        command = ["tmux", "-L", f"pg_events-{os.getpid()}-{self.name}", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env={**os.environ, **self.environment}, capture_output=True, text=True, check=True
-        ).stdout
 
 
 class Session:
@@ -212,12 +90,13 @@ class Session:
             "EDITOR": "true",
         }
         worker = self._worker(environment)
-        consoles = [Console(self.folder, size, environment) for size in SIZES]
+        consoles = [Console(self.folder, size, ("--settings", SETTINGS), environment) for size in SIZES]
+        errands = [Errands(console, url) for console in consoles]
         begin = time.monotonic()
         try:
             for console in consoles:
                 console.start()
-            hands = [self._hands(console) for console in consoles]
+            hands = [self._hands(console, its) for console, its in zip(consoles, errands, strict=True)]
 
             def until(share: float) -> None:
                 while time.monotonic() < begin + share * seconds:
@@ -238,7 +117,7 @@ class Session:
             server.restart("immediate")
             until(1)
             traffic.stop()
-            self._judge(consoles, url, traffic, time.monotonic() - begin)
+            self._judge(errands, url, traffic, time.monotonic() - begin)
             if worker.poll() is not None:
                 self.problems.append(f"the worker ended with {worker.returncode}")
         finally:
@@ -255,8 +134,20 @@ class Session:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **environment}
             )
 
-    def _hands(self, console: Console) -> Iterator[str]:
-        """Press one key after the other, for ever; each tells what was pressed."""
+    def _hands(self, console: Console, errands: Errands) -> Iterator[str]:
+        """Run every errand and press one key after the other, for ever; each tells what was done."""
+        everything = self._keys()
+        while True:
+            for errand in errands.all():
+                yield from errands.run(errand)
+                for screen, key in islice(everything, KEYS_BETWEEN):
+                    if not console.is_at(screen):
+                        console.go_to(screen)
+                        yield f"{screen}: going there"
+                    yield from self._press(console, screen, key)
+
+    def _keys(self) -> Iterator[tuple[str, keys.Key]]:
+        """Every key of every screen, the first time in order, then in any."""
         everything = [
             (screen, key)
             for screen in keys.EVERYWHERE
@@ -264,11 +155,7 @@ class Session:
             if key.keys and key.id not in LEAVING
         ]
         while True:
-            for screen, key in everything:
-                if not console.is_at(screen):
-                    console.go_to(screen)
-                    yield f"{screen}: going there"
-                yield from self._press(console, screen, key)
+            yield from everything
             self.chance.shuffle(everything)
 
     def _press(self, console: Console, screen: str, key: keys.Key) -> Iterator[str]:
@@ -283,14 +170,15 @@ class Session:
             yield f"{screen}: {key.id}, answered"
         console.close()
 
-    def _judge(self, consoles: list[Console], url: str, traffic: Traffic, seconds: float) -> None:
+    def _judge(self, errands: Sequence[Errands], url: str, traffic: Traffic, seconds: float) -> None:
         rows = execute(url, "select id, xid::text::bigint, table_name, kind from pgevents.log order by id")
         names = {"I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
         verdict = traffic.ledger.count_delivered([(i, x, t, names[k]) for i, x, t, k in rows if k in names])
         if verdict.missing or verdict.unexpected:
             self.problems.append(f"the log is not what the writers committed: {verdict}")
         print(f"{seconds:.0f} s, {traffic.ledger.writes} rows written, {len(rows)} events in the log, {verdict}")
-        for console in consoles:
+        for its in errands:
+            console = its.console
             console.close()
             console.go_to("live")
             total = console.total()
@@ -301,9 +189,8 @@ class Session:
             if sorted(shown) != [row[0] for row in rows]:
                 console.problem(f"has {len(shown)} of the log's {len(rows)} events")
             print(
-                f"{console.name}: {len(console.pressed)} keys, looked {console.looked} times; {len(shown)} events,"
-                f" in the header {total};"
-                f" {len(console.problems)} problems"
+                f"{console.name}: {its.done} errands, {len(console.pressed)} keys, looked {console.looked} times;"
+                f" {len(shown)} events, in the header {total}; {len(console.problems)} problems"
             )
 
     def _ids_written(self, console: Console) -> list[int]:

@@ -72,6 +72,7 @@ class FakeFeed:
         self.history = list(history)
         self.connects = 0
         self.oldest_id: int | None = 0
+        self.log_id = 16_384
         self._pages: list[list[Record]] = []
         self._problem: Exception | None = None
         self._changed = threading.Condition()
@@ -108,6 +109,9 @@ class FakeFeed:
 
     def oldest(self) -> int | None:
         return self.oldest_id
+
+    def log(self) -> object:
+        return self.log_id
 
     def wait(self, timeout_seconds: float) -> None:
         with self._changed:

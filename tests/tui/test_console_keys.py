@@ -189,6 +189,20 @@ def test_in_a_saved_log_ago_counts_from_its_newest_event(console, make, tmp_path
     console(scenario, feed=path, backend=NoDatabase("old.jsonl"))
 
 
+def test_what_counts_from_the_end_of_a_saved_log_counts_anew_when_it_is_read(console, make, tmp_path):
+    path, kept = tmp_path / "old.jsonl", tmp_path / "state.json"
+    with Writer(path, Header("shop")) as writer:
+        for record in some(make):
+            writer.write(record.payload)
+    state.save(kept, {"live": {"filter": "since:1s", "on": True}})  # applied before a line is read
+
+    async def scenario(c):
+        await c.shows("■ SAVED LOG")
+        await c.until(lambda: len(c.app.live) == 9)
+
+    console(scenario, feed=path, backend=NoDatabase("old.jsonl"), state_path=kept)
+
+
 def test_broken_lines_of_a_saved_log_are_said_not_hidden(console, make, tmp_path):
     path = tmp_path / "broken.jsonl"
     with Writer(path, Header("shop")) as writer:

@@ -1,6 +1,7 @@
 """Whatever stands in a row is shown and obeyed by nobody."""
 
 import json
+from time import process_time
 
 import pytest
 
@@ -144,3 +145,48 @@ def test_a_hostile_table_name_and_reason_in_coverage(console, make, name):
         assert not [sign for sign in FORBIDDEN if sign in c.text()]
 
     console(scenario, backend=backend)
+
+
+ENDLESS = "/(a+)+$/"
+
+
+def test_a_regular_expression_without_end_costs_a_second_and_is_taken_off(console, make):
+    rows = [make.record(number, new={"id": number, "text": "a" * 60 + "!"}) for number in range(40)]
+
+    async def scenario(c):
+        began = process_time()
+        await c.press("slash")
+        await c.burst(*ENDLESS, "enter")
+        await c.toast("the filter was taken off: its regular expression takes too long")
+        await c.tick()
+
+        assert process_time() - began < 10
+        assert f"/ {ENDLESS}  (off, F puts it back)" in c.text()
+        assert len(c.app.live) == len(rows)
+
+    console(scenario, history=rows)
+
+
+def test_nothing_is_looked_for_without_end(console, make):
+    rows = [make.record(number, new={"id": number, "text": "a" * 60 + "!"}) for number in range(40)]
+
+    async def scenario(c):
+        await c.press("ctrl+f")
+        await c.burst(*ENDLESS, "enter")
+        await c.toast("nothing is looked for: its regular expression takes too long")
+        assert c.app.screen.find_text == ""
+        await c.press("k")
+        assert "38" in c.cursor_line()
+
+    console(scenario, history=rows)
+
+
+def test_a_regular_expression_that_ends_is_not_disturbed(console, make):
+    async def scenario(c):
+        await c.press("slash")
+        await c.burst(*"/(pai)+d/", "enter")
+
+        assert "/(pai)+d/" in c.text()
+        assert len(c.app.live) == 20
+
+    console(scenario, history=[make.record(number) for number in range(20)])

@@ -7,7 +7,8 @@ from time import monotonic
 
 import pytest
 
-from pg_events.errors import NotPermitted
+from pg_events import journal
+from pg_events.errors import DatabaseUnreachable, NotPermitted
 from pg_events_tui.feed import DEADLINE_SECONDS, Intake, Link
 from pg_events_tui.store import NOTE, Store
 
@@ -55,6 +56,38 @@ def test_after_the_loss_it_goes_on_where_it_stopped_and_says_how_many(console, m
     console(scenario, history=[make.record(number) for number in range(30)])
 
 
+def test_a_log_that_was_removed_and_begun_anew_is_a_gap(console, make):
+    async def scenario(c):
+        c.feed.lose()
+        await c.shows("○ DOWN")
+        c.feed.log_id += 1
+        c.feed.push(make.record(1))  # its ids begin anew, too
+        c.feed.restore()
+        await c.press("R")
+
+        await c.toast("1 event caught up, but some are missing: see the GAP row")
+        await c.shows("GAP: the log was removed meanwhile and begun anew")
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_what_is_here_can_be_written_while_the_database_is_lost(console, make, tmp_path, monkeypatch):
+    path = tmp_path / "saved.jsonl"
+
+    async def scenario(c):
+        c.feed.lose()
+        await c.shows("○ DOWN")
+        monkeypatch.setattr(c.backend, "journal_header", c.feed._check)
+        await c.burst(":", *f"write @all {path}", "enter")
+        await c.toast("30 events written")
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+    reader = journal.read(path)
+    assert [one.event.id for one in reader] == list(range(30))
+    assert reader.header.database == "shop"
+
+
 def test_one_event_is_not_called_events(console, make):
     async def scenario(c):
         assert c.lines()[2].endswith(" 1 event")
@@ -93,6 +126,37 @@ def test_a_bug_in_the_feed_is_shown_and_not_taken_for_a_quiet_database(console, 
         await c.shows("ZeroDivisionError: oops [/]")
 
     console(scenario, history=[make.record(1)])
+
+
+def test_a_full_disk_is_said_and_no_event_is_lost(console, make, monkeypatch):
+    """The console's own: what it has read and cannot keep stays in hand until there is room again."""
+
+    async def scenario(c):
+        append = c.app.store.append
+
+        def full(records):
+            if len(records) > 1:
+                append(records[:1])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(c.app.store, "append", full)
+        c.feed.push(*[make.record(number) for number in range(10, 15)])
+        await c.shows("! no room")
+        await c.shows("No space left on device; TMPDIR names another place")
+        assert "○ DOWN" in c.text()
+
+        monkeypatch.setattr(c.app.store, "append", append)
+        c.feed.push(*[make.record(number) for number in range(15, 20)])
+        await c.press("R")
+        await c.shows("● LIVE")
+        await c.until(lambda: c.app.store.event_count == 20)
+        records = [record for _, record in c.app.store.records(0, c.app.store.end)]
+        assert [record.id for record in records if record.kind != NOTE] == list(range(20))
+        assert next(record.query for record in records if record.kind == NOTE).startswith(
+            "there was no room for events"
+        )
+
+    console(scenario, history=[make.record(number) for number in range(10)])
 
 
 def test_a_feed_that_does_not_come_back_is_not_called_live():
@@ -171,3 +235,22 @@ def test_the_past_that_is_read_first_is_no_rate(console, make):
 
     history = [make.record(number) for number in range(30)]
     console(scenario, history=history, feed=SlowFeed(history), backend=Backend())
+
+
+def test_health_does_not_pass_off_old_answers_as_those_of_now(console, make):
+    async def scenario(c):
+        await c.press("5", "d", "d")
+        await c.shows("mailer")
+        c.feed.lose()
+        c.backend.told = replace(c.backend.told, consumers=[])
+        await c.press("R")
+        await c.shows("no consumer yet")
+        c.backend.problem = DatabaseUnreachable("shop@db01:5432: connection refused")
+        await c.press("R")
+
+        await c.shows("cannot ask the database")
+        assert "answer    none" in c.text()
+        assert "as it was before" in c.text()
+        assert "no consumer yet" not in c.text()
+
+    console(scenario, history=[make.record(number) for number in range(30)])

@@ -106,3 +106,23 @@ def test_a_schema_is_not_named_twice():
     assert table_title("public", "orders") == "public.orders"
     assert table_title("public", "public.orders") == "public.orders"
     assert table_title(None, "shop") == "shop"
+
+
+def test_what_a_full_disk_cut_short_spoils_nothing_that_comes_later(store, make, monkeypatch):
+    store.append([make.record(1)])
+    written = os.pwrite
+
+    def full(file, data, place):
+        if place == store._segments[-1].size:
+            return written(file, bytes(data[:50]), place)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space"):
+        store.append([make.record(2), make.record(3)])
+    assert store.end == 1
+
+    monkeypatch.undo()
+    store.append([make.record(2)])
+
+    assert [store.record(row) for row in (0, 1)] == [make.record(1), make.record(2)]

@@ -32,6 +32,7 @@ from pg_events_tui.saved import SavedLog
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.coverage import PROBLEMS, CoverageScreen
 from pg_events_tui.screens.dialogs import Ask, Choice, Option, Question
+from pg_events_tui.screens.filtered_view import FilteredView
 from pg_events_tui.screens.health import HealthScreen
 from pg_events_tui.screens.live import LiveScreen
 from pg_events_tui.screens.replay import ReplayScreen
@@ -114,6 +115,10 @@ class ConsoleApp(ReplayingApp):
     def themes(self) -> list[str]:
         """Those that can be read here."""
         return themes.readable(self.available_themes, colours=not self.no_color)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """As Textual's: without them a theme of others would end the console."""
+        return themes.made_up(self.current_theme)
 
     def _remembered_screen(self) -> str:
         found = state.text(self.remembered, "screen")
@@ -227,7 +232,7 @@ class ConsoleApp(ReplayingApp):
         """Into the event log what became of the link; and say the good news."""
         was, self._was = self._was, link
         if link.state == "down" and was.state != "down":
-            self.event_log.add(self._clock(), "error", one_line(f"connection lost: {link.reason}"))
+            self.event_log.add(self._clock(), "error", one_line(f"{link.trouble}: {link.reason}"))
         elif link.state == "silent" and was.state != "silent":
             self.event_log.add(self._clock(), "error", one_line(link.reason))
         elif link.state == "live" and was.state == "connecting":
@@ -235,11 +240,16 @@ class ConsoleApp(ReplayingApp):
         elif link.state == "saved" and was.state != "saved":
             what = f"{counted(self.store.end, 'event')} read from {self.backend.name}"
             self.say(f"{what}; {link.reason}" if link.reason else what, "warning" if link.reason else "information")
+            for screen in self.known_screens.values():
+                if isinstance(screen, FilteredView):
+                    screen.read_filter_again()
         if link.reconnects != self._told_reconnects and not link.behind:
             self._told_reconnects = link.reconnects
             self.say(
                 f"reconnected after {seconds_words(link.down_seconds)}; "
-                f"{counted(link.caught_up, 'event')} caught up, none missed"
+                f"{counted(link.caught_up, 'event')} caught up, "
+                + ("but some are missing: see the GAP row (is:gap)" if link.gap else "none missed"),
+                "warning" if link.gap else "information",
             )
             self.load_coverage()
 

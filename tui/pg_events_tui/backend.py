@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, LiteralString, NoReturn, Protocol
 
 import psycopg
 from psycopg import RawCursor
@@ -241,8 +241,15 @@ class DatabaseFeed(Listener):
     """The log as the console's feed."""
 
     def oldest(self) -> int | None:
+        return self._one("select min(id) from pgevents.event")
+
+    def log(self) -> int | None:
+        """The schema's OID: one that was dropped and made again has another."""
+        return self._one("select 'pgevents'::regnamespace::oid")
+
+    def _one(self, question: LiteralString) -> int | None:
         try:
-            row = self.connection.execute("select min(id) from pgevents.event").fetchone()
+            row = self.connection.execute(question).fetchone()
         except psycopg.Error as error:
             raise translate(error, self.database_url) from error
         return row[0] if row else None

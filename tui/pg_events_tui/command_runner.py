@@ -181,7 +181,7 @@ class CommandRunner:
     async def _stats(self, call: Call) -> None:  # noqa: ARG002
         app, store = self._app, self._app.store
         words = {**METHODS, SCHEMA: "DDL"}
-        kinds = {word: len(store.rows_of_kind(kind, store.first, store.end)) for kind, word in words.items()}
+        kinds = {word: store.kind_count(kind) for kind, word in words.items()}
         tables = store.table_counts(store.first, store.end)
         stats = Stats(app.health_now(), len(app.live), len(app.live.marks), kinds, tables, app.lags(), rss_bytes())
         app.push_screen(Reading("In numbers", stats_lines(stats)))

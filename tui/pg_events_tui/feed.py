@@ -5,6 +5,7 @@ behind, and then says by how much. The screens read `Intake.link`, an immutable 
 """
 
 import random
+import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +48,10 @@ class Feed(Protocol):
         """The id of the oldest event that is kept; None when the log is empty."""
         ...
 
+    def log(self) -> object:
+        """What tells this log from one that was begun anew in its place."""
+        ...
+
     def wait(self, timeout_seconds: float) -> None:
         """Return when a poll may be worth it, at the latest after so many seconds."""
         ...
@@ -67,6 +72,8 @@ class Link:
     """When this state began, in seconds since 1970."""
     reason: str = ""
     """Why it is down."""
+    no_room: bool = False
+    """It is down because nothing more can be kept here."""
     attempt: int = 0
     """Attempts to connect since it was lost."""
     retry_at: float = 0.0
@@ -82,15 +89,26 @@ class Link:
     """More may be waiting, and what came last is old."""
     caught_up: int = 0
     """Events that had to be fetched after the last reconnect."""
+    gap: bool = False
+    """After the last reconnect something may be missing; a row says what."""
     reconnects: int = 0
     down_seconds: float = 0.0
     """How long it was lost the last time."""
+
+    @property
+    def trouble(self) -> str:
+        """What is the matter while it is down, in two words."""
+        return "no room" if self.no_room else "connection lost" if self.received else "no connection"
 
     def seen(self, now: float) -> "Link":
         """The same, but never live when nothing was heard for too long. `now` is of the monotonic clock."""
         if self.state == "live" and now - self.heard > DEADLINE_SECONDS:
             return replace(self, state="silent", reason=f"no answer for {now - self.heard:.0f} s")
         return self
+
+
+class NoRoom(PgEventsError):
+    """The disk with the console's temporary files is full, or the like."""
 
 
 class Intake:
@@ -116,6 +134,10 @@ class Intake:
         self._on_records = on_records
         self.lags: deque[float] = deque(maxlen=2_000)
         """How old each page's newest event was when it was here, the newest last. Read a copy."""
+        self._page: Sequence[Record] = ()
+        """What was asked for and is not stored yet."""
+        self._log: object = None
+        """Which log the events are of."""
         self._last_id = 0
         self._stopping = Event()
         self._now = Event()
@@ -150,7 +172,7 @@ class Intake:
                     failures = 0
                     self._pull()
                 except PgEventsError as error:
-                    self._lost(str(error), failures)
+                    self._lost(str(error), failures, no_room=isinstance(error, NoRoom))
                 except Exception as error:  # noqa: BLE001 - a bug in a feed must not look like a quiet database
                     self._lost(f"{type(error).__name__}: {error}", failures)
                 failures += 1
@@ -162,18 +184,23 @@ class Intake:
     def _connect(self) -> None:
         self._feed.connect()
         if not self._has_history:
-            self._take(self._feed.recent(self._history))
+            self._page = self._page or self._feed.recent(self._history)
+            self._take()
             self._has_history = True
         was_down = self.link.state == "down" and self.link.received > 0
         self._catching_up = was_down
         now = self._time()
+        gap = self._gap() if was_down else ""
         if was_down:
-            self._note_reconnect(now)
+            self._note_reconnect(now, gap)
+        self._log = self._feed.log()
         self.link = replace(
             self.link,
             state="live",
+            gap=bool(gap),
             since=now,
             reason="",
+            no_room=False,
             attempt=0,
             heard=monotonic(),
             caught_up=0,
@@ -181,37 +208,59 @@ class Intake:
             down_seconds=now - self.link.since if was_down else self.link.down_seconds,
         )
 
-    def _note_reconnect(self, now: float) -> None:
+    def _gap(self) -> str:
+        """What is missing of the time when the link was lost; empty when nothing is."""
+        if self._feed.log() != self._log:
+            return "the log was removed meanwhile and begun anew; what was written between that is not here"
+        oldest = self._feed.oldest()
+        if oldest is not None and oldest <= self._last_id:
+            return ""
+        begin = f"begins at #{oldest}" if oldest is not None else "is empty"
+        return f"the log was pruned meanwhile and {begin}; what came after #{self._last_id} and was pruned is not here"
+
+    def _note_reconnect(self, now: float, gap: str) -> None:
         """Rows among the events that say what happened to the link, and whether events may be missing."""
         lost = datetime.fromtimestamp(self.link.since).astimezone()
-        seconds = now - self.link.since
+        seconds = f"{now - self.link.since:.0f} s"
         words = [
-            f"the connection was lost at {lost:%H:%M:%S} and is back after {seconds:.0f} s; what follows was caught up"
+            f"there was no room for events at {lost:%H:%M:%S}, for {seconds}; what follows was caught up"
+            if self.link.no_room
+            else f"the connection was lost at {lost:%H:%M:%S} and is back after {seconds}; what follows was caught up",
+            *([f"GAP: {gap}"] if gap else []),
         ]
-        oldest = self._feed.oldest()
-        if oldest is None or oldest > self._last_id:
-            begin = f"begins at #{oldest}" if oldest is not None else "is empty"
-            words.append(
-                f"GAP: the log was pruned meanwhile and {begin}; what came after #{self._last_id} and was pruned is not here"
-            )
         at = datetime.fromtimestamp(now).astimezone().isoformat()
-        self._store.append([note(self._last_id, at, text) for text in words])
+        self._store_page([note(self._last_id, at, text) for text in words])
 
     def _pull(self) -> None:
         while not self._stopping.is_set():
-            records = self._feed.poll()
-            self._take(records)
-            if not records:
+            self._page = self._page or self._feed.poll()
+            if not self._take():
                 self._catching_up = False
                 self._feed.wait(WAIT_SECONDS)
                 self.link = replace(self.link, heard=monotonic())
 
-    def _take(self, records: Sequence[Record]) -> None:
+    def _take(self) -> int:
+        """Store the page in hand and tell of it; how many events it had. What there is no room for stays in hand."""
+        page, before = self._page, self._store.end
+        try:
+            self._store_page(page)
+        finally:
+            stored = page[: self._store.end - before]
+            self._page = page[len(stored) :]
+            self._tell(stored)
+        return len(page)
+
+    def _store_page(self, records: Sequence[Record]) -> None:
+        try:
+            self._store.append(records)
+        except OSError as error:
+            raise NoRoom(f"{tempfile.gettempdir()}: {error.strerror}; TMPDIR names another place") from error
+
+    def _tell(self, records: Sequence[Record]) -> None:
         heard = monotonic()
         if not records:
             self.link = replace(self.link, heard=heard, behind=False)
             return
-        self._store.append(records)
         self._last_id = max(self._last_id, records[-1].id)
         if self._has_history:
             self._on_records(records)
@@ -229,7 +278,7 @@ class Intake:
             caught_up=self.link.caught_up + (len(records) if self._catching_up else 0),
         )
 
-    def _lost(self, reason: str, failures: int) -> None:
+    def _lost(self, reason: str, failures: int, *, no_room: bool = False) -> None:
         now = self._time()
         seconds = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**failures) * self._jitter.uniform(0.8, 1.2)
         was_down = self.link.state == "down"
@@ -238,6 +287,7 @@ class Intake:
             state="down",
             since=self.link.since if was_down else now,
             reason=" ".join(reason.split()) or "unknown",
+            no_room=no_room,
             attempt=failures + 1,
             retry_at=now + seconds,
             behind=False,

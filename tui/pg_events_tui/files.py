@@ -8,6 +8,7 @@ from textual import work
 
 from pg_events.errors import PgEventsError
 from pg_events.filter import Filter
+from pg_events.journal import Header
 from pg_events.text import counted
 from pg_events_tui import recording
 from pg_events_tui.asking import AskingApp
@@ -105,11 +106,18 @@ class FilesApp(AskingApp):
     def write(self, rows: Sequence[int], path: str) -> None:
         """These rows to a file, in the form that its name tells; says what came of it."""
         try:
-            count = recording.write(self.store, rows, path, self.backend.journal_header())
+            count = recording.write(self.store, rows, path, self._header())
         except Exception as error:  # noqa: BLE001
             self.call_from_thread(self.say, problem_line(error), "error")
         else:
             self.call_from_thread(self.say, f"{counted(count, 'event')} written to {path}")
+
+    def _header(self) -> Header:
+        """Blocks. When the database is lost it is its name only: what is here can be saved all the same."""
+        try:
+            return self.backend.journal_header()
+        except PgEventsError:
+            return Header(self.backend.name.partition("@")[0])
 
     @work(thread=True, group="write", exit_on_error=False)
     def write_text(self, path: str, text: str) -> None:

@@ -164,9 +164,7 @@ def banner_lines(health: Health, cells: int) -> list[Line]:
     lost = datetime.fromtimestamp(link.since, health.now.tzinfo)
     wait = link.retry_at - health.now.timestamp()
     due = f"try {link.attempt + 1} in {wait:.1f} s" if wait > 0 else f"try {link.attempt + 1} now"
-    first = line(
-        span(f" ! {'connection lost' if link.received else 'no connection'} {lost:%H:%M:%S}: {link.reason}", "bad")
-    )
+    first = line(span(f" ! {link.trouble} {lost:%H:%M:%S}: {link.reason}", "bad"))
     after = "; afterwards it goes on where it stopped" if cells >= 100 else ""
     second = line(span(f"   {due} · R now · history stays usable{after}", "note"))
     return [crop(first, cells), crop(second, cells)]

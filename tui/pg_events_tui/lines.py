@@ -4,7 +4,7 @@ A role (`key`, `added`, `null`, …) is a word that a widget turns into a colour
 anything; it is made harmless here, when a span is made, and nowhere is it parsed as markup.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -25,6 +25,9 @@ class Span(NamedTuple):
 
 
 Line = tuple[Span, ...]
+
+Item = tuple[object, Line | Callable[[], Line]]
+"""A row of a list: what it is known by, and its line; one of many is made when it comes in sight."""
 
 HANG: Final = Span("", "hang")
 """Where the rows below go on when a line is wrapped."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any, Final
 
 from pg_events import difference
@@ -11,6 +12,7 @@ from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
 from pg_events_tui.health_words import Health, lag_words, state_words
 from pg_events_tui.lines import (
     HANG,
+    Item,
     Line,
     crop,
     fit,
@@ -36,7 +38,7 @@ RATE_ORDER: Final[Mapping[str, str]] = {
     "table": "table",
 }
 
-Items = list[tuple[object, Line]]
+Items = list[Item]
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,8 @@ def _link_lines(n: Numbers) -> list[Line]:
     role_words = (told.role if told else "not known") + (" (read-only)" if n.health.read_only else "")
     lines += [_fact("role", role_words), _fact("link", f"{state} for {since}", role, link.reason)]
     if told:
-        lines.append(
-            _fact("answer", seconds_words(told.answer_seconds) if told.answer_seconds >= 0.001 else "under 1 ms")
-        )
+        answer = seconds_words(told.answer_seconds) if told.answer_seconds >= 0.001 else "under 1 ms"
+        lines.append(_fact("answer", "none", "bad") if n.problem else _fact("answer", answer))
     lost = f"the last time for {seconds_words(link.down_seconds)}" if link.reconnects else ""
     lines += [_fact("lost", counted(link.reconnects, "time"), "", lost)]
     lines.append(_fact("received", f"{link.received:,}", "", "events since the console started"))
@@ -107,7 +108,8 @@ def _pipeline_lines(n: Numbers) -> list[Line]:
         _fact("rate", f"{n.health.rate:,.1f}/s", "", "now"),
         _fact("now", lag_words(n.health)[0].removeprefix("lag ")),
         _fact("here", kept, "", "on disk"),
-        _fact("log", f"{told.log_events:,} events, {size_words(told.log_bytes)}" if told else n.problem or "asking …"),
+        _fact("log", f"{told.log_events:,} events, {size_words(told.log_bytes)}" if told else n.problem or "asking …",
+              "", "as it was before" if told and n.problem else ""),
         _fact("console", f"tick {ticks[1] * 1000:.1f} ms  memory {size_words(n.rss_bytes)}" if ticks else ""),
     ]  # fmt: skip
     if n.health.recorded_bytes is not None:
@@ -134,8 +136,10 @@ def face_tabs(face: int, told: DatabaseHealth | None) -> Line:
 def empty_words(face: str, told: DatabaseHealth | None, problem: str) -> Sequence[str]:
     if face == "Rates":
         return ("no event has arrived since the console started",)
+    if problem:
+        return ("cannot ask the database", problem)
     if told is None:
-        return ("cannot ask the database", problem) if problem else ("asking the database …",)
+        return ("asking the database …",)
     return {
         "Failed": ("no failed events",),
         "Consumers": ("no consumer yet: start a worker",),
@@ -173,23 +177,23 @@ def _rate_rows(rates: TableRates, now: float, cells: int, sort: str) -> tuple[Li
         "last": lambda one: -one[1].last,
         "table": lambda one: one[0],
     }
-    items: Items = []
-    for name, series in sorted(rates.tables.items(), key=order[sort]):
-        rate = series.per_second(now)
-        items.append(
-            (
-                name,
-                line(
-                    span(fit(span(name).text, name_cells), "schema" if name == "ddl" else ""),
-                    span(fit_right(f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}", 8), "strong" if rate else "note"),
-                    span("  " + sparkline(series.by_second(now, 15, 4)).rjust(15), "plot"),
-                    span("  " + sparkline(series.by_minute(now, 60)[-60::4]).rjust(15) if wide else "", "plot"),
-                    span("  " + fit_right(f"{series.most:,}", 7), "note"),
-                    span(fit_right(f"{series.total:,}", 11), "note"),
-                ),
-            )
-        )
+    items: Items = [
+        (name, partial(_rate_line, name, series, now, name_cells, wide=wide))
+        for name, series in sorted(rates.tables.items(), key=order[sort])
+    ]
     return line(span(head, "heading")), items
+
+
+def _rate_line(name: str, series: Series, now: float, name_cells: int, *, wide: bool) -> Line:
+    rate = series.per_second(now)
+    return line(
+        span(fit(span(name).text, name_cells), "schema" if name == "ddl" else ""),
+        span(fit_right(f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}", 8), "strong" if rate else "note"),
+        span("  " + sparkline(series.by_second(now, 15, 4)).rjust(15), "plot"),
+        span("  " + sparkline(series.by_minute(now, 60)[-60::4]).rjust(15) if wide else "", "plot"),
+        span("  " + fit_right(f"{series.most:,}", 7), "note"),
+        span(fit_right(f"{series.total:,}", 11), "note"),
+    )
 
 
 def _failed_rows(failed: Sequence[Failed], zone: tzinfo | None) -> tuple[Line, Items]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic, time
@@ -28,6 +27,7 @@ class SavedLog:
         self.link = Link(state="reading", since=time())
         self._reader = journal.read(path)
         self._store = store
+        self._newest: datetime | None = None
         self._stopping = Event()
         self._thread: Thread | None = None
 
@@ -50,12 +50,8 @@ class SavedLog:
         return not self._thread.is_alive()
 
     def ends_at(self) -> datetime | None:
-        """When the newest event of the file was captured; looked for once, when it is asked for first."""
-        return self._ends_at
-
-    @cached_property
-    def _ends_at(self) -> datetime | None:
-        return journal.ends_at(self.path)
+        """When the newest event that was read so far was captured."""
+        return self._newest
 
     def reconnect_now(self) -> None:
         """There is nothing to connect to."""
@@ -75,6 +71,7 @@ class SavedLog:
     def _pages(self) -> Iterator[list[Record]]:
         page: list[Record] = []
         for found in self._reader:
+            self._newest = max(self._newest or found.event.at, found.event.at)
             page.append(record(found.payload))
             if len(page) >= PAGE:
                 yield page

@@ -33,6 +33,7 @@ from pg_events.filter_condition import (
     Text,
     Time,
 )
+from pg_events_tui.limit import TakesTooLong, limited
 from pg_events_tui.segment import AT_BYTES, NOTE, Block
 from pg_events_tui.store import Store
 
@@ -51,8 +52,17 @@ _FOLDS_TO_ASCII: Final = re.compile(
 )
 
 
-def passing(store: Store, wanted: Filter | None, *, also: Callable[[int], bool] | None = None) -> Passing:
-    """How a view finds what a filter asks for. `also` is a further condition on the store's row."""
+def passing(
+    store: Store,
+    wanted: Filter | None,
+    *,
+    also: Callable[[int], bool] | None = None,
+    too_slow: Callable[[], object] = lambda: None,
+) -> Passing:
+    """How a view finds what a filter asks for. `also` is a further condition on the store's row.
+
+    `too_slow` is told when a regular expression was given up: then none of the rows in hand passes.
+    """
     select = _all if wanted is None else _select(store, wanted.condition)
     note = ord(NOTE)
 
@@ -69,7 +79,25 @@ def passing(store: Store, wanted: Filter | None, *, also: Callable[[int], bool] 
                 found.extend([block.row + number for number in chosen])
         return found if also is None else [row for row in found if also(row)]
 
-    return rows
+    def rows_in_time(start: int, stop: int) -> Sequence[int]:
+        try:
+            with limited():
+                return rows(start, stop)
+        except TakesTooLong:
+            too_slow()
+            return ()
+
+    return rows_in_time if wanted is not None and _can_backtrack(wanted.condition) else rows
+
+
+def _can_backtrack(condition: Condition) -> bool:
+    match condition:
+        case And(parts) | Or(parts):
+            return any(map(_can_backtrack, parts))
+        case Not(part):
+            return _can_backtrack(part)
+        case _:
+            return isinstance(condition, Regex)
 
 
 def behind(first: int, passing: Passing) -> Passing:
@@ -218,7 +246,7 @@ def _text(store: Store, condition: Text) -> Select:
                 row for row in rows if (may(block, row) or in_name(block.tables[row])) and _tested(holds, block, row)
             ]
         lines = block.text
-        hits = rows_with(lines.lower(), needle, block, skip=AT_BYTES)
+        hits = _rows_with_in_any_case(lines, needle, block)
         tables = set(block.tables)
         named = frozenset(number for number in tables if number and in_name(number))
         all_numbered = 0 not in tables and 0 not in block.users and 0 not in block.applications
@@ -281,6 +309,22 @@ def rows_with(lines: bytes, needle: bytes, block: Block, skip: int = 0) -> list[
     # What is rare is looked for in all rows at once, what is common in one after the other.
     look = _look_into_each if len(found) * 4 > sample else _look_ahead
     return found + look(lines, needle, block, skip, sample, block.size)
+
+
+def _rows_with_in_any_case(lines: bytes, needle: bytes, block: Block) -> Sequence[int]:
+    """The rows whose texts have the bytes, `needle` being in small letters."""
+    if needle.upper() == needle:
+        return rows_with(lines, needle, block, skip=AT_BYTES)
+    sample = min(SAMPLE, block.size)
+    if len(_look_into_each(lines, needle, block, AT_BYTES, 0, sample)) * 4 <= sample:
+        return rows_with(lines.lower(), needle, block, skip=AT_BYTES)
+    # Most have it as it is spelt: to make all letters small would cost more than the search.
+    found = _look_into_each(lines, needle, block, AT_BYTES, 0, block.size)
+    if len(found) == block.size:
+        return found
+    known = set(found)
+    others = [row for row in range(block.size) if row not in known and needle in block.line(row)[AT_BYTES:].lower()]
+    return sorted(found + others) if others else found
 
 
 def _look_into_each(lines: bytes, needle: bytes, block: Block, skip: int, first: int, last: int) -> list[int]:

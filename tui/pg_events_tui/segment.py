@@ -84,14 +84,13 @@ class Segment:
         self.times = array("d")
         # On POSIX this is unlinked (or never linked) at once and has mode 0600.
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="pg_events-", dir=directory, buffering=0)  # noqa: SIM115
-        self._written = 0
 
     def write(self, lines: bytes) -> None:
-        """Write behind what is there. Lines are visible to readers only after `add`."""
-        view = memoryview(lines)
+        """Write behind what was added. Lines are visible to readers only after `add`; what a full disk cut short never is."""
+        view, place = memoryview(lines), self.size
         while view:
-            count = os.pwrite(self._file.fileno(), view, self._written)
-            self._written += count
+            count = os.pwrite(self._file.fileno(), view, place)
+            place += count
             view = view[count:]
 
     def add(self, record: Record, line_bytes: int, names: tuple[int, int, int]) -> None:

@@ -206,6 +206,11 @@ class Store:
                     position = segment.kinds.find(wanted, position + 1)
         return rows
 
+    def kind_count(self, kind: str) -> int:
+        """How many of the kept rows have this kind."""
+        with self._lock:
+            return sum(segment.kinds.count(kind.encode("ascii")) for segment in self._segments)
+
     def table_counts(self, start: int, stop: int) -> dict[str, int]:
         """How many of the rows from `start` to before `stop` each table has; DDL counts as `ddl`."""
         counts: dict[int, int] = {}

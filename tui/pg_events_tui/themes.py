@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from textual.color import Color
 from textual.theme import Theme
 
 DARK: Final = Theme(
@@ -64,3 +65,22 @@ THEMES: Final = (DARK, LIGHT, CONTRAST)
 def readable(names: Iterable[str], *, colours: bool) -> list[str]:
     """The themes that can be read: without colours those of the terminal's own palette become black on black."""
     return sorted(name for name in names if colours or "ansi" not in name)
+
+
+def made_up(theme: Theme) -> dict[str, str]:
+    """Colours that only ours name, for a theme of others: made of its own."""
+    if theme.ansi:
+        return {
+            "quiet": "ansi_bright_black",
+            "role-schema": "ansi_magenta",
+            "cursor": "ansi_blue",
+            "cursor-quiet": "ansi_black",
+        }
+    own = theme.to_color_system().generate()
+    ground, text, primary = (Color.parse(own[name]) for name in ("background", "foreground", "primary"))
+    return {
+        "quiet": text.blend(ground, 0.25).hex6,
+        "role-schema": own["accent"],
+        "cursor": ground.blend(primary, 0.3).hex6,
+        "cursor-quiet": ground.blend(primary, 0.15).hex6,
+    }

@@ -78,6 +78,10 @@ class View:
             return None
         return len(self._rows) - 1 - place if self._is_upside_down else place
 
+    def rows(self) -> Sequence[int]:
+        """All rows that are shown, in the order of the log."""
+        return self._rows.ascending()
+
     @property
     def filtered(self) -> bool:
         return self._passing is not None
@@ -239,6 +243,9 @@ class _All:
     def place(self, row: int) -> int:
         return max(0, min(row, self.stop) - self._first)
 
+    def ascending(self) -> Sequence[int]:
+        return range(self._first, self.stop)
+
     def since(self, row: int) -> int:
         return len(self) - self.place(row)
 
@@ -276,6 +283,9 @@ class _Found:
 
     def place(self, row: int) -> int:
         return bisect_left(self, row)
+
+    def ascending(self) -> Sequence[int]:
+        return self._older[::-1] + self._newer
 
     def since(self, row: int) -> int:
         return len(self) - self.place(row)
@@ -349,6 +359,9 @@ class _Sorted:
     def place(self, row: int) -> int:
         """Beyond the end when it is not shown: there is no place where it would be."""
         return self._places.get(row, len(self._rows))
+
+    def ascending(self) -> Sequence[int]:
+        return sorted(self._rows)
 
     def since(self, row: int) -> int:  # noqa: ARG002 - the same call as on the others
         return 0

@@ -16,6 +16,7 @@ from pg_events_tui.commands import COMMANDS, Call, Known, begun, completion, par
 from pg_events_tui.completion import Completer
 from pg_events_tui.lines import Line, crop, fit, line, span
 from pg_events_tui.widgets.rows import Row
+from pg_events_tui.widgets.short_input import ShortInput
 from pg_events_tui.widgets.text_pane import TextPane
 
 SHOWN: Final = 10
@@ -82,7 +83,7 @@ class CommandLine(ModalScreen[tuple[str, Call] | None]):
         self.dismiss(None)
 
 
-class CommandInput(Input):
+class CommandInput(ShortInput):
     """The field: Tab completes, ↑ and ↓ bring earlier lines."""
 
     def __init__(self, text: str, history: Sequence[str], known: Known) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final
 
@@ -126,7 +127,10 @@ class CoverageScreen(CoveragePlans):
         found.marks = self.marks
         found.show(
             line(span(fit("table", cells), "heading"), span(head, "heading")),
-            [(table.oid, table_line(table, cells, rates.get(table.identity), now, wide=wide)) for table in shown],
+            [
+                (table.oid, partial(table_line, table, cells, rates.get(table.identity), now, wide=wide))
+                for table in shown
+            ],
         )
         if self._wanted_name:
             self._select_wanted(found, shown)

@@ -18,6 +18,7 @@ from pg_events_tui import keys
 from pg_events_tui.lines import Line, Span, fit, line, span, table
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row
+from pg_events_tui.widgets.short_input import ShortInput
 from pg_events_tui.widgets.text_pane import TextPane
 
 T = TypeVar("T")
@@ -160,7 +161,7 @@ class Ask(ModalScreen[str | None]):
         with Vertical(id="dialog") as box:
             box.border_title = Content(clean(self._title))
             yield TextPane(id="dialog-text", indent=2)
-            yield Input(self._value, compact=True, id="ask-input", select_on_focus=False)
+            yield ShortInput(self._value, compact=True, id="ask-input", select_on_focus=False)
             yield Row(id="ask-problem")
             yield Row(id="dialog-keys")
 

@@ -247,7 +247,7 @@ class EventsScreen(SearchedView):
         if selector in ("@focus", "@tx") and row is None:
             raise UsageError("nothing is selected")
         if selector == "@shown":
-            return sorted(view.row(index) for index in range(len(view)))
+            return view.rows()
         if selector == "@marked":
             return sorted(view.marks)
         if selector == "@tx" and row is not None:

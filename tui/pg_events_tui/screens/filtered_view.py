@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from pg_events.errors import FilterError
 from pg_events.filter import Filter
 from pg_events.text import counted
 from pg_events_tui import copying, scan
@@ -17,6 +18,7 @@ from pg_events_tui.view import View
 from pg_events_tui.widgets.rows import FilterRow
 
 SEARCH_SECONDS: Final = 0.008
+TOO_SLOW: Final = "its regular expression takes too long"
 NUMBERS: Final = "1234567890abcdefhilmoprtuvwxz"
 """Keys of a choice without letters of its own."""
 
@@ -46,7 +48,21 @@ class FilteredView(EventView):
 
     def _matching(self, wanted: Filter | None) -> Passing | None:
         also = self._also()
-        return None if wanted is None and also is None else scan.passing(self.view.store, wanted, also=also)
+        if wanted is None and also is None:
+            return None
+        return scan.passing(self.view.store, wanted, also=also, too_slow=self._gives_up)
+
+    def _gives_up(self) -> None:
+        """Take the filter off, as soon as what asks it is through."""
+        text = self.filtering.text
+        self.call_later(self._taken_off, text)
+
+    def _taken_off(self, text: str) -> None:
+        if self.filtering.on and self.filtering.text == text:
+            self._apply(text, False)
+            self.filtering.error = FilterError(TOO_SLOW, text, 0)
+            self.say(f"the filter was taken off: {TOO_SLOW}", "warning")
+            self._show_filter()
 
     def _also(self) -> Callable[[int], bool] | None:
         """What only the console knows of a row: marks, edited and failed events, gaps; None when it is not asked for."""
@@ -98,6 +114,11 @@ class FilteredView(EventView):
         if self.filtering.apply(text, on):
             self.refresh_filter()
         self._show_filter()
+
+    def read_filter_again(self) -> None:
+        """What it counts from (the end of a saved log) is another now."""
+        if self.filtering.on:
+            self._apply(self.filtering.text, True)
 
     def refresh_filter(self) -> None:
         """Show what passes now: the filter changed, or what is marked did."""

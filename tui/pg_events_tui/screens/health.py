@@ -102,7 +102,7 @@ class HealthScreen(ConsoleScreen):
         self.titled(rows, FACES[self.face], "s sort" if FACES[self.face] == "Rates" else "")
         self._show_selected(keep_place=True)
         words = problem or "lag is counted from the statement's start until the event is here"
-        self.query_one(FilterRow).words(line(span(f" {words}", "bad" if problem and told is None else "note")), ())
+        self.query_one(FilterRow).words(line(span(f" {words}", "bad" if problem else "note")), ())
 
     def _show_selected(self, *, keep_place: bool = False) -> None:
         pane, preview = self.query_one("#detail", TextPane), self.query_one("#preview", Row)

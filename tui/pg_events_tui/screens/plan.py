@@ -1,6 +1,7 @@
 """The plan of a build: shown statement by statement, reviewed, applied."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -109,7 +110,7 @@ class PlanDialog(ModalScreen[None]):
         names = self._columns()
         titles = f"{'#':>3}  {'':4} {'action':<8} {fit('object', names[0])} {fit('table', names[1])}"
         heading = line(span(f"{titles} lock" if self._has_room else titles.rstrip(), "heading"))
-        rows = [(number, self._step_line(number, step)) for number, step in enumerate(plan.steps)]
+        rows = [(number, partial(self._step_line, number, step)) for number, step in enumerate(plan.steps)]
         steps.show(heading if plan.steps else (), rows)
         self._show_sql()
         self._show_keys()

@@ -29,7 +29,7 @@ class SchemaScreen(EventsScreen):
 
     def _matching(self, wanted: Filter | None) -> Passing:
         both = _DDL if wanted is None else Filter(And((_DDL.condition, wanted.condition)))
-        return scan.passing(self.view.store, both, also=self._also())
+        return scan.passing(self.view.store, both, also=self._also(), too_slow=self._gives_up)
 
     def _count_words(self) -> str:
         if not self.filtering.on and not self.only_marked:

@@ -10,7 +10,7 @@ from pg_events_tui import filter_completion, goto, scan, seen
 from pg_events_tui.completion import Completion
 from pg_events_tui.lines import line, span
 from pg_events_tui.screens.dialogs import Ask
-from pg_events_tui.screens.filtered_view import SEARCH_SECONDS, FilteredView
+from pg_events_tui.screens.filtered_view import SEARCH_SECONDS, TOO_SLOW, FilteredView
 from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.rows import FilterRow
 
@@ -90,9 +90,15 @@ class SearchedView(FilteredView):
             return
         self._find_error = None
         self.find_text = text if wanted else ""
-        found = None if wanted is None else scan.passing(self.view.store, wanted)
+        found = None if wanted is None else scan.passing(self.view.store, wanted, too_slow=self._find_gives_up)
         self.events.matches = None if found is None else lambda row: bool(found(row, row + 1))
         self.events.redraw()
+
+    def _find_gives_up(self) -> None:
+        """At once: it is asked for each row that is drawn."""
+        text, self.find_text, self.events.matches = self.find_text, "", None
+        self._find_error = FilterError(TOO_SLOW, text, 0)
+        self.say(f"nothing is looked for: {TOO_SLOW}", "warning")
 
     def _close_find(self, kept: bool) -> None:
         self._finding = False
@@ -115,23 +121,27 @@ class SearchedView(FilteredView):
             if index is not None:
                 self.events.choose(index)
                 return
-        self.say(f"no more match {'below' if direction > 0 else 'above'}: {self.find_text}")
+        if self.find_text:
+            self.say(f"no more match {'below' if direction > 0 else 'above'}: {self.find_text}")
 
     async def _matches(self, direction: int) -> AsyncIterator[int]:
         """Rows that match, from the selected one on, nearest first; gives way between slices."""
-        view, passing = self.view, scan.passing(self.view.store, self.read_filter(self.find_text))
+        view, wanted = self.view, self.read_filter(self.find_text)
+        passing = scan.passing(view.store, wanted, too_slow=self._find_gives_up)
         index, row = view.selected_index, view.selected
         if index is None or row is None:
             return
         if view.sorted_by:
             for place in range(index + direction, len(view) if direction > 0 else -1, direction):
+                if not self.find_text:
+                    return
                 if passing(view.row(place), view.row(place) + 1):
                     yield view.row(place)
             return
         if view.newest_first:
             direction = -direction
         start, stop = (row + 1, view.store.end) if direction > 0 else (view.store.first, row)
-        while start < stop:
+        while start < stop and self.find_text:
             if direction > 0:
                 found = passing(start, start + FIND_BLOCK)
                 start += FIND_BLOCK

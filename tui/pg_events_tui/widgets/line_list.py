@@ -13,7 +13,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pg_events_tui import keys
-from pg_events_tui.lines import Line, crop, line, span
+from pg_events_tui.lines import Item, Line, crop, line, span
 from pg_events_tui.widgets.painted import Painted
 
 
@@ -195,14 +195,14 @@ class ItemList(LineList):
 
     def __init__(self, *, id: str | None = None, empty: str = "nothing here") -> None:  # noqa: A002
         super().__init__(id=id, empty=empty)
-        self._items: list[tuple[object, Line]] = []
+        self._items: list[Item] = []
         self.marks: Collection[object] = ()
         """Keys of the rows that are marked."""
         self._heading: Line = ()
         self._selected = 0
 
-    def show(self, heading: Line, items: Sequence[tuple[object, Line]]) -> None:
-        """Replace the rows: a key and a line each."""
+    def show(self, heading: Line, items: Sequence[Item]) -> None:
+        """Replace the rows."""
         chosen = self.selected_key
         self._heading = heading
         self._items = list(items)
@@ -236,7 +236,8 @@ class ItemList(LineList):
         return crop(self._heading, width)
 
     def row_line(self, index: int, width: int) -> Line:
-        return crop(self._items[index][1], width)
+        found = self._items[index][1]
+        return crop(found() if callable(found) else found, width)
 
     def row_key(self, index: int) -> object | None:  # noqa: ARG002 - few rows, drawn anew
         return None

@@ -14,6 +14,7 @@ from pg_events_tui import keys
 from pg_events_tui.completion import NOTHING, Completer, Completion
 from pg_events_tui.lines import Line, Span, crop, justify, line, span
 from pg_events_tui.widgets.painted import Painted
+from pg_events_tui.widgets.short_input import ShortInput
 
 
 class Row(Painted):
@@ -111,7 +112,7 @@ class FilterRow(Vertical):
             self.post_message(self.Closed(kept))
 
 
-class FilterInput(Input):
+class FilterInput(ShortInput):
     """The field; esc takes back what was typed, ↑ and ↓ bring earlier texts."""
 
     _history: Sequence[str] = ()

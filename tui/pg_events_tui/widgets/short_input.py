@@ -1,0 +1,25 @@
+"""A field for what a person types: whatever somebody pastes, it stays quick."""
+
+from typing import Any, Final
+
+from textual import events
+from textual.widgets import Input
+
+MAX_CHARACTERS: Final = 10_000
+
+
+class ShortInput(Input):
+    """Takes one line that a person can have meant, and says so when it is given more."""
+
+    def __init__(self, value: str = "", **options: Any) -> None:
+        """`options` are those of Textual's."""
+        super().__init__(value, max_length=MAX_CHARACTERS, **options)
+
+    def on_paste(self, event: events.Paste) -> None:
+        size = len(self.value) + len(event.text.partition("\n")[0])
+        if size > MAX_CHARACTERS:
+            event.stop()
+            event.prevent_default()
+            self.notify(
+                f"{size:,} characters are too many: {MAX_CHARACTERS:,} at most; nothing was pasted", severity="warning"
+            )
