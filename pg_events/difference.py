@@ -2,9 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from difflib import SequenceMatcher
 from typing import Any, Final, Literal, NamedTuple, cast
+
+from pg_events.text import counted
 
 Sign = Literal["+", "-", "~", " "]
 """Came, went, changed, unchanged."""
@@ -13,47 +16,100 @@ MISSING: Final = object()
 """There is no such column or key; not the same as NULL."""
 
 MAX_NESTED: Final = 200
-"""Changed paths inside one value that are listed."""
+"""Changes inside one column that are listed."""
+MAX_COUNTED: Final = 5_000
+"""Changes inside one column after which no others are looked for."""
+MAX_DEPTH: Final = 100
+"""What lies deeper is compared as a whole."""
+MAX_ALIGNED: Final = 4_096
+"""Elements of two arrays, multiplied, up to which those are looked for that only moved."""
+_EXACT: Final = Context(prec=60, traps=[InvalidOperation, Overflow, Inexact])
+_PLAIN: Final = re.compile(r"[^\W\d]\w*")
 _AMBIGUOUS: Final = re.compile(
-    r"""^$|^\s|\s$|^["'\[{]|^-?\d[\d.]*(e[+-]?\d+)?$|^(null|true|false|nan|[+-]?infinity|—)$""", re.IGNORECASE
+    r"""\s|["'\[{]|(-?\d[\d.]*(e[+-]?\d+)?|null|true|false|nan|[+-]?infinity|—)$""", re.IGNORECASE
 )
+
+Step = str | int
+"""A column or a key of an object; the position in an array."""
 
 
 class Change(NamedTuple):
-    """One column, or one path inside a column's JSON value."""
+    """One column, or one place inside a column's JSON value."""
 
     sign: Sign
-    name: str
-    """The column; of a nested change, the path inside it: `.items[0].qty`."""
+    path: tuple[Step, ...]
+    """The column, then keys and positions: those of the new value, of what went those of the old one."""
     old: Any
     new: Any
     note: str = ""
-    nested: bool = False
+    """How much a number grew, or between which types of JSON the value went."""
+
+    @property
+    def name(self) -> str:
+        """`details.items[2].sku`."""
+        return path_words(self.path)
+
+    @property
+    def nested(self) -> bool:
+        return len(self.path) > 1
+
+    @property
+    def is_rest(self) -> bool:
+        """No change but a word about those of the column that are not listed."""
+        return self.old is MISSING and self.new is MISSING
+
+
+class Member(NamedTuple):
+    """One key or position of two JSON values of the same shape."""
+
+    at_old: Step
+    at_new: Step
+    old: Any
+    new: Any
 
 
 def row_of(text: str | None) -> Mapping[str, Any] | None:
     """A row from its JSON, with every digit of a number kept. Raises `ValueError` or `RecursionError`."""
     if text is None:
         return None
-    row = json.loads(text, parse_float=Decimal, parse_int=_integer)
+    try:
+        row = _read(text)
+    except InvalidOperation:
+        raise ValueError("a number is out of range") from None
     if not isinstance(row, dict):
         raise ValueError("a row is a JSON object")  # noqa: TRY004 - bad input, not a bug
     return cast("Mapping[str, Any]", row)
 
 
-def _integer(digits: str) -> int | Decimal:
-    """PostgreSQL writes numbers longer than Python turns into `int`."""
-    return int(digits) if len(digits) < 1_000 else Decimal(digits)
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a number longer than Python turns into `int`; asking for each would take four times as long
+        return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
 def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[Change]:
-    """Every column in the table's order; what changed inside a JSON value follows it, nested."""
+    """Every column in the table's order; one whose JSON value changed inside as the places where it did."""
     changes: list[Change] = []
     for name in _names(new or {}, old or {}):
         before = MISSING if old is None else old.get(name, MISSING)
         after = MISSING if new is None else new.get(name, MISSING)
-        changes.extend(_column(name, before, after))
+        if same(before, after):
+            changes.append(Change(" ", (name,), before, after))
+            continue
+        found: list[Change] = []
+        _collect((name,), before, after, found)
+        changes += found[:MAX_NESTED]
+        if len(found) > MAX_NESTED:
+            changes.append(Change("~", (name,), MISSING, MISSING, _rest_words(len(found))))
     return changes
+
+
+def _rest_words(found: int) -> str:
+    left = min(found, MAX_COUNTED) - MAX_NESTED
+    return f"{'over ' if found > MAX_COUNTED else ''}{counted(left, 'more place')}"
 
 
 def _names(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, None]:
@@ -62,50 +118,84 @@ def _names(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Non
 
 def changed_columns(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The names of the columns whose value differs, in the table's order."""
-    return [name for name in _names(new, old) if not _same(old.get(name, MISSING), new.get(name, MISSING))]
+    return [name for name in _names(new, old) if not same(old.get(name, MISSING), new.get(name, MISSING))]
 
 
-def _column(name: str, old: Any, new: Any) -> Iterator[Change]:
-    if _same(old, new):
-        yield Change(" ", name, old, new)
-        return
-    if isinstance(old, dict | list) and isinstance(new, dict | list):
-        paths = list(_paths("", old, new))
-        note = f"json, {len(paths)} {'path' if len(paths) == 1 else 'paths'} changed"
-        yield Change("~", name, old, new, note)
-        yield from paths[:MAX_NESTED]
-        if len(paths) > MAX_NESTED:
-            yield Change(" ", f"… {len(paths) - MAX_NESTED} more paths", MISSING, MISSING, nested=True)
-        return
-    yield Change(_sign(old, new), name, old, new, delta(old, new))
+def _collect(path: tuple[Step, ...], old: Any, new: Any, found: list[Change]) -> None:
+    """The changed places, as deep as both sides still have the same shape."""
+    if len(path) < MAX_DEPTH and alike(old, new):
+        for member in members(old, new):
+            if len(found) > MAX_COUNTED:
+                return
+            if not same(member.old, member.new):
+                step = member.at_old if member.new is MISSING else member.at_new
+                _collect((*path, step), member.old, member.new, found)
+    else:
+        found.append(Change(sign(old, new), path, old, new, note(old, new)))
 
 
-def _paths(path: str, old: Any, new: Any) -> Iterator[Change]:
-    """The changed leaves, deepest path first where both sides still have the same shape."""
-    if isinstance(old, dict) and isinstance(new, dict):
+def alike(old: Any, new: Any) -> bool:
+    """Both objects or both arrays: their members can be compared."""
+    return (isinstance(old, dict) and isinstance(new, dict)) or (isinstance(old, list) and isinstance(new, list))
+
+
+def members(old: Any, new: Any) -> Iterator[Member]:
+    """The members of two values that are `alike`, side by side; `MISSING` where only one has it."""
+    if isinstance(new, dict):
         left, right = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
         for key in _names(right, left):
-            yield from _paths(f"{path}.{key}", left.get(key, MISSING), right.get(key, MISSING))
-    elif isinstance(old, list) and isinstance(new, list):
-        before, after = cast("list[Any]", old), cast("list[Any]", new)
-        for index in range(max(len(before), len(after))):
-            yield from _paths(
-                f"{path}[{index}]",
-                before[index] if index < len(before) else MISSING,
-                after[index] if index < len(after) else MISSING,
+            yield Member(key, key, left.get(key, MISSING), right.get(key, MISSING))
+        return
+    before, after = cast("list[Any]", old), cast("list[Any]", new)
+    for (old_start, old_end), (new_start, new_end) in _blocks(before, after):
+        for number in range(max(old_end - old_start, new_end - new_start)):
+            at_old, at_new = old_start + number, new_start + number
+            yield Member(
+                at_old,
+                at_new,
+                before[at_old] if at_old < old_end else MISSING,
+                after[at_new] if at_new < new_end else MISSING,
             )
-    elif not _same(old, new):
-        yield Change(_sign(old, new), path or ".", old, new, delta(old, new), nested=True)
 
 
-def _same(old: Any, new: Any) -> bool:
-    """Equal and of one type: to Python `1 == True`, to a database they are not."""
-    if isinstance(old, bool) is not isinstance(new, bool):
+_Range = tuple[int, int]
+
+
+def _blocks(old: list[Any], new: list[Any]) -> Iterator[tuple[_Range, _Range]]:
+    """Which parts of two arrays lie side by side: what came or went between others does not shift these."""
+    shorter = min(len(old), len(new))
+    first = next((at for at in range(shorter) if not same(old[at], new[at])), shorter)
+    rest = shorter - first
+    last = next((at for at in range(rest) if not same(old[-1 - at], new[-1 - at])), rest)
+    old_end, new_end = len(old) - last, len(new) - last
+    yield (0, first), (0, first)
+    if 0 < (old_end - first) * (new_end - first) <= MAX_ALIGNED:
+        texts = [repr(one) for one in old[first:old_end]], [repr(one) for one in new[first:new_end]]
+        for _, i, j, k, m in SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
+            yield (first + i, first + j), (first + k, first + m)
+    else:
+        yield (first, old_end), (first, new_end)
+    yield (old_end, len(old)), (new_end, len(new))
+
+
+def same(old: Any, new: Any) -> bool:
+    """Equal, and of one type at every depth: to Python `[1] == [True]`, to a database they are not."""
+    if isinstance(old, bool) or isinstance(new, bool):
+        return old is new
+    if not bool(old == new):
         return False
-    return bool(old == new)
+    return not alike(old, new) or repr(old) == repr(new) or _same_members(old, new)
 
 
-def _sign(old: Any, new: Any) -> Sign:
+def _same_members(old: Any, new: Any) -> bool:
+    """Of two values that Python calls equal."""
+    if isinstance(old, dict):
+        return all(same(value, new[key]) for key, value in cast("dict[str, Any]", old).items())
+    return all(same(*pair) for pair in zip(old, new, strict=True))
+
+
+def sign(old: Any, new: Any) -> Sign:
+    """What became of the value; one that is NULL counts as not there."""
     if old is MISSING or new is MISSING:
         return "+" if old is MISSING else "-"
     if old is None or new is None:
@@ -113,60 +203,125 @@ def _sign(old: Any, new: Any) -> Sign:
     return "~"
 
 
+def note(old: Any, new: Any) -> str:
+    """How much a number grew, or the types when they differ: `+14.50`, `string → number`; else empty."""
+    if MISSING in (old, new) or old is None or new is None:
+        return ""
+    types = kind(old), kind(new)
+    return delta(old, new) if types[0] == types[1] else f"{types[0]} → {types[1]}"
+
+
+def kind(value: Any) -> str:
+    """The type of a JSON value, in JSON's words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, dict):
+        return "object"
+    return "array" if isinstance(value, list) else "number"
+
+
 def delta(old: Any, new: Any) -> str:
     """How much a number grew: `+14.50`; empty when these are not two numbers."""
-    if isinstance(old, bool) or isinstance(new, bool):
-        return ""
-    if not isinstance(old, int | Decimal) or not isinstance(new, int | Decimal):
+    if kind(old) != "number" or kind(new) != "number":
         return ""
     try:
-        grown = Decimal(new) - Decimal(old)
-    except InvalidOperation:
+        grown = _EXACT.subtract(Decimal(new), Decimal(old))
+    except ArithmeticError:
         return ""
-    text = f"{grown:+f}"
-    return text if len(text) <= 30 else ""
+    return f"{grown:+f}" if abs(grown.adjusted()) < 30 and len(grown.as_tuple().digits) < 30 else ""
 
 
-def spelled(value: Any, *, nested: bool = False) -> str:
-    """A value as the difference shows it. Text stands bare unless it could be taken for something else.
+def path_words(path: Sequence[Step]) -> str:
+    """`details.items[2].sku`; a name that is no plain word is quoted, so that no two paths are written alike."""
+    return "".join(step_words(step) if not number else _further(step) for number, step in enumerate(path))
 
-    So NULL is not the text "NULL", 1 is not the text "1", and an empty text can be seen.
+
+def step_words(step: Step) -> str:
+    """One step alone: `items`, `"content-type"`, `[2]`."""
+    if isinstance(step, int):
+        return f"[{step}]"
+    return step if _PLAIN.fullmatch(step) else json.dumps(step, ensure_ascii=False)
+
+
+def _further(step: Step) -> str:
+    return step_words(step) if isinstance(step, int) else f".{step_words(step)}"
+
+
+def spelled(value: Any, *, nested: bool = False, most: int | None = None) -> str:
+    """A value as the difference shows it. A column's text stands bare unless it could be taken for something else.
+
+    So NULL is not the text "NULL", 1 is not the text "1", and an empty text can be seen. Inside JSON (`nested`) a text
+    is always quoted. `most`: as for `pretty`.
     """
     if value is MISSING:
         return "—"
     if value is None:
         return "null" if nested else "NULL"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if _AMBIGUOUS.search(value) else value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return pretty(cast("Any", value), indent=None)
-    return str(value)
+        return _encoded(value) if nested or _is_ambiguous(value) else value
+    return pretty(value, indent=None, most=most)
 
 
-def pretty(value: Any, indent: int | None = 2) -> str:
-    """JSON with the digits kept, for people to read."""
-    return "".join(_written(value, indent, 0))
+def _is_ambiguous(text: str) -> bool:
+    return not text or text[-1].isspace() or _AMBIGUOUS.match(text) is not None
 
 
-def _written(value: Any, indent: int | None, depth: int) -> Iterator[str]:
-    if isinstance(value, Decimal):
-        yield str(value)
-        return
+def pretty(value: Any, indent: int | None = 2, *, most: int | None = None) -> str:
+    """JSON with the digits kept, for people to read; not much longer than `most` characters, and then cut off."""
+    pieces: list[str] = []
+    size = 0
+    for piece in _written(value, indent):
+        pieces.append(piece)
+        size += len(piece)
+        if most is not None and size > most:
+            break
+    return "".join(pieces)
+
+
+_encoded: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class _Inner(NamedTuple):
+    """A value that is written between the pieces around it."""
+
+    value: Any
+
+
+def _written(value: Any, indent: int | None) -> Iterator[str]:
+    """Without recursion: what lies deep costs no more than what does not."""
+    open_values = [_pieces(value, indent, 0)]
+    while open_values:
+        for piece in open_values[-1]:
+            if isinstance(piece, _Inner):
+                open_values.append(_pieces(piece.value, indent, len(open_values)))
+                break
+            yield piece
+        else:
+            open_values.pop()
+
+
+def _pieces(value: Any, indent: int | None, depth: int) -> Iterator[str | _Inner]:
     if not isinstance(value, dict | list) or not value:
-        yield json.dumps(value, ensure_ascii=False)
+        yield str(value) if isinstance(value, Decimal) else _encoded(value)
         return
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     inside = "" if indent is None else "\n" + " " * (indent * (depth + 1))
     between = ", " if indent is None else "," + inside
-    items: Sequence[tuple[str, Any]] = (
-        [(json.dumps(key, ensure_ascii=False) + ": ", item) for key, item in cast("dict[str, Any]", value).items()]
+    items: Iterable[tuple[str, Any]] = (
+        ((_encoded(key) + ": ", item) for key, item in cast("dict[str, Any]", value).items())
         if isinstance(value, dict)
-        else [("", item) for item in cast("list[Any]", value)]
+        else (("", item) for item in cast("list[Any]", value))
     )
-    yield opening + inside
-    for number, (key, item) in enumerate(items):
-        yield (between if number else "") + key
-        yield from _written(item, indent, depth + 1)
+    start = opening + inside
+    for key, item in items:
+        if isinstance(item, dict | list) and item:
+            yield start + key
+            yield _Inner(item)
+        else:
+            yield start + key + (str(item) if isinstance(item, Decimal) else _encoded(item))
+        start = between
     yield ("" if indent is None else "\n" + " " * (indent * depth)) + closing

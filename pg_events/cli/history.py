@@ -223,8 +223,10 @@ def _changes(event: DataEvent | SchemaEvent) -> Iterator[str]:
     for change in changes:
         if change.sign == " ":
             continue
-        name = f"  {change.name}" if change.nested else change.name
-        if event.method == "UPDATE":
-            yield f"{name}: {spelled(change.old, nested=change.nested)} → {spelled(change.new, nested=change.nested)}"
+        if change.is_rest:
+            yield f"{change.name}: {change.note}"
+        elif event.method == "UPDATE":
+            told = spelled(change.old, nested=change.nested), spelled(change.new, nested=change.nested)
+            yield f"{change.name}: {' → '.join(told)}"
         else:
-            yield f"{name}: {spelled(change.new if event.method == 'INSERT' else change.old)}"
+            yield f"{change.name}: {spelled(change.new if event.method == 'INSERT' else change.old)}"

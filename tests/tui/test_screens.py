@@ -87,12 +87,30 @@ def test_live_lost(console, snapshot, history, size):
     console(scenario, history=history, size=size)
 
 
+async def in_full(c):
+    """The detail alone; without room for both it is so at once."""
+    await c.press("enter", *(["z"] if c.app.screen.is_wide else []))
+    await c.tick()
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_detail_in_full(console, snapshot, history, size):
     async def scenario(c):
-        await c.press("enter", "z")
-        await c.tick()
+        await in_full(c)
         snapshot(name_of("detail", size), c.text())
+
+    console(scenario, history=history, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_old_beside_new(console, snapshot, history, size):
+    async def scenario(c):
+        await c.press("d")
+        await c.tick()
+        if size == SIZES[0]:
+            snapshot(name_of("live-split", size), c.text())
+        await in_full(c)
+        snapshot(name_of("detail-split", size), c.text())
 
     console(scenario, history=history, size=size)
 

@@ -1,10 +1,12 @@
 """The forms in which an event can be copied, and the conditions that its values make. Pure."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pg_events import difference
+from pg_events.difference import MISSING, Step
 from pg_events.event import METHODS, SCHEMA, Record
 from pg_events.filter_condition import qualified_name
 from pg_events_tui import describe
@@ -83,7 +85,7 @@ def conditions(record: Record) -> list[str]:
 
 
 def _values(record: Record) -> Sequence[str]:
-    """Of an UPDATE what changed, of the others every column that is short."""
+    """Of an UPDATE what changed, down into JSON; of the others every column that is short."""
     try:
         old, new = difference.row_of(record.old_data), difference.row_of(record.new_data)
     except (ValueError, RecursionError):
@@ -91,13 +93,17 @@ def _values(record: Record) -> Sequence[str]:
     side, row = ("new", new) if new is not None else ("old", old)
     if row is None:
         return ()
-    names = list(row) if old is None or new is None else difference.changed_columns(old, new)
-    return [f"{side}.{_column(name)}:{spelt(row[name])}" for name in names if name in row and _is_plain(row[name])]
+    found: Iterable[tuple[Sequence[Step], Any]] = (((name,), value) for name, value in row.items())
+    if old is not None and new is not None:
+        changed = (change for change in difference.difference(old, new) if change.sign != " ")
+        found = ((change.path, change.new) for change in changed if change.new is not MISSING)
+    return [f"{side}.{_path(path)}:{spelt(value)}" for path, value in found if _is_plain(value)]
 
 
 def _is_plain(value: Any) -> bool:
     return not isinstance(value, dict | list) and len(str(value)) <= MAX_VALUE
 
 
-def _column(name: str) -> str:
-    return name if name.isidentifier() else spelt(name)
+def _path(path: Sequence[Step]) -> str:
+    """As the filter writes it: `details.items.2.sku`."""
+    return ".".join(step if re.fullmatch(r"\w+", step) else spelt(step) for step in map(str, path))

@@ -1,4 +1,4 @@
-"""One event as text: its head, and its five faces Diff, New, Old, JSON and SQL. Pure."""
+"""One event as text: its head, and its faces Diff, Split, JSON and SQL. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -8,18 +8,19 @@ from rich.cells import cell_len
 
 from pg_events import difference
 from pg_events.catalog import Table
-from pg_events.difference import MISSING, Change, spelled
+from pg_events.difference import spelled
 from pg_events.event import METHODS, SCHEMA, Record
-from pg_events_tui.lines import HANG, Line, Span, line, shorten, size_words, span, text_lines
+from pg_events.split import Entry, Fold, split
+from pg_events_tui.difference_lines import ROLES, changed_lines, contrasted, json_lines, split_lines
+from pg_events_tui.lines import HANG, Line, line, size_words, span, text_lines
 from pg_events_tui.store import NOTE, table_title
 from pg_events_tui.summary import clock, column_words, columns, key_of, schema_members
 
-FACES: Final = ("Diff", "New", "Old", "JSON", "SQL")
+FACES: Final = ("Diff", "Split", "JSON", "SQL")
 
 READ_BYTES: Final = 8_000_000
-"""Larger rows are shown as the text they are, not taken apart."""
-
-ROLES: Final[Mapping[str, str]] = {"+": "added", "-": "removed", "~": "changed", " ": "same"}
+READ_VALUES: Final = 400_000
+"""Larger rows, and rows of more values, are shown as the text they are: to take them apart would take too long."""
 
 
 def title(record: Record) -> str:
@@ -69,7 +70,12 @@ def _when(at: str, zone: tzinfo | None) -> str:
 
 
 def _is_giant(record: Record) -> bool:
-    return len(record.old_data or "") + len(record.new_data or "") > READ_BYTES
+    return _is_long((record.old_data or "", record.new_data or ""))
+
+
+def _is_long(texts: Sequence[str]) -> bool:
+    """Every value but the first stands behind a comma."""
+    return sum(map(len, texts)) > READ_BYTES or sum(text.count(",") for text in texts) > READ_VALUES
 
 
 def face(record: Record, name: str, cells: int, *, unfolded: bool = False) -> list[Line]:
@@ -77,8 +83,8 @@ def face(record: Record, name: str, cells: int, *, unfolded: bool = False) -> li
     try:
         return _face(record, name, cells, unfolded)
     except (ValueError, RecursionError):
-        note = _note("nested too deeply, or not JSON: shown as the text it is")
-        return [note, *text_lines({"New": record.new_data, "Old": record.old_data}.get(name) or record.payload)]
+        words = "nested too deeply, or not JSON: shown as the text it is"
+        return [_note(words), *text_lines(record.payload)] if name == "JSON" else _as_text(record, words)
 
 
 def _face(record: Record, name: str, cells: int, unfolded: bool) -> list[Line]:
@@ -89,14 +95,13 @@ def _face(record: Record, name: str, cells: int, unfolded: bool) -> list[Line]:
     if name == "JSON":
         return _json(record)
     if record.kind == SCHEMA:
-        return _schema(record) if name == "Diff" else [_note("a schema event has no rows; d goes on to JSON and SQL")]
+        return _schema(record)
     if record.kind == "T":
         return [line(span("- ", "removed"), span("all rows of the table")), line(), _note("TRUNCATE tells no rows.")]
-    if name == "New":
-        return _row(record.new_data, "no new row: this is a DELETE")
-    if name == "Old":
-        return _row(record.old_data, "no old row: this is an INSERT")
-    return _difference(record, cells, unfolded)
+    if _is_giant(record):
+        size = len(record.old_data or "") + len(record.new_data or "")
+        return _as_text(record, f"{size_words(size)}: compared as the text it is")
+    return (_difference if name == "Diff" else _split)(record, cells, unfolded)
 
 
 def _note(text: str) -> Line:
@@ -111,127 +116,42 @@ def _query(record: Record) -> list[Line]:
 
 def _json(record: Record) -> list[Line]:
     payload = record.payload
-    if len(payload) > READ_BYTES:
+    if _is_long([payload]):
         return [_note(f"{size_words(len(payload))}: shown as it is"), *text_lines(payload)]
-    return text_lines(difference.pretty(difference.row_of(payload)))
-
-
-def _row(text: str | None, absent: str) -> list[Line]:
-    if text is None:
-        return [_note(absent)]
-    if len(text) > READ_BYTES:
-        return [_note(f"{size_words(len(text))}: shown as it is"), *text_lines(text)]
-    row = difference.row_of(text) or {}
-    names = _padded([Change(" ", name, None, None) for name in row])
-    lines: list[Line] = []
-    for value, label in zip(row.values(), names, strict=True):
-        lines.extend(_value_lines(span(label, "label"), value, _role(value)))
-    return lines or [_note("no columns")]
-
-
-def _value_lines(label: Span, value: Any, role: str) -> list[Line]:
-    """A name with its value behind it, or below it when it is JSON or has several lines."""
-    if isinstance(value, dict | list) and value:
-        text = difference.pretty(value)
-        return [line(label), *(line(span("    "), *one) for one in text_lines(text, role))]
-    if isinstance(value, str) and "\n" in value:
-        return [line(label), *(line(span("    "), *one) for one in text_lines(value, role))]
-    first, *rest = text_lines(spelled(value), role)
-    return [line(label, HANG, *first), *rest]
-
-
-def _role(value: Any) -> str:
-    if value is None or value is MISSING:
-        return "null"
-    if isinstance(value, bool | int) or not isinstance(value, str | dict | list):
-        return "number"
-    return ""
-
-
-def _padded(changes: Sequence[Change]) -> list[str]:
-    """The names, all as wide as the widest that is not absurd."""
-    names = [shorten(span(f"{'  ' if change.nested else ''}{change.name}").text, 40) for change in changes]
-    widest = min(24, max((cell_len(name) for name in names), default=0))
-    return [name + " " * (max(0, widest - cell_len(name)) + 2) for name in names]
+    return json_lines(difference.row_of(payload))
 
 
 def _difference(record: Record, cells: int, unfolded: bool) -> list[Line]:
-    if _is_giant(record):
-        size = len(record.old_data or "") + len(record.new_data or "")
-        return [_note(f"{size_words(size)}: too large to compare; d goes on to the rows themselves")]
     changes = difference.difference(difference.row_of(record.old_data), difference.row_of(record.new_data))
     shown = [change for change in changes if change.sign != " "]
     same = [change for change in changes if change.sign == " "]
-    lines = _changes(shown, cells, both=record.kind == "U") if shown else [_note("nothing changed")]
+    lines = changed_lines(shown, cells, both=record.kind == "U") if shown else [_note("nothing changed")]
     if same and unfolded:
-        lines += [line(), _note("unchanged"), *_changes(same, cells, both=False)]
-    elif same:
-        lines += [line(), _note(f"{len(same)} unchanged {'column' if len(same) == 1 else 'columns'} · u shows them")]
-    return lines
+        lines += [line(), _note("unchanged"), *changed_lines(same, cells, both=False)]
+    return lines + ([] if unfolded else _folded(len(same)))
 
 
-def _changes(changes: Sequence[Change], cells: int, *, both: bool) -> list[Line]:
-    """A table of name, old and new; a value too wide for its column stands on a line of its own."""
-    names = _padded(changes)
-    label_cells = max((cell_len(name) for name in names), default=0)
-    room = max(8, (cells - 2 - label_cells - 2) // 2) if both else max(8, cells - 2 - label_cells)
-    paired = [change for change in changes if MISSING not in (change.old, change.new) and change.note[:5] != "json,"]
-    old_texts = [_short(change.old, change.nested, room) for change in paired] if both else []
-    old_cells = min(room, max((cell_len(text) for text in old_texts if text is not None), default=0))
-    lines: list[Line] = []
-    if both:
-        heading = "".ljust(2) + "column".ljust(label_cells) + "old".ljust(old_cells + 2) + "new"
-        lines.append(line(span(shorten(heading, cells), "heading")))
-    for change, label in zip(changes, names, strict=True):
-        role = ROLES[change.sign]
-        start = (span(f"{change.sign} ", role), span(label, role if change.sign != " " else "label"))
-        if change.note.startswith("json, "):
-            lines.append(line(*start, span(f"({change.note})", "note")))
-        elif not both:
-            value = change.new if change.new is not MISSING else change.old
-            lines.extend(_single(start, value, change.nested))
-        else:
-            lines.extend(_pair(start, change, old_cells, room))
-    return lines
+def _split(record: Record, cells: int, unfolded: bool) -> list[Line]:
+    page = split(difference.row_of(record.old_data), difference.row_of(record.new_data), whole=unfolded)
+    same = sum(one.count for one in page if isinstance(one, Fold) and not one.depth)
+    shown = [one for one in page if isinstance(one, Entry) or one.depth]
+    return (split_lines(shown, cells) if shown else [_note("nothing changed")]) + _folded(same)
 
 
-def _single(start: tuple[Span, Span], value: Any, nested: bool) -> list[Line]:
-    if value is MISSING and nested:
-        return [line(*start)]
-    first, *rest = text_lines(spelled(value, nested=nested), _role(value))
-    return [line(*start, HANG, *first), *rest]
+def _folded(same: int) -> list[Line]:
+    if not same:
+        return []
+    return [line(), _note(f"{same} unchanged {'column' if same == 1 else 'columns'} · u shows them")]
 
 
-def _pair(start: tuple[Span, Span], change: Change, old_cells: int, room: int) -> list[Line]:
-    old = _short(change.old, change.nested, room)
-    new = _short(change.new, change.nested, room)
-    note = [span(f"  ({change.note})", "note")] if change.note else []
-    if change.nested and MISSING in (change.old, change.new):
-        came = change.old is MISSING
-        first, *rest = text_lines(
-            spelled(change.new if came else change.old, nested=True), "added" if came else "removed"
-        )
-        return [line(*start, HANG, *first), *rest]
-    if old is not None and new is not None:
-        pad = " " * (max(0, old_cells - cell_len(old)) + 2)
-        return [line(*start, Span(old, _role(change.old)), Span(pad), Span(new, _role(change.new) or "new"), *note)]
-    lines = [line(*start, *note)]
-    for sign, role, value in (("-", "removed", change.old), ("+", "added", change.new)):
-        if value is not MISSING:
-            texts = text_lines(spelled(value, nested=change.nested))
-            lines.extend(line(span(f"    {sign if n == 0 else ' '} ", role), HANG, *one) for n, one in enumerate(texts))
-    return lines
-
-
-def _short(value: Any, nested: bool, room: int) -> str | None:
-    """The value as one short text, None when it needs lines of its own."""
-    if isinstance(value, str) and len(value) > room * 2:
-        return None
-    text = spelled(value, nested=nested)
-    if "\n" in text or len(text) > room * 4:
-        return None
-    text = span(text).text
-    return text if cell_len(text) <= room else None
+def _as_text(record: Record, words: str) -> list[Line]:
+    """Rows that are not taken apart: where the one text differs from the other."""
+    lines = [_note(words), line()]
+    old, new = record.old_data, record.new_data
+    if old is None or new is None:
+        return [*lines, *text_lines(old or new or record.payload)]
+    olds, news = contrasted(old, new)
+    return [*lines, line(span("old", "heading")), *olds, line(), line(span("new", "heading")), *news]
 
 
 def _schema(record: Record) -> list[Line]:

@@ -10,12 +10,15 @@ from pg_events.event import replayed
 from pg_events.runs import Outcome, Run
 from pg_events.source import LOG
 from pg_events.text import counted, one_line
+from pg_events_tui.difference_lines import changed_lines
 from pg_events_tui.lines import HANG, Line, Span, fit, line, seconds_words, span, text_lines
 from pg_events_tui.replay import Replay
 from pg_events_tui.replay_lines import CHANGE_ROLES, NOT_UNDONE, result_words, short_name
 
 FACES: Final = ("Result", "Output", "Payload", "Edit", "Compare")
 SHOWN_BYTES: Final = 2_000_000
+EDIT_CELLS: Final = 48
+"""The pane in a terminal of 120 columns."""
 
 
 # ---- one event
@@ -151,15 +154,8 @@ def edit_lines(replay: Replay, row: int) -> list[Line]:
         old, new = difference.row_of(replay.queue.payload(row)), difference.row_of(edited)
     except (ValueError, RecursionError):
         return [*lines, *text_lines(edited)]
-    roles = {"+": "added", "-": "removed", "~": "changed"}
-    for change in difference.difference(old, new):
-        role = roles.get(change.sign, "")
-        if role:
-            lines.append(
-                line(span(f"{change.sign} {change.name}  ", role), HANG, span(difference.spelled(change.old), "removed"),
-                     span("  →  ", "note"), span(difference.spelled(change.new), "added"))
-            )  # fmt: skip
-    return lines
+    changed = [change for change in difference.difference(old, new) if change.sign != " "]
+    return [*lines, *changed_lines(changed, EDIT_CELLS, both=True)]
 
 
 def compare_lines(replay: Replay, row: int, outcome: Outcome | None) -> list[Line]:
