@@ -268,7 +268,9 @@ def test_a_truncate_that_cascades_passes_no_row_of_any_of_the_tables(shop: psyco
 
     chosen = settings(shop, callback)
     run(chosen)
-    fill = "with o as (insert into owner select generate_series(0, 9) returning id) insert into owned select id, id from o"
+    fill = (
+        "with o as (insert into owner select generate_series(0, 9) returning id) insert into owned select id, id from o"
+    )
     for statement in (fill, "truncate owner cascade", fill):
         shop.execute(statement.encode())
 
