@@ -67,7 +67,7 @@ def committed(url: str) -> set[Change]:
 
 
 class Writers:
-    """Threads that change accounts, each in transactions of one to five rows, until they are stopped.
+    """Threads that change accounts, each in transactions of one to five rows, now and then at once, until they are stopped.
 
     `acknowledged` are the changes whose COMMIT was answered; `failures` what failed, as (SQLSTATE, message). A lost link is
     taken up again.
@@ -122,13 +122,27 @@ class Writers:
 
     def _transaction(self, connection: psycopg.Connection, chance: random.Random) -> None:
         changes: list[Change] = []
-        for key in sorted(chance.sample(self._keys, chance.randint(1, 5))):  # sorted: no deadlocks
-            changes += self._change(connection, key, chance)
+        keys = sorted(chance.sample(self._keys, chance.randint(1, 5)))  # sorted: no deadlocks
+        if chance.random() < 0.3:
+            changes += self._change_at_once(connection, keys)
+        else:
+            for key in keys:
+                changes += self._change(connection, key, chance)
         if chance.random() < 0.1:
             connection.rollback()
         else:
             connection.commit()
             self.acknowledged += changes
+
+    @staticmethod
+    def _change_at_once(connection: psycopg.Connection, keys: list[int]) -> list[Change]:
+        """By one statement, whose rows the log keeps together."""
+        rows = connection.execute(
+            "with found as materialized (select key from account where key = any(%s) order by key for update)"
+            " update account a set version = version + 1 from found where a.key = found.key returning a.key, a.version",
+            [keys],
+        )
+        return [Change(key, version) for key, version in rows]
 
     @staticmethod
     def _change(connection: psycopg.Connection, key: int, chance: random.Random) -> Iterator[Change]:
