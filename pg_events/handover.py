@@ -47,6 +47,8 @@ class Handover:
         self.report = Report()
         self.moved_at = time.monotonic()
         """When the last event was finished, or nothing was there to do."""
+        self._unnoted: dict[tuple[int, int], tuple[int, Failure]] = {}
+        """Kept events, by id and attempts before, that failed again, which could not be noted: the link was lost."""
 
     def save(self, share: Share) -> None:
         """Save the cursor, together with what callbacks wrote when they do so in its transaction."""
@@ -129,7 +131,10 @@ class Handover:
         if callback is None:
             self.shares.done(share, kept.event_id)
             return
-        if kept.is_again:
+        failed_before = self._unnoted.get((kept.event_id, kept.attempts))
+        if failed_before is not None:
+            given_up = failed_before
+        elif kept.is_again:
             # Once: whoever asked sees what came of it, and the live events do not wait for pauses.
             attempts = kept.attempts + 1
             failure = self.delivery.attempt(callback, replayed(kept.payload, "failed", attempts), attempts)
@@ -142,9 +147,11 @@ class Handover:
             self.report.delivered += 1
             return
         attempts, failure = given_up
+        self._unnoted[kept.event_id, kept.attempts] = given_up
         if self.transaction is not None:
             self.transaction.commit(lambda _connection: None)  # what the call had written is undone; not to stay open
         self.shares.failed_again(kept.event_id, attempts, failure, holds=policy.on_failure != "skip")
+        del self._unnoted[kept.event_id, kept.attempts]
         self.report.failed += 1
         text = gave_up(callback, what, attempts, failure)
         fields = about(callback, what, attempts, failure) | {"event_id": kept.event_id}

@@ -34,8 +34,10 @@ class RowKeys:
 
     def learn(self, page: Sequence[Record]) -> None:
         """Ask what tells the rows of these events' tables apart, while there is a link: `key()` need not ask then."""
-        for table in {(each.table_schema or "", each.table_name or "") for each in page if each.kind != SCHEMA}:
-            self._columns_of(table)
+        # A slice is the quickest way to the kind, the schema and the table of each.
+        for kind, schema, name in {each[3:6] for each in page}:
+            if kind != SCHEMA:
+                self._columns_of((schema or "", name or ""))
 
     def key(self, record: Record) -> str:
         """Text that is the same for all events of a row, and different for those of another.

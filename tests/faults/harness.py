@@ -67,7 +67,7 @@ def committed(url: str) -> set[Change]:
 
 
 class Writers:
-    """Threads that change accounts, each in transactions of one to five rows, until they are stopped.
+    """Threads that change accounts, each in transactions of one to five rows, now and then at once, until they are stopped.
 
     `acknowledged` are the changes whose COMMIT was answered; `failures` what failed, as (SQLSTATE, message). A lost link is
     taken up again.
@@ -135,15 +135,14 @@ class Writers:
             self.acknowledged += changes
 
     @staticmethod
-    def _change_at_once(connection: psycopg.Connection, keys: list[int]) -> Iterator[Change]:
-        """By one statement, whose events stand together in one row of the log."""
+    def _change_at_once(connection: psycopg.Connection, keys: list[int]) -> list[Change]:
+        """By one statement, whose rows the log keeps together."""
         rows = connection.execute(
-            "update account set version = version + 1 where key = any("
-            " array(select key from account where key = any(%s) order by key for update)) returning key, version",
+            "with found as materialized (select key from account where key = any(%s) order by key for update)"
+            " update account a set version = version + 1 from found where a.key = found.key returning a.key, a.version",
             [keys],
         )
-        for key, version in rows:
-            yield Change(key, version)
+        return [Change(key, version) for key, version in rows]
 
     @staticmethod
     def _change(connection: psycopg.Connection, key: int, chance: random.Random) -> Iterator[Change]:

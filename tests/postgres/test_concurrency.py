@@ -252,6 +252,35 @@ def test_a_truncate_of_a_partition_passes_no_row_of_its_root(shop: psycopg.Conne
     assert order == [*["INSERT parted"] * 20, "TRUNCATE part", *["INSERT parted"] * 20]
 
 
+def test_a_truncate_that_cascades_passes_no_row_of_any_of_the_tables(shop: psycopg.Connection) -> None:
+    shop.execute("create table owner (id integer primary key)")
+    shop.execute(
+        "create table owned (id integer, owner integer references owner, primary key (id, owner)) partition by list (owner)"
+    )
+    shop.execute("create table owned_default partition of owned default")
+    order: list[str] = []
+
+    async def callback(payload: str) -> None:
+        event = json.loads(payload)
+        for _ in range(random.Random(event["id"]).randrange(5)):
+            await asyncio.sleep(0)
+        order.append(event["method"])
+
+    chosen = settings(shop, callback)
+    run(chosen)
+    fill = (
+        "with o as (insert into owner select generate_series(0, 9) returning id) insert into owned select id, id from o"
+    )
+    for statement in (fill, "truncate owner cascade", fill):
+        shop.execute(statement.encode())
+
+    run(chosen)
+
+    truncates = order.count("TRUNCATE")
+    assert truncates >= 2
+    assert order == [*["INSERT"] * 20, *["TRUNCATE"] * truncates, *["INSERT"] * 20]
+
+
 def test_a_row_stays_one_row_when_its_table_is_renamed_though_nobody_wants_ddl(shop: psycopg.Connection) -> None:
     desk = Desk(slowly)
     chosen = settings(shop, desk)
