@@ -61,6 +61,10 @@ def as_replica(db: psycopg.Connection) -> Iterator[None]:
     db.execute("set session_replication_role = origin")
 
 
+def findings(url: str, **settings: Any) -> list[str]:
+    return [one.text for one in examine(Settings(url, **settings)) if one.name == "settings" and one.state == "problem"]
+
+
 # --- a subscription -----------------------------------------------------------------------------------------------
 
 
@@ -119,6 +123,7 @@ def logical_server(server: Server | GivenServer) -> Iterator[Server]:
     settings = FAST | {
         "wal_level": "logical",
         "synchronous_standby_names": SUBSCRIPTION,
+        "logical_decoding_work_mem": "64kB",  # larger transactions are streamed
         "wal_retrieve_retry_interval": "100ms",  # when a subscription tries again
     }
     with Server(programs, settings=settings) as own:
@@ -243,11 +248,28 @@ def test_what_is_chosen_holds_for_replicated_changes(pair: Pair, build: Build) -
     ]
 
 
+@pytest.mark.parametrize("streaming", ["on", "parallel"])
+def test_a_transaction_that_is_streamed_while_it_runs_is_captured_as_it_commits(
+    pair: Pair, build: Build, streaming: str
+) -> None:
+    if streaming == "parallel" and pair.publisher.info.server_version < 16_00_00:
+        pytest.skip("PostgreSQL has it since 16")
+    pair.create(ITEMS)
+    build(pair.url, capture_replicated=("*",))
+    pair.subscribe(f"copy_data = false, streaming = {streaming}")
+    rows = "insert into item select n, repeat('x', 100) from generate_series({}, {}) n"
+
+    pair.publish("begin", rows.format(1, 2000), "savepoint s", rows.format(2001, 4000), "rollback to s")
+    pair.publish(rows.format(4001, 4002), "update item set v = 'y' where id = 1", "commit")
+
+    streamed = pair.publisher.execute("select stream_txns from pg_stat_replication_slots").fetchall()
+    assert streamed == [(1,)]
+    found = changes(pair.subscriber)
+    assert [new["id"] for kind, _, _, new in found if kind == "I"] == [*range(1, 2001), 4001, 4002]
+    assert [(kind, new["id"], new["v"]) for kind, _, _, new in found[2002:]] == [("U", 1, "y")]
+
+
 TWO_PHASE = "copy_data = false, two_phase = true"
-
-
-def findings(url: str, **settings: Any) -> list[str]:
-    return [one.text for one in examine(Settings(url, **settings)) if one.name == "settings" and one.state == "problem"]
 
 
 def test_a_subscription_that_prepares_transactions_is_captured_with_the_wake_up_off(pair: Pair, build: Build) -> None:
@@ -340,6 +362,29 @@ def test_what_is_written_as_a_replica_is_not_captured_unless_the_settings_say_so
     assert [(kind, name) for kind, name, *_ in changes(db)] == [(kind, "tree") for kind in LETTERS]
 
 
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        ((), ["fires no trigger and is not recorded"]),
+        (("item",), ["fires no trigger and is not recorded, but on tables of PG_EVENTS_CAPTURE_REPLICATED"]),
+        (("*",), []),
+    ],
+)
+def test_the_doctor_knows_whose_writes_are_missed(
+    role: str, db: psycopg.Connection, url: str, build: Build, chosen: tuple[str, ...], says: list[str]
+) -> None:
+    build(url, capture_replicated=chosen)
+    db.execute(
+        sql.SQL("alter role {} in database {} set session_replication_role = replica").format(
+            sql.Identifier(role), sql.Identifier(db.info.dbname)
+        )
+    )
+
+    found = findings(url, capture_replicated=chosen)
+
+    assert [text.partition(f"{role}: what they write ")[2] for text in found] == says
+
+
 @pytest.mark.parametrize("chosen", [("*",), ()])
 def test_a_restore_that_disables_triggers_is_not_captured_and_leaves_them_as_they_were(
     server: Server, db: psycopg.Connection, url: str, build: Build, chosen: tuple[str, ...]
@@ -405,6 +450,17 @@ def test_who_takes_the_setting_away_has_the_triggers_of_before(db: psycopg.Conne
 
     assert triggers(db) == before
     assert plan(url).steps == ()
+
+
+def test_a_teardown_leaves_no_trigger(db: psycopg.Connection, url: str, build: Build) -> None:
+    db.execute(f"{ITEMS}; {TREE}".encode())
+    build(url, capture_replicated=("*",))
+
+    with connect(url, application_name="test") as connection:
+        made = core.teardown_plan(connection)
+    assert not core.apply(url, made).failed
+
+    assert triggers(db) == []
 
 
 @pytest.mark.parametrize("fires", ["always", "replica"])
