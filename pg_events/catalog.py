@@ -245,7 +245,7 @@ def _particulars(row: Any, chosen: Choice, subscriptions: Mapping[int, str]) -> 
     elif row.relation_kind == "partitioned table":
         yield "but not rows that a MERGE moves to another partition"
     if row.oid in subscriptions and not chosen.replicated:
-        yield f"but not what is replicated by {subscriptions[row.oid]}"
+        yield f"but not what the subscription {subscriptions[row.oid]} applies"
 
 
 def _state(kind: str, not_wanted: str | None, triggers: Iterable[Trigger]) -> tuple[str, str]:

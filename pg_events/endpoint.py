@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, MetricsHandler
 
+from pg_events.constants import Address
 from pg_events.errors import UsageError
-from pg_events.settings import Address
 from pg_events.text import clean, one_line
 
 _CLIENTS: Final = 8

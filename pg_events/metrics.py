@@ -33,9 +33,9 @@ from psycopg.sql import SQL, Literal
 from pg_events import __version__, session, sql
 from pg_events.callbacks import Callback
 from pg_events.connection import Link, connect
+from pg_events.constants import Address
 from pg_events.endpoint import serving
 from pg_events.errors import PgEventsError
-from pg_events.settings import Address
 from pg_events.text import clean
 from pg_events.worker import Worker
 

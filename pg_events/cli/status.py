@@ -18,7 +18,8 @@ from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
-from pg_events.settings import FULL_QUERY, Settings, load
+from pg_events.constants import FULL_QUERY
+from pg_events.settings import Settings, load
 from pg_events.text import clean, counted
 
 _SIGNS = {"yes": "✓", "no": "-", "disabled": "o", "outdated": "~", "-": "·"}

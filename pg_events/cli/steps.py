@@ -61,7 +61,8 @@ def _tables_done(plan: Plan, result: Applied) -> Iterator[str]:
     failed = {step.table for step, _ in result.failed}
     done = [step for step in plan.steps if step.table is not None and step.table not in failed]
     covered = {step.table for step in done if step.action != "drop"}
-    freed = {step.table for step in done} - covered
+    # A table that stays covered keeps its trigger for TRUNCATE, whichever others it has no more.
+    freed = {step.table for step in done if step.object.endswith("_truncate")} - covered
     if covered:
         yield f"{counted(len(covered), 'table')} covered"
     if freed:
@@ -113,9 +114,9 @@ def _kind(step: Step) -> str:
 
 
 def _letter(step: Step) -> str:
-    """`trigger 00_pgevents_insert` -> `I`, as in `status`."""
+    """`trigger 00_pgevents_insert` -> `I`, as in `status`; `R` is that for replicated changes."""
     operation = step.object.rpartition("_")[2]
-    return operation[0].upper() if operation in OPERATIONS else step.object
+    return operation[0].upper() if operation in (*OPERATIONS, "replicated") else step.object
 
 
 def _why(reason: str) -> str:

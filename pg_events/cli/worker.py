@@ -17,11 +17,12 @@ from pg_events.cli import INTERRUPTED, database_options
 from pg_events.cli.log import ending_told, set_up_log, tell
 from pg_events.cli.terminal import configure, is_terminal
 from pg_events.connection import describe
+from pg_events.constants import LOG_FORMATS, address
 from pg_events.delivery import CallbackGaveUp
 from pg_events.errors import UsageError
 from pg_events.feedback import mark_process
 from pg_events.filter_time import moment
-from pg_events.settings import LOG_FORMATS, Settings, address, load
+from pg_events.settings import Settings, load
 from pg_events.share import NEWEST, OLDEST, Start, start_at, start_since
 from pg_events.text import clean
 from pg_events.worker import Worker

@@ -125,6 +125,36 @@ def test_patterns_of_the_settings_and_of_the_options(call, shop, tmp_path) -> No
     assert covered() == {"orders"}
 
 
+def test_what_a_plan_and_status_say_of_tables_that_are_captured_otherwise(
+    call, database_url, execute, tmp_path
+) -> None:
+    execute(database_url, "create table orders (id integer)", "create table sales (id integer) partition by range (id)")
+    execute(database_url, "create table sales_1 partition of sales for values from (0) to (10)")
+    url = f"PG_EVENTS_DATABASE_URL = {database_url!r}\n"
+    (tmp_path / "usual.py").write_text(url)
+    (tmp_path / "otherwise.py").write_text(
+        f"{url}PG_EVENTS_CAPTURE_REPLICATED = ['orders']\nPG_EVENTS_BY_ROW = ['public.sales']\n"
+    )
+    assert call("build", "--settings", "usual").code == 0
+
+    plan = [line.split() for line in call("build", "--plan", "--settings", "otherwise").out.splitlines()]
+    done = call("build", "--settings", "otherwise").err
+
+    why = ["not", "as", "these", "settings", "want", "it"]
+    assert ["replace", "public.orders", "T", *why] in plan
+    assert ["create", "public.orders", "R", "not", "there", "yet"] in plan
+    assert ["drop", "public.sales", "I", "U", "D", *why] in plan
+    assert "2 tables covered" in done
+    assert "no longer" not in done
+    tables = json.loads(call("status", "--json", "--settings", "otherwise").out)["tables"]
+    assert [(table["state"], table["reason"], table["options"]) for table in tables] == [
+        ("covered", "replicated changes, too", {"replicated": True, "query": 8192}),
+        ("covered", "row by row: the settings ask for it", {"by_row": True, "query": 8192}),
+        ("covered", "row by row: the settings ask for it", {"by_row": True, "query": 8192}),
+    ]
+    assert call("status", "--check", "--settings", "otherwise").code == 0
+
+
 def test_patterns_of_options_hold_until_the_next_build_and_both_builds_say_so(call, shop, tmp_path) -> None:
     (tmp_path / "shop_settings.py").write_text(f"PG_EVENTS_DATABASE_URL = {shop!r}\nPG_EVENTS_INCLUDE = ['public.*']\n")
 

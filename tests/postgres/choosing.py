@@ -9,11 +9,18 @@ import psycopg
 from pg_events import build as core
 from pg_events import catalog, choice
 from pg_events.connection import connect
+from pg_events.examination import examine
 from pg_events.settings import Settings
 
 Build = Callable[..., core.Applied]
 Change = tuple[str, Any, Any]
 
+ITEMS = "create table item (id integer primary key, v text)"
+TREE = """
+    create table tree (id integer primary key, v text) partition by range (id);
+    create table low partition of tree for values from (0) to (10);
+    create table high partition of tree for values from (10) to (20);
+"""
 USERS = "create table users (id integer primary key, email text, password_hash text, card text)"
 BY_ROW = """
     create function nothing() returns trigger language plpgsql as 'begin return null; end';
@@ -47,3 +54,23 @@ def without_event_triggers(db: psycopg.Connection) -> Iterator[None]:
             db.execute(f"alter event trigger {name} {command}".encode())
         if command == "disable":
             yield
+
+
+def changes_of_tables(db: psycopg.Connection) -> list[tuple[str, str, Any, Any]]:
+    """Data events since the last look: letter, table, old row, new row."""
+    found = db.execute(
+        "select kind, table_name, old_data, new_data from pgevents.log where kind <> 'S' order by id"
+    ).fetchall()
+    db.execute("delete from pgevents.event")
+    return found
+
+
+def table(url: str, name: str, **settings: Any) -> catalog.Table:
+    """As `status` sees it after a build with those settings."""
+    with connect(url, application_name="test") as connection:
+        found = catalog.tables(connection, choices=choice.written(Settings(url, **settings)))
+    return next(table for table in found if table.name == name)
+
+
+def findings(url: str, **settings: Any) -> list[str]:
+    return [one.text for one in examine(Settings(url, **settings)) if one.name == "settings" and one.state == "problem"]

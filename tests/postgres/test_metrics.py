@@ -16,9 +16,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pg_events.callbacks import Callback
+from pg_events.constants import Address
 from pg_events.demo.server import FAST, Server, binaries
 from pg_events.metrics import BOUNDS, Sampler, Stopwatch, exposed
-from pg_events.settings import Address, Settings
+from pg_events.settings import Settings
 from pg_events.share import OLDEST
 from pg_events.worker import Worker
 

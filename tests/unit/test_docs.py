@@ -23,9 +23,10 @@ from pg_events import filter as filters
 from pg_events.callbacks import resolve
 from pg_events.cli import cli
 from pg_events.cli.log import FIELDS
+from pg_events.constants import CONSTANTS, Address
 from pg_events.endpoint import serving
 from pg_events.metrics import Sample, Sampler, Stopwatch, WorkerMetrics
-from pg_events.settings import _CONSTANTS, Address, Settings
+from pg_events.settings import Settings
 from pg_events.worker import Worker
 from pg_events_tui.keys import EVERYWHERE as EVERY_SCREEN
 from pg_events_tui.keys import KEYS, Key
@@ -143,13 +144,13 @@ def every_subclass(kind: Any) -> set[Any]:
 
 
 def test_every_setting_is_documented_and_no_other() -> None:
-    general = [constant for constant, (field, _) in _CONSTANTS.items() if "." not in field]
+    general = [constant for constant, (field, _) in CONSTANTS.items() if "." not in field]
 
     assert [row[0].strip("`") for row in table("setting")] == general
 
 
 def test_the_settings_of_one_callback_are_those_of_the_sentence_about_them() -> None:
-    own = [constant for constant, (field, _) in _CONSTANTS.items() if "." in field]
+    own = [constant for constant, (field, _) in CONSTANTS.items() if "." in field]
     sentence = README[README.index("For one callback alone") :].split("\n\n")[0]
 
     assert own
@@ -161,7 +162,7 @@ def test_the_settings_of_one_callback_are_those_of_the_sentence_about_them() -> 
 
 @pytest.mark.parametrize(("constant", "meaning", "shown"), table("setting"))
 def test_the_default_is_the_real_one(constant: str, meaning: str, shown: str) -> None:
-    default = getattr(Settings(), _CONSTANTS[constant.strip("`")][0])
+    default = getattr(Settings(), CONSTANTS[constant.strip("`")][0])
     nothing = {
         "PG_EVENTS_INCLUDE": "all tables",
         "PG_EVENTS_INCLUDE_COLUMNS": "all columns",
@@ -182,7 +183,7 @@ def test_the_default_is_the_real_one(constant: str, meaning: str, shown: str) ->
 def test_every_variable_that_is_named_exists(document: str) -> None:
     named = set(re.findall(r"(?<![_A-Z])PG_EVENTS_[A-Z_]+[A-Z]", text_of(document)))
 
-    assert named <= _CONSTANTS.keys() | OTHER_VARIABLES
+    assert named <= CONSTANTS.keys() | OTHER_VARIABLES
 
 
 def test_the_fields_of_the_filter_are_the_real_ones() -> None:

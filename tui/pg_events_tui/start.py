@@ -6,8 +6,9 @@ from pathlib import Path
 
 from textual.color import Color, ColorParseError
 
+from pg_events.constants import Profile
 from pg_events.errors import NotInstalled, PgEventsError, UsageError
-from pg_events.settings import Profile, Settings
+from pg_events.settings import Settings
 from pg_events_tui import state
 from pg_events_tui.app import ConsoleApp
 from pg_events_tui.backend import APPLICATION_NAME, Database, DatabaseFeed, NoDatabase, database_name
