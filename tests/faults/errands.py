@@ -223,8 +223,13 @@ class Errands:
             yield from self.console.until_shown(face, doing=f"health's {face}")
 
     def other_sizes(self) -> Iterator[str]:
-        width, height = self.console.size
-        for size in ((60, 20), (200, 50), (41, 9), (99, 24), (100, 24), (160, 30), (width, height)):
+        try:
+            yield from self._sizes()
+        finally:
+            self.console.resize(*self.console.size)
+
+    def _sizes(self) -> Iterator[str]:
+        for size in ((60, 20), (200, 50), (41, 9), (99, 24), (100, 24), (160, 30), self.console.size):
             self.console.resize(*size)
             for screen in ("1", "2", "3", "4", "5"):
                 self.console.press(screen)

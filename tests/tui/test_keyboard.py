@@ -5,9 +5,9 @@ import re
 import threading
 
 import pytest
-from textual import actions
+from textual import actions, events
 
-from pg_events_tui import keys
+from pg_events_tui import keyboard, keys
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -145,3 +145,17 @@ def test_what_is_typed_at_full_speed_is_intact_and_nothing_moves(console, make):
         assert f">{row} " in c.cursor_line()
 
     console(scenario, history=some(make))
+
+
+def test_of_a_flood_of_keys_the_rest_is_passed_over_and_that_is_said(console, make, monkeypatch):
+    monkeypatch.setattr(keyboard, "MOST_WAITING", 100)
+
+    async def scenario(c):
+        for _ in range(5_000):
+            c.app.post_message(events.Key("k", "k"))
+        await c.toast("keys were passed over")
+        await c.burst("/", *"op:D")
+
+        assert c.app.screen.filtering.text == "op:D"
+
+    console(scenario, history=[make.record(number) for number in range(30)])

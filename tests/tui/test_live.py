@@ -372,6 +372,17 @@ def test_tab_completes_the_filter_with_what_was_seen(console, make):
     console(scenario, history=history)
 
 
+def test_a_table_is_completed_without_its_schema_too(console, make):
+    async def scenario(c):
+        await c.burst("/", *"table:ord", "tab")
+        assert c.app.screen.filtering.text == "table:orders"
+
+        await c.burst("ctrl+u", *"table:sh", "tab")
+        assert c.app.screen.filtering.text == "table:shop.orders"
+
+    console(scenario, history=[make.record(1, table_schema="shop")])
+
+
 def test_is_asks_for_what_only_the_console_knows(console, make):
     async def scenario(c):
         c.app.live.marks = {4, 6}

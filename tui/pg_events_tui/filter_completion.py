@@ -32,7 +32,10 @@ def completion(text: str, seen: Seen) -> Completion:
     if condition is not None:
         begin = condition[4]
         values = _VALUES.get(condition[1]) or list(map(_spelt, seen(_SEEN.get(condition[1], ""))))
-        return Completion(len(text) - len(begin), matching(values, begin))
+        found = matching(values, begin)
+        if not found and condition[1] == "table":  # a table is found without its schema, too
+            found = matching((name.rpartition(".")[2] for name in values), begin)
+        return Completion(len(text) - len(begin), found)
     fields = [f"{one.name}{'.' if one.name in ('new', 'old') else ':'}" for one in FIELDS]
     return Completion(start, matching(fields, word))
 

@@ -134,9 +134,10 @@ def tab_line(health: Health, current: str, cells: int) -> tuple[Line, list[tuple
             badge = " …"
         if mode == "health" and health.failed:
             badge = f" ▲{health.failed}"
-        text = f"{number} {name if cells >= 84 else name[:3] if cells < 70 else SHORT.get(name, name)}{badge}"
-        start = width(parts)
         is_current = mode == current
+        shown = name if cells >= 84 else SHORT.get(name, name) if cells >= 70 else name[:3]
+        text = f"{number} {shown}{badge}" if cells >= 56 or is_current else f"{number}{badge}"
+        start = width(parts)
         parts.append(
             span(f"[{text}]" if is_current else f" {text} ", "tab" if is_current else "warning" if badge else "note")
         )

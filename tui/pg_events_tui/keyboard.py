@@ -14,6 +14,9 @@ ROUNDS: Final = 10
 GIVEN_UP_SECONDS: Final = 2.0
 """Nor is a widget that does not come to its messages."""
 
+MOST_WAITING: Final = 1_000
+"""More keys than that nobody has typed: a text was poured into a terminal that does not tell a paste."""
+
 T = TypeVar("T")
 
 
@@ -29,12 +32,16 @@ class InOrder(App[T], Generic[T]):
     def __init__(self) -> None:
         super().__init__()
         self._waiting_keys: deque[events.Event] = deque()
+        self._passed_over = 0
+        """Keys for which there was no room."""
         self.has_key_in_hand = False
         """A key is on its way."""
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
             await super().on_event(event)
+        elif len(self._waiting_keys) >= MOST_WAITING:
+            self._passed_over += 1
         elif self.has_key_in_hand:
             self._waiting_keys.append(event)
         else:
@@ -63,6 +70,9 @@ class InOrder(App[T], Generic[T]):
             self.has_key_in_hand = bool(self._waiting_keys)
         if self._waiting_keys:
             await self._take_key(self._waiting_keys.popleft())
+        elif self._passed_over:
+            count, self._passed_over = self._passed_over, 0
+            self.notify(f"{count:,} keys were passed over: more than {MOST_WAITING:,} came at once", severity="warning")
 
     async def _pass_through(self, way: Iterable[DOMNode]) -> None:
         """Wait until each has seen what it was sent so far; one that is gone has."""
