@@ -1,10 +1,12 @@
 """Coverage: would I see a change to this table right now?"""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from time import monotonic
 from typing import Any, ClassVar, Final
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -12,7 +14,7 @@ from textual.containers import Horizontal
 from pg_events.catalog import OPERATIONS, Table
 from pg_events.text import counted
 from pg_events_tui import keys, state
-from pg_events_tui.lines import Line, Span, fit, line, plot, span, sparkline
+from pg_events_tui.lines import HANG, Line, Span, fit, line, plot, span, sparkline, width, wrap
 from pg_events_tui.rates import Series
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.dialogs import Choice, Option
@@ -116,14 +118,18 @@ class CoverageScreen(ConsoleScreen):
         now = self.app.now().timestamp()
         rates = self.app.rates.tables
         shown.sort(key=lambda table: ORDERS[self._sort](table, rates.get(table.identity), now))
-        names = max([len(span(table.identity).text) for table in shown] or [10])
-        cells = min(max(names, 10), max(16, found.size.width - 50))
-        wide = found.size.width >= cells + 75  # room for the hour and the count, beside a reason
+        names = max([cell_len(span(table.identity).text) for table in shown] or [10])
+        room = max(20, found.size.width - 1)  # beside the mark
+        cells = min(max(names, 10), max(16, room - 49))
+        wide = room >= cells + 74  # for the hour and the count, beside a reason
         activity = "last    1 min" + (" " * 10 + "1 h" + " " * 12 + "events  " if wide else "    ")
-        head = f"  I U D T  state        {activity}reason"
+        head = fit("table", cells) + f"  I U D T  state        {activity}"
+        lines = {table.oid: table_line(table, cells, rates.get(table.identity), now, wide=wide) for table in shown}
+        told = {table.oid: reason_lines(table, lines[table.oid], cells, room) for table in shown}
         found.show(
-            line(span(fit("table", cells), "heading"), span(head, "heading")),
-            [(table.oid, table_line(table, cells, rates.get(table.identity), now, wide=wide)) for table in shown],
+            line(span(head + ("reason" if any(beside for beside, _ in told.values()) else ""), "heading")),
+            [(key, (*one, *told[key][0])) for key, one in lines.items()],
+            {key: below for key, (_, below) in told.items()},
         )
         if self._wanted_name:
             self._select_wanted(found, shown)
@@ -369,8 +375,19 @@ def table_line(table: Table, cells: int, series: Series | None, now: float, *, w
         span(f"{ago_words(series, now):<7} ", "note"),
         span(f"{minute:>12}  ", "plot"),
         *more,
-        span(table.reason.partition("; run:")[0], "note"),
     )
+
+
+def reason_lines(table: Table, beside: Line, cells: int, room: int) -> tuple[Line, list[Line]]:
+    """Why the table is in its state: behind its line when it fits there, or else whole below it."""
+    reason = span(table.reason.partition("; run:")[0], "note")
+    if not reason.text:
+        return (), []
+    if cell_len(reason.text) <= room - width(beside):
+        return line(reason), []
+    indent = min(cells + 2, max(2, room - 40))
+    words = textwrap.wrap(reason.text, max(8, room - indent), break_on_hyphens=False)
+    return (), [row for one in words for row in wrap(line(" " * indent, HANG, span(one, "note")), room)]
 
 
 def table_text(table: Table, series: Series | None, now: float, cells: int) -> list[Line]:
