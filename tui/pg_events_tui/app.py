@@ -106,7 +106,7 @@ class ConsoleApp(FilesApp):
         self.known_screens: dict[str, ConsoleScreen] = {}
         """The screens that were opened, by mode."""
         self._rates = Rates()
-        self._counted: int | None = None
+        self._counted = 0
         self._tick_seconds: deque[float] = deque(maxlen=300)
         self._was: Link = self.intake.link
         self._told_reconnects = 0
@@ -211,8 +211,7 @@ class ConsoleApp(FilesApp):
     def _move(self) -> None:
         now = self._clock()
         link = self.link
-        if link.received and link.state != "connecting":  # the past that comes first was not written now
-            self._rates.add(link.received, now.timestamp())
+        self._rates.add(link.since_start, now.timestamp())
         self._count_tables(link, now.timestamp())
         self._find_marks(link)
         self._tell_about(link)
@@ -229,11 +228,12 @@ class ConsoleApp(FilesApp):
 
     def _count_tables(self, link: Link, now: float) -> None:
         """Which tables the events came from that arrived since the last tick."""
-        end = self.store.end
-        if link.state in ("connecting", "reading", "saved"):
+        if link.state in ("reading", "saved"):
             return
-        if self._counted is not None and end > self._counted:
-            self.rates.add(self.store.table_counts(self._counted, end), now)
+        end = self.store.end
+        begin = max(self._counted, self.link.past)  # asked for last: whatever of the past is there, it is in this
+        if end > begin:
+            self.rates.add(self.store.table_counts(begin, end), now)
         self._counted = end
 
     def _tell_about(self, link: Link) -> None:

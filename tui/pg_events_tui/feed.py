@@ -74,7 +74,9 @@ class Link:
     heard: float = 0.0
     """When the feed last answered, on the monotonic clock."""
     received: int = 0
-    """Events since the console started, history included."""
+    """Events that came, those of the past that were read at the start included."""
+    past: int = 0
+    """How many of these were there before the console."""
     lag_seconds: float | None = None
     """From the newest event's statement until it was here; None when none has arrived."""
     newest_at: float = 0.0
@@ -85,6 +87,11 @@ class Link:
     reconnects: int = 0
     down_seconds: float = 0.0
     """How long it was lost the last time."""
+
+    @property
+    def since_start(self) -> int:
+        """Events that came after the console had started."""
+        return max(0, self.received - self.past)
 
     def seen(self, now: float) -> "Link":
         """The same, but never live when nothing was heard for too long. `now` is of the monotonic clock."""
@@ -161,10 +168,10 @@ class Intake:
 
     def _connect(self) -> None:
         self._feed.connect()
+        was_down = self.link.state == "down" and self.link.received > 0  # else it was never there to be lost
         if not self._has_history:
             self._take(self._feed.recent(self._history))
             self._has_history = True
-        was_down = self.link.state == "down" and self.link.received > 0
         self._catching_up = was_down
         now = self._time()
         if was_down:
@@ -211,6 +218,8 @@ class Intake:
         if not records:
             self.link = replace(self.link, heard=heard, behind=False)
             return
+        if not self._has_history:  # told before they are there, so that nobody takes them for new
+            self.link = replace(self.link, past=self.link.past + len(records))
         self._store.append(records)
         self._last_id = max(self._last_id, records[-1].id)
         if self._has_history:
