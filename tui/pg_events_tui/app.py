@@ -20,7 +20,7 @@ from pg_events.filter_condition import qualified_name
 from pg_events.settings import Settings
 from pg_events.steering import Pace
 from pg_events.text import clean, counted, one_line
-from pg_events_tui import keys, state, themes
+from pg_events_tui import keys, state
 from pg_events_tui.backend import Backend
 from pg_events_tui.command_runner import CommandRunner
 from pg_events_tui.commands import COMMANDS, Command, parse
@@ -101,6 +101,7 @@ class ConsoleApp(FilesApp):
         self.next_place: Place | None = None
         """Where to go when the app has ended; None is back."""
         self.keys = keys.remapped(keymap or {})
+        self.typed_actions = keys.typed_anywhere(self.keys)
         self.live = View(self.store)
         self.schema = View(self.store, newest_first=True)
         self.known_screens: dict[str, ConsoleScreen] = {}
@@ -126,7 +127,7 @@ class ConsoleApp(FilesApp):
     @property
     def themes(self) -> list[str]:
         """Those that can be read here."""
-        return themes.readable(self.available_themes, colours=not self.no_color)
+        return sorted(self.available_themes)
 
     def _remembered_screen(self) -> str:
         found = state.text(self.remembered, "screen")
