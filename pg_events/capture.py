@@ -21,6 +21,7 @@ from pg_events.event import DataEvent, Record, SchemaEvent, parse
 from pg_events.filter import Filter
 from pg_events.filter import parse as parse_filter
 from pg_events.listener import check_log
+from pg_events.plan import fill
 from pg_events.routing import by_head
 from pg_events.settings import Settings
 from pg_events.text import clean, counted, shorten
@@ -102,7 +103,8 @@ class _Link:
         is_idle = getattr(getattr(self._connection, "info", None), "transaction_status", None) == 0
         cursor = self._connection.cursor()
         try:
-            cursor.execute(sql.text(question).replace("$1", "%s").replace("$2", "%s"), tuple(parameters))
+            text = fill(sql.text(question), {"unfolded": sql.text("unfolded.sql")})
+            cursor.execute(text.replace("$1", "%s").replace("$2", "%s"), tuple(parameters))
             return cast("Sequence[Sequence[str]]", cursor.fetchall())
         finally:
             cursor.close()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
+from itertools import count, repeat
 from typing import Any, Final, NamedTuple, cast
 
 ENVELOPE_VERSION: Final = 1
@@ -65,6 +66,22 @@ class Record(NamedTuple):
         text = f'{{"id": {self.id}, "xid": {self.xid}, "at": "{self.at}"{head}{tail}}}'
         # A value of type json is stored as the user wrote it. A line break can only stand between its tokens.
         return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
+
+
+MOST_FOLDED: Final = 100
+"""So many events of one statement one row of the log holds at most: so far ids are drawn apart."""
+
+_FOLD: Final = "\x1e"
+"""Stands between the rows in it. No JSON contains it: control characters are escaped there."""
+
+
+def unfold(folded: Record) -> Iterator[Record]:
+    """The events of a row of the log that holds several: its ids follow one another, and so do its rows."""
+    first, xid, at, kind, schema, table, user, application, query, old, new, ddl = folded
+    olds = repeat(None) if old is None else old.split(_FOLD)
+    news = repeat(None) if new is None else new.split(_FOLD)
+    for number, old_row, new_row in zip(count(first), olds, news):
+        yield Record(number, xid, at, kind, schema, table, user, application, query, old_row, new_row, ddl)
 
 
 def replayed(payload: str, run: str, attempt: int, *, is_edited: bool = False) -> str:

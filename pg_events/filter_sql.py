@@ -7,13 +7,13 @@ last word on it. Only ASCII is compared in SQL: a text with other characters is 
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Final, LiteralString, NamedTuple
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
-from pg_events.event import METHODS, SCHEMA
+from pg_events.event import METHODS, MOST_FOLDED, SCHEMA
 from pg_events.filter_condition import (
     And,
     Changed,
@@ -58,25 +58,31 @@ def where(condition: Condition) -> Part:
 
 
 def where_indexed(condition: Condition) -> Part:
-    """The same of ids, transactions and times alone: what can be found without reading a row's data."""
-    return _bounds(condition, (Numbers, Time)).most
+    """The same of ids, transactions and times alone, and of a row `e` of the log that may hold several events: what can be
+    found without reading their data.
+    """
+    return _bounds(condition, _OF_ROWS).most
 
 
 def bounds(condition: Condition) -> Bounds:
     """Both bounds of a condition."""
-    return _bounds(condition, _EVERY_KIND)
+    return _bounds(condition, _TRANSLATIONS)
 
 
-def _bounds(condition: Condition, kinds: tuple[type, ...]) -> Bounds:
-    """The bounds, with every condition that is not of these kinds left open."""
+_Translations = Mapping[type, Callable[..., Bounds]]
+
+
+def _bounds(condition: Condition, translations: _Translations) -> Bounds:
+    """The bounds, with every condition that has no translation left open."""
     if isinstance(condition, And | Or):
-        parts = [_bounds(part, kinds) for part in condition.parts]
+        parts = [_bounds(part, translations) for part in condition.parts]
         join = _all if isinstance(condition, And) else _any
         return Bounds(join(part.most for part in parts), join(part.least for part in parts))
     if isinstance(condition, Not):
-        inner = _bounds(condition.part, kinds)
+        inner = _bounds(condition.part, translations)
         return Bounds(_not(inner.least), _not(inner.most))
-    return _TRANSLATIONS[type(condition)](condition) if isinstance(condition, kinds) else _UNKNOWN
+    translate = translations.get(type(condition))
+    return translate(condition) if translate else _UNKNOWN
 
 
 # ── SQL in pieces ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,17 +174,31 @@ def _kinds(condition: Kinds) -> Bounds:
 
 
 def _numbers(condition: Numbers) -> Bounds:
-    column = SQL("e.id") if condition.field == "id" else SQL("e.xid")
-    kind = SQL("bigint") if condition.field == "id" else SQL("xid8")
-    ranges: list[Part] = []
-    for low, high in condition.ranges:
+    return _exact(_within(condition.field, condition.ranges))
+
+
+def _numbers_of_rows(condition: Numbers) -> Bounds:
+    """Of the events of a row, whose ids follow one another from its own."""
+    if condition.field != "id":
+        return _numbers(condition)
+    further = MOST_FOLDED - 1
+    some = [(None if low is None else low - further, high) for low, high in condition.ranges]
+    all_ = [(low, None if high is None else high - further) for low, high in condition.ranges]
+    return Bounds(_within("id", some), _within("id", all_))
+
+
+def _within(field: str, ranges: Iterable[tuple[int | None, int | None]]) -> Part:
+    column = SQL("e.id") if field == "id" else SQL("e.xid")
+    kind = SQL("bigint") if field == "id" else SQL("xid8")
+    found: list[Part] = []
+    for low, high in ranges:
         limits = [
             _sql("{column} {sign} {limit}::{kind}", column=column, sign=sign, limit=str(limit), kind=kind)
             for sign, limit in ((SQL(">="), low), (SQL("<="), high))
             if limit is not None
         ]
-        ranges.append(_all(limits))
-    return _exact(_any(ranges))
+        found.append(_all(limits))
+    return _any(found)
 
 
 def _names(condition: Names) -> Bounds:
@@ -386,7 +406,7 @@ def _word_in(text: Part, values: tuple[Value, ...]) -> Part:
     return _sql("coalesce({any}, false)", any=_any(parts)) if words or len(parts) > 1 else NONE
 
 
-_TRANSLATIONS: Final[dict[type, Callable[..., Bounds]]] = {
+_TRANSLATIONS: Final[_Translations] = {
     Kinds: _kinds,
     Numbers: _numbers,
     Names: _names,
@@ -399,4 +419,4 @@ _TRANSLATIONS: Final[dict[type, Callable[..., Bounds]]] = {
     Tag: _tag,
 }
 """Regular expressions are Python's own, and have no bounds."""
-_EVERY_KIND: Final = tuple(_TRANSLATIONS)
+_OF_ROWS: Final[_Translations] = {Numbers: _numbers_of_rows, Time: _time}

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 SECONDS: Final = 10.0
 """From one round to the next. Each looks at the queue of notifications too, which lets the server clean it up."""
 _DEAD: Final = (20_000, 0.2)
-"""Deleted events after which their room is made free to be used again: so many, and such a part of those that live."""
+"""Deleted rows of the log after which their room is made free to be used again: so many, and such a part of those that live."""
 
 
 class Housekeeping:
@@ -114,7 +114,7 @@ class Housekeeping:
         else:
             self._held.tell(_kept(consumer, held) for consumer, held in done.unread.items())
         least, part = _DEAD
-        if pruner.dead >= least and pruner.dead >= part * retention.live_events(connection):
+        if pruner.dead >= least and pruner.dead >= part * retention.live_rows(connection):
             with connection.patiently():
                 pruner.vacuum(connection)
 

@@ -14,9 +14,10 @@ look that brings no answer in time ends the link, whatever the network says of i
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -27,7 +28,7 @@ from pg_events import catalog, session, sql
 from pg_events.catalog import Connection
 from pg_events.connection import Link, ServerSilent, connect, describe, translate
 from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled
-from pg_events.event import Record
+from pg_events.event import MOST_FOLDED, Record, unfold
 from pg_events.plan import newest_version
 from pg_events.settings import LINK_SECONDS
 
@@ -63,8 +64,8 @@ class _Window:
 
     begin: str
     end: str
-    first_id: int
-    position: int
+    records: Iterator[Record]
+    """What follows, read as it is asked for."""
 
 
 class Listener:
@@ -205,7 +206,7 @@ class Listener:
     def recent(self, limit: int) -> list[Record]:
         """The last `limit` events, oldest first. The cursor moves to right after them."""
         rows = self._rows("recent.sql", (limit,))
-        records = self.records([row[1:] for row in reversed(rows) if row[1] is not None])
+        records = self.records([row[1:] for row in reversed(rows) if row[1] is not None])[-limit:]
         self.cursor = Cursor(rows[0][0])
         return records
 
@@ -237,7 +238,7 @@ class Listener:
         rows = self._rows("window.sql", (begin, self.page_events + 1))
         end: str = rows[0][0]
         found = [row[1:] for row in rows if row[1] is not None]
-        if len(found) > self.page_events:
+        if sum(row[13] or 1 for row in found) > self.page_events:
             self._cursor = self._firm = Cursor(begin, end)
             return self._next_page() or self._look()
         found.sort()
@@ -255,18 +256,32 @@ class Listener:
         if self._window is None:
             begin, end, position = self.cursor
             assert end is not None
-            first_id: int = self._rows("window_start.sql", (begin,))[0][0]
-            self._window = _Window(begin, end, first_id, position)
+            self._window = _Window(begin, end, self._follow(begin, end, position))
         window = self._window
-        rows = self._rows("page.sql", (window.begin, window.end, window.position, window.first_id, self.page_events))
-        records = self.records(rows)
+        try:
+            records = list(islice(window.records, self.page_events))
+        except BaseException:  # what was interrupted would seem to have ended
+            self._window = None
+            raise
         self._page_begin, self._page_end = window.begin, window.end
-        if len(rows) < self.page_events:
+        if len(records) < self.page_events:
             self.cursor = Cursor(window.end)
         else:
-            window.position = rows[-1][0]
-            self._cursor = self._firm = Cursor(window.begin, window.end, window.position)
+            self._cursor = self._firm = Cursor(window.begin, window.end, records[-1].id)
         return records
+
+    def _follow(self, begin: str, end: str, position: int) -> Iterator[Record]:
+        """The events of a window behind a position. A row of the log holds up to a hundred: it can stand amid them."""
+        first_id: int = self._rows("window_start.sql", (begin,))[0][0]
+        after = position - MOST_FOLDED
+        while True:
+            rows = self._rows("page.sql", (begin, end, after, first_id, self.page_events))
+            for record in _unfolded(rows, self._texts(rows)):
+                if record.id > position:
+                    yield record
+            if len(rows) < self.page_events:
+                return
+            after = rows[-1][0]
 
     def _rows(self, question: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         connection = self.connection
@@ -283,25 +298,23 @@ class Listener:
         return rows
 
     def records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
-        """Rows as records: the time without its JSON quotes, the statement's text put in where it is kept apart.
+        """Rows of the log as records: the time without its JSON quotes, the statement's text put in where it is kept apart,
+        an event each.
 
         Asks for texts, so the link can be lost here: the cursor moves only when this has returned.
         """
-        missing = {row[12] for row in rows if row[12] is not None and row[12] not in self._statements}
+        return list(_unfolded(rows, self._texts(rows)))
+
+    def _texts(self, rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:
+        """The texts that stand apart from these rows."""
+        wanted = {row[12] for row in rows if row[12] is not None}
+        missing = wanted.difference(self._statements)
         if missing:
-            for number, text in self._rows("statements.sql", (list(missing),)):
-                self._statements[number] = text
-        records = [
-            Record(
-                row[0], row[1], row[2][1:-1], row[3], row[4], row[5], row[6], row[7],
-                row[8] if row[12] is None else self._statements.get(row[12]),
-                row[9], row[10], row[11],
-            )
-            for row in rows
-        ]  # fmt: skip
+            self._statements.update(self._rows("statements.sql", (list(missing),)))
+        texts = {number: text for number in wanted if (text := self._statements.get(number)) is not None}
         while len(self._statements) > 256:
             self._statements.popitem(last=False)
-        return records
+        return texts
 
     # --- sleeping -----------------------------------------------------------------------------------------------
 
@@ -332,6 +345,20 @@ class Listener:
         """Ask the writers to notify for so many seconds; 0 takes it back."""
         self._rows("sleep.sql", (seconds,))
         self._asked_until = time.monotonic() + seconds if seconds else 0.0
+
+
+def _unfolded(rows: Sequence[tuple[Any, ...]], texts: Mapping[int, str]) -> Iterator[Record]:
+    """The events of rows of the log, of which one can hold several."""
+    for row in rows:
+        record = Record(
+            row[0], row[1], row[2][1:-1], row[3], row[4], row[5], row[6], row[7],
+            row[8] if row[12] is None else texts.get(row[12]),
+            row[9], row[10], row[11],
+        )  # fmt: skip
+        if row[13] is None:
+            yield record
+        else:
+            yield from unfold(record)
 
 
 def not_ahead(cursor: Cursor, now: str) -> Cursor:

@@ -117,7 +117,7 @@ class Sample:
     failed: int
     held: int
     log_bytes: int
-    log_events: int | None
+    log_rows: int | None
 
 
 class Sampler:
@@ -249,9 +249,11 @@ class WorkerMetrics(Collector):
         kept.add_metric([self._consumer, "held"], sample.held)
         yield kept
         yield GaugeMetricFamily("pg_events_log_bytes", "The log on the server's disk, with indexes.", sample.log_bytes)
-        if sample.log_events is not None:
+        if sample.log_rows is not None:
             yield GaugeMetricFamily(
-                "pg_events_log_events", "Events kept, as the statistics estimate.", sample.log_events
+                "pg_events_log_rows",
+                "Rows of the log, as the statistics estimate: one holds up to a hundred events of a statement.",
+                sample.log_rows,
             )
 
     def _one(self, kind: Any, name: str, words: str, value: float) -> Metric:

@@ -108,19 +108,24 @@ class Wanted:
 
 _PARTS: Final = (
     "coverage",
+    "capture_whether_folded",
+    "capture_folded",
+    "capture_fold",
     "capture_carefully",
     "capture_quickly_when",
     "capture_quickly_insert",
     "capture_quickly_update",
     "capture_quickly_delete",
 )
-"""Files whose text stands in several functions: PL/pgSQL cannot call a part that sees the transition tables."""
+"""Files whose text stands in several functions: PL/pgSQL cannot call a part that sees the transition tables. One
+can hold those before it."""
 
 
 def installable(wanted: Wanted) -> dict[str, str]:
     """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
     values = {"query_characters": str(wanted.query_characters)}
-    values |= {part: fill(sql.text(f"{part}.sql").strip(), values) for part in _PARTS}
+    for part in _PARTS:
+        values[part] = fill(sql.text(f"{part}.sql").strip(), values)
     return {
         name.rpartition("/")[2][3:].removesuffix(".sql"): fill(sql.text(name), values) for name in sql.names("install")
     }

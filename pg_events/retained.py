@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Composed, Literal
 
 from pg_events import filter_sql, sql
 from pg_events.connection import translate
-from pg_events.event import Record
+from pg_events.event import MOST_FOLDED, Record
 from pg_events.filter import Filter
 from pg_events.listener import Listener
 
@@ -22,7 +22,7 @@ _PAGE_EVENTS: Final = (50, 2_000)
 """The fewest and the most events of a page."""
 _PAGE_BYTES: Final = 8_000_000
 """About this much is held in memory, if the events let it."""
-_SPAN: Final = 50_000
+_SPAN: Final = 10_000 * MOST_FOLDED
 """So many ids a statement looks at, at most: no statement takes long, and a bar can move."""
 
 
@@ -74,14 +74,17 @@ class Retained:
 
     def _rows_up_to(self, until: int, where: SQL | Composed) -> list[tuple[Any, ...]]:
         question = SQL(sql.text("retained.sql")).format(
+            unfolded=SQL(sql.text("unfolded.sql")),
+            most_folded=Literal(MOST_FOLDED),
             after=Literal(self.position),
             last=Literal(until),
             snapshot=Literal(self._snapshot),
             wanted=where,
             events=Literal(self._asked),
         )
-        # The index on id gives the order, whatever the statistics say: a plan that sorts would read every page's span.
-        return self._rows(question, "set local enable_bitmapscan = off")
+        # The index on id gives the order, whatever the statistics say: a plan that sorts would read every page's span. Nor is
+        # it worth compiling.
+        return self._rows(question, "set local enable_bitmapscan = off; set local jit = off")
 
     def _rows(self, question: SQL | Composed, setting: LiteralString | None = None) -> list[tuple[Any, ...]]:
         connection = self._listener.connection

@@ -14,8 +14,8 @@ from psycopg.sql import SQL, Composed, Literal
 from pg_events import sql
 from pg_events.catalog import Connection
 
-BATCH_EVENTS: Final = 10_000
-"""So many events are looked at in one transaction: none of them is long."""
+BATCH_ROWS: Final = 10_000
+"""So many rows of the log are looked at in one transaction: none of them is long."""
 _SAMPLED_BYTES: Final = 16_000_000
 """So much of each table is read to learn what its rows take."""
 
@@ -43,6 +43,8 @@ class Pruned:
 
     deleted: int = 0
     """Events."""
+    rows: int = 0
+    """The rows of the log that held them."""
     kept: int = 0
     """Events that were to go and that a consumer has not been given."""
     unread: Mapping[str, Unread] = field(default_factory=dict[str, Unread])
@@ -53,7 +55,7 @@ class Pruned:
         for consumer, more in other.unread.items():
             events, first_id, last_id = unread.get(consumer, more._replace(events=0))
             unread[consumer] = Unread(events + more.events, min(first_id, more.first_id), max(last_id, more.last_id))
-        return Pruned(self.deleted + other.deleted, self.kept + other.kept, unread)
+        return Pruned(self.deleted + other.deleted, self.rows + other.rows, self.kept + other.kept, unread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,14 @@ class Limit:
         return self.age is not None or self.size_bytes is not None
 
 
-def prune(connection: Connection, limit: Limit, *, batch_events: int = BATCH_EVENTS) -> Pruned:
+def prune(connection: Connection, limit: Limit, *, batch_rows: int = BATCH_ROWS) -> Pruned:
     """Delete what is over the limit and was given to every consumer, wherever in the log it stands.
 
     Failed events are not touched: they hold what is needed to try again. Needs an autocommit connection and the rights
     of the schema's owner. Blocks, and looks at the whole log; a batch is a transaction. Interrupted, it is simply run
     again.
     """
-    done = sum((batch.pruned for batch in _Walk(connection, limit, batch_events).batches(0)), Pruned())
+    done = sum((batch.pruned for batch in _Walk(connection, limit, batch_rows).batches(0)), Pruned())
     if done.deleted:
         vacuum(connection)
     return done
@@ -93,12 +95,12 @@ def vacuum(connection: Connection) -> None:
 class Pruner:
     """Prunes now and then, a little at a time, for as long as a worker runs."""
 
-    def __init__(self, limit: Limit, *, batch_events: int = BATCH_EVENTS // 4) -> None:
+    def __init__(self, limit: Limit, *, batch_rows: int = BATCH_ROWS // 4) -> None:
         self._limit = limit
-        self._batch_events = batch_events
+        self._batch_rows = batch_rows
         self._position = 0
         self.dead = 0
-        """Events deleted since the last `vacuum()` of this one."""
+        """Rows deleted since the last `vacuum()` of this one."""
 
     def prune(self, connection: Connection, pause: Callable[[float], bool]) -> Pruned | None:
         """Delete what is over the limit; None while somebody else does.
@@ -109,7 +111,7 @@ class Pruner:
         ones, and a clock was wrong once. So it reads from the beginning as long as something goes, and then looks at one
         batch more, which is another one each time: in the end it has seen the whole log.
         """
-        walk = _Walk(connection, self._limit, self._batch_events)
+        walk = _Walk(connection, self._limit, self._batch_rows)
         done, position = Pruned(), 0
         for batch in walk.batches(0, waits=False):
             done, position = done + batch.pruned, batch.last_id
@@ -119,7 +121,7 @@ class Pruner:
             return None
         if self._limit.age is not None:
             done += self._look_further(walk, max(position, self._position), pause)
-        self.dead += done.deleted
+        self.dead += done.rows
         return done
 
     def _look_further(self, walk: "_Walk", position: int, pause: Callable[[float], bool]) -> Pruned:
@@ -147,10 +149,10 @@ class _Batch(NamedTuple):
 class _Walk:
     """Through the log in the order of the ids, deleting what is over."""
 
-    def __init__(self, connection: Connection, limit: Limit, batch_events: int) -> None:
+    def __init__(self, connection: Connection, limit: Limit, batch_rows: int) -> None:
         self._connection = connection
         self._limit = limit
-        self._batch_events = batch_events
+        self._batch_rows = batch_rows
         self.is_somebody_elses = False
         """It ended because another one prunes."""
         row = connection.execute("select clock_timestamp()").fetchone()  # the clock that wrote the times
@@ -171,7 +173,7 @@ class _Walk:
                 cursor.execute(_BY_INDEX)
                 row = cursor.execute(self._question(position)).fetchone()
                 assert row is not None
-                last_id, deleted, size_bytes, statements, kept, unread = row
+                last_id, deleted, rows, size_bytes, statements, kept, unread = row
                 if statements:
                     cursor.execute(sql.text("prune_statements.sql"), (statements,))
             if last_id is None:
@@ -179,14 +181,14 @@ class _Walk:
             if self._excess is not None:
                 self._excess = max(0, self._excess - size_bytes)
             told = {consumer: Unread(*values) for consumer, values in json.loads(unread).items()}
-            yield _Batch(last_id, Pruned(deleted, kept, told), monotonic() - begin)
+            yield _Batch(last_id, Pruned(deleted, rows, kept, told), monotonic() - begin)
             position = last_id
 
     def _question(self, position: int) -> Composed:
         excess = SQL("null::bigint") if self._excess is None else Literal(self._excess)
         return SQL(sql.text("prune.sql")).format(
             after=Literal(position),
-            events=Literal(self._batch_events),
+            rows=Literal(self._batch_rows),
             before=SQL("null") if self._before is None else Literal(self._before),
             excess=excess,
             unread=Literal(self._limit.unread),
@@ -202,8 +204,8 @@ def live_bytes(connection: Connection) -> int:
     return row[0]
 
 
-def live_events(connection: Connection) -> int:
-    """How many events there are, about: the statistics say it."""
+def live_rows(connection: Connection) -> int:
+    """How many rows the log has, about: the statistics say it."""
     with RawCursor(connection) as cursor:
         row = cursor.execute(sql.text("doctor_log.sql")).fetchone()
     assert row is not None

@@ -69,7 +69,7 @@ class Demo:
         self.worker.stop()
         assert self.settings.database_url is not None
         with connect(self.settings.database_url, application_name="pg_events demo") as connection:
-            row = connection.execute("select count(*) from pgevents.event where kind <> 'S'").fetchone()
+            row = connection.execute("select count(*) from pgevents.log where kind <> 'S'").fetchone()
         assert row is not None
         ledger = self.traffic.ledger
         delivered = list(callbacks.deliveries)

@@ -1,5 +1,5 @@
--- What each of the capture functions does when the quick way is not open: a long text, several rows updated, values
--- that the writer's settings would spell otherwise, a partition, somebody who sleeps. Copied into each of them by the
+-- What each of the capture functions does when the quick way is not open: a long text, several rows, values that the
+-- writer's settings would spell otherwise, a partition, somebody who sleeps. Copied into each of them by the
 -- build: a function called from them would not see the transition tables.
 declare
     -- Longest text of a statement that is kept, in characters; 0 keeps none.
@@ -11,7 +11,16 @@ declare
     _table_schema text := tg_table_schema;
     _table_name text := tg_table_name;
     _many boolean;
-    _unpaired boolean;
+    _unpaired boolean := false;
+    _is_folded boolean := false;
+    -- In bytes.
+    _widest integer;
+    _folded smallint := 0;
+    _old text;
+    _new text;
+    _old_rows text;
+    _new_rows text;
+    _others refcursor;
     _query text;
     _statement_id bigint;
     _marker text;
@@ -88,28 +97,56 @@ begin
     if tg_op = 'UPDATE' then
         _unpaired := (select count(*) from old_rows) <> (select count(*) from new_rows);
     end if;
+    if _many and not _unpaired then
+        {capture_whether_folded}
+    end if;
 
     if tg_nargs > 0 then
         _columns := pgevents.row_expression(tg_relid);
         _rows := case
             when tg_op = 'INSERT' then format(
-                'select ''I''::"char", null::json, row_to_json(n.*) from (select %s from new_rows) n', _columns)
+                'select ''I''::"char" as kind, null::json as old_data, row_to_json(n.*) as new_data '
+                'from (select %s from new_rows) n', _columns)
             when tg_op = 'DELETE' then format(
-                'select ''D''::"char", row_to_json(o.*), null::json from (select %s from old_rows) o', _columns)
+                'select ''D''::"char" as kind, row_to_json(o.*) as old_data, null::json as new_data '
+                'from (select %s from old_rows) o', _columns)
             when _unpaired then format(
-                'select ''D''::"char", row_to_json(o.*), null::json from (select %1$s from old_rows) o '
+                'select ''D''::"char" as kind, row_to_json(o.*) as old_data, null::json as new_data '
+                'from (select %1$s from old_rows) o '
                 'union all '
-                'select ''I''::"char", null::json, row_to_json(n.*) from (select %1$s from new_rows) n', _columns)
+                'select ''I'', null, row_to_json(n.*) from (select %1$s from new_rows) n', _columns)
             else format(
-                'select ''U''::"char", o.data, n.data '
+                'select ''U''::"char" as kind, o.data as old_data, n.data as new_data '
                 'from (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from old_rows) r) o '
                 'full join (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from new_rows) r) n '
                 'using (number)', _columns)
         end;
-        execute
-            'insert into pgevents.event (statement_id, table_schema, table_name, query, kind, old_data, new_data) '
-            'select $1, $2, $3, $4, r.* from (' || _rows || ') r'
-        using _statement_id, _table_schema, _table_name, _query;
+        if _is_folded then
+            for _old, _new in execute 'select r.old_data::text, r.new_data::text from (' || _rows || ') r' loop
+                {capture_fold}
+            end loop;
+        else
+            execute
+                'insert into pgevents.event (statement_id, table_schema, table_name, query, kind, old_data, new_data) '
+                'select $1, $2, $3, $4, r.* from (' || _rows || ') r'
+            using _statement_id, _table_schema, _table_name, _query;
+        end if;
+    elsif _is_folded and tg_op = 'INSERT' then
+        for _new in select row_to_json(n.*)::text from new_rows n loop
+            {capture_fold}
+        end loop;
+    elsif _is_folded and tg_op = 'DELETE' then
+        for _old in select row_to_json(o.*)::text from old_rows o loop
+            {capture_fold}
+        end loop;
+    elsif _is_folded then
+        -- Old and new rows come in the same order.
+        open _others for select row_to_json(o.*)::text from old_rows o;
+        for _new in select row_to_json(n.*)::text from new_rows n loop
+            fetch _others into _old;
+            {capture_fold}
+        end loop;
+        close _others;
     elsif tg_op = 'INSERT' then
         insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data)
         select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(n.*)
@@ -132,13 +169,14 @@ begin
         select _statement_id, _kind, _table_schema, _table_name, _query, row_to_json(o.*), row_to_json(n.*)
         from old_rows o, new_rows n;
     else
-        -- Old and new rows come in the same order and pair by number. Transition tables have no statistics: a plan
-        -- made for one row would join twenty thousand as a nested loop, for minutes. A full join cannot be one.
+        -- They pair by number. Transition tables have no statistics: a plan made for one row would join twenty
+        -- thousand as a nested loop, for minutes. A full join cannot be one.
         insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
         select _statement_id, _kind, _table_schema, _table_name, _query, o.data, n.data
         from (select row_number() over () as number, row_to_json(r.*) as data from old_rows r) o
         full join (select row_number() over () as number, row_to_json(r.*) as data from new_rows r) n using (number);
     end if;
+    {capture_folded}
 
     if _unusual then
         perform set_config('bytea_output', _session[1], true), set_config('IntervalStyle', _session[2], true),

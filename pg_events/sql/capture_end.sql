@@ -18,10 +18,11 @@ select
     e.new_data::text,
     e.ddl::text
 from start
-cross join pgevents.event e
+cross join pgevents.event l
+cross join {unfolded}
 left join pgevents.statement s on s.id = e.statement_id
 where case
-    when e.xid = pg_catalog.pg_current_xact_id_if_assigned() then e.id > start.own_id
-    else not pg_catalog.pg_visible_in_snapshot(e.xid, start.snapshot)
+    when l.xid = pg_catalog.pg_current_xact_id_if_assigned() then l.id > start.own_id
+    else not pg_catalog.pg_visible_in_snapshot(l.xid, start.snapshot)
 end
 order by e.id

@@ -18,7 +18,7 @@ select
         when $5::timestamptz is null then $4::bigint
         else coalesce(
             (select min(e.id) - 1 from pgevents.event e where e.at >= $5::timestamptz),
-            (select max(e.id) from pgevents.event e),
+            (select e.id + coalesce(e.folded, 1) - 1 from pgevents.event e order by e.id desc limit 1),
             0
         )
     end

@@ -22,18 +22,28 @@ left join lateral (
     limit 1
 ) s on true
 cross join lateral (
-    select count(*) as events, min(w.at) as oldest
+    select coalesce(sum(w.events), 0)::bigint as events, min(w.at) as oldest
     from (
-        select e.id, e.at
-        from pgevents.event e
-        where e.xid >= pg_catalog.pg_snapshot_xmax(s.snapshot)
-          and e.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
-          and not (s.window_end is not null and e.id <= s.position and pg_catalog.pg_visible_in_snapshot(e.xid, s.window_end))
-        union all
-        select e.id, e.at
-        from pg_catalog.pg_snapshot_xip(s.snapshot) running (xid)
-        join pgevents.event e on e.xid = running.xid
-        where not (s.window_end is not null and e.id <= s.position and pg_catalog.pg_visible_in_snapshot(e.xid, s.window_end))
+        select r.at, case when r.is_in_window then least(r.id + r.events - 1 - s.position, r.events) else r.events end as events
+        from (
+            select
+                e.id,
+                e.at,
+                coalesce(e.folded, 1) as events,
+                s.window_end is not null and pg_catalog.pg_visible_in_snapshot(e.xid, s.window_end) as is_in_window
+            from pgevents.event e
+            where e.xid >= pg_catalog.pg_snapshot_xmax(s.snapshot)
+              and e.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+            union all
+            select
+                e.id,
+                e.at,
+                coalesce(e.folded, 1),
+                s.window_end is not null and pg_catalog.pg_visible_in_snapshot(e.xid, s.window_end)
+            from pg_catalog.pg_snapshot_xip(s.snapshot) running (xid)
+            join pgevents.event e on e.xid = running.xid
+        ) r
     ) w
+    where w.events > 0
 ) waiting
 order by c.name

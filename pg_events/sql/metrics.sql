@@ -7,7 +7,7 @@ select
     c.held,
     pg_catalog.pg_total_relation_size('pgevents.event'::regclass)
         + pg_catalog.pg_total_relation_size('pgevents.statement'::regclass) as log_bytes,
-    (select nullif(r.reltuples, -1)::bigint from pg_catalog.pg_class r where r.oid = 'pgevents.event'::regclass) as log_events
+    (select nullif(r.reltuples, -1)::bigint from pg_catalog.pg_class r where r.oid = 'pgevents.event'::regclass) as log_rows
 from (
 {consumers}
 ) c

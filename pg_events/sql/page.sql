@@ -1,4 +1,4 @@
--- The next $5 events of a large window, in order: visible in the snapshot $2, not visible in $1, with ids above $3.
+-- The next $5 rows of the log in a large window, in order: visible in the snapshot $2, not visible in $1, with ids above $3.
 -- $4 is the least id of the transactions that had not begun at $1.
 -- Two ordered streams merged: the transactions that were running at $1 can hold ids far below all others, and must not
 -- make each page read what lies between. The conditions on xid are functions, so that the order comes from the index.
@@ -12,10 +12,11 @@ select
     p.session_user_name,
     p.application_name,
     p.query,
-    p.old_data,
-    p.new_data,
+    coalesce(p.old_rows, p.old_data::text),
+    coalesce(p.new_rows, p.new_data::text),
     p.ddl,
-    p.statement_id
+    p.statement_id,
+    p.folded
 from (
     (
         select e.*

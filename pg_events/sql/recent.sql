@@ -1,4 +1,4 @@
--- The last $1 events that are visible now, newest first, and the snapshot they are visible in.
+-- The rows of the log with the last $1 events that are visible now, newest first, and the snapshot they are visible in.
 select
     pg_catalog.pg_current_snapshot()::text,
     e.id,
@@ -10,11 +10,22 @@ select
     e.session_user_name,
     e.application_name,
     e.query,
-    e.old_data,
-    e.new_data,
+    coalesce(e.old_rows, e.old_data::text),
+    coalesce(e.new_rows, e.new_data::text),
     e.ddl,
-    e.statement_id
+    e.statement_id,
+    e.folded
 from (values (1)) one
 left join lateral (
-    select * from pgevents.event order by id desc limit $1
+    -- One row can be a hundred events: no more rows than are needed.
+    select counted.*
+    from (
+        select
+            newest.*,
+            sum(coalesce(newest.folded, 1)) over (order by newest.id desc rows unbounded preceding)
+                - coalesce(newest.folded, 1) as newer
+        from (select * from pgevents.event order by id desc limit $1) newest
+    ) counted
+    where counted.newer < $1
+    order by counted.id desc
 ) e on true

@@ -13,11 +13,15 @@ select
     e.old_data,
     e.new_data,
     e.ddl,
-    e.statement_id
-from pgevents.event e
-where e.id > {after}
+    e.statement_id,
+    null::smallint
+from pgevents.event l
+cross join {unfolded}
+where l.id > {after} - {most_folded}
+  and l.id <= {last}
+  and pg_catalog.pg_visible_in_snapshot(l.xid, {snapshot}::pg_snapshot)
+  and e.id > {after}
   and e.id <= {last}
-  and pg_catalog.pg_visible_in_snapshot(e.xid, {snapshot}::pg_snapshot)
   and {wanted}
-order by e.id
+order by l.id, e.number
 limit {events}

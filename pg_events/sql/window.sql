@@ -1,5 +1,5 @@
--- The events that became visible since the snapshot $1, at most $2 of them, in no useful order, each with the snapshot
--- of this look. One row of nulls when there are none.
+-- The rows of the log that became visible since the snapshot $1, at most $2 of them, in no useful order, each with the
+-- snapshot of this look. One row of nulls when there are none.
 -- Two index ranges: transactions that had not begun at $1, and those that were running then. Both end at what this
 -- statement's own snapshot sees, so a log restored from another cluster, with ids from its future, is left alone. Both
 -- are ranges, in the index's own order: for `xid = x order by id` the index on ids looks as cheap while the log is small,
@@ -41,9 +41,10 @@ select
     f.session_user_name,
     f.application_name,
     f.query,
-    f.old_data,
-    f.new_data,
+    coalesce(f.old_rows, f.old_data::text),
+    coalesce(f.new_rows, f.new_data::text),
     f.ddl,
-    f.statement_id
+    f.statement_id,
+    f.folded
 from look
 left join found f on true

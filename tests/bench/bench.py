@@ -61,30 +61,40 @@ def main() -> int:
         (False, name) for name in names if arguments.fsync == "off" or (arguments.fsync == "both" and name in WRITING)
     ]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    figures: Figures = {}
+    figures = _earlier(arguments)
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=len(runs))
 
         def tell(text: str) -> None:
             progress.update(bar, description=text)
 
+        def advance() -> None:
+            progress.advance(bar)
+            if arguments.json:
+                _write(figures, arguments)
+
         for fsync in (True, False):
             chosen = [name for on, name in runs if on == fsync]
             if chosen:
-                _run(
-                    programs, chosen, arguments, figures, fsync=fsync, tell=tell, advance=lambda: progress.advance(bar)
-                )
+                _run(programs, chosen, arguments, figures, fsync=fsync, tell=tell, advance=advance)
     _show(figures)
-    if arguments.json:
-        arguments.json.write_text(
-            json.dumps(
-                {"machine": _machine(), "quick": arguments.quick, "figures": figures}, indent=1, ensure_ascii=False
-            )
-            + "\n"
-        )
     if arguments.picture:
         picture.draw(figures, arguments.picture)
     return 0
+
+
+def _earlier(arguments: argparse.Namespace) -> Figures:
+    """The figures in the file, when they were measured in the same way on a machine like this: an hour can be parted."""
+    try:
+        kept = json.loads(arguments.json.read_text())
+    except (AttributeError, OSError, ValueError):
+        return {}
+    return kept["figures"] if (kept["machine"], kept["quick"]) == (_machine(), arguments.quick) else {}
+
+
+def _write(figures: Figures, arguments: argparse.Namespace) -> None:
+    kept = {"machine": _machine(), "quick": arguments.quick, "figures": figures}
+    arguments.json.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def _arguments() -> argparse.Namespace:
@@ -99,7 +109,9 @@ def _arguments() -> argparse.Namespace:
         metavar="1,2,4",
         help="processes that share a backlog, one run each",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures there, too; what it has of other workloads stays"
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw what capture costs there, as SVG")
     return parser.parse_args()
 

@@ -105,7 +105,7 @@ def test_the_script_is_a_build(call, server, shop, execute) -> None:
 
     assert (psql.stdout, psql.stderr) == ("", "")
     assert json.loads(call("build", "--json", "--database-url", shop).out)["changes"] == []
-    ((columns,),) = execute(shop, "alter table orders add note text", "select ddl -> 'columns' from pgevents.event")
+    ((columns,),) = execute(shop, "alter table orders add note text", "select ddl -> 'columns' from pgevents.log")
     assert [column["name"] for column in columns["added"]] == ["note"]
 
 
@@ -236,6 +236,6 @@ def test_a_build_ended_by_ctrl_c_loses_no_event_and_the_next_one_goes_on(
     assert {change["table"] for change in interrupted["changes"]} == {"public.b"}
     assert second.code == 0
     captured = execute(
-        database_url, "select (new_data ->> 'id')::integer from pgevents.event where table_name = 'a' order by id"
+        database_url, "select (new_data ->> 'id')::integer from pgevents.log where table_name = 'a' order by id"
     )
     assert [number for (number,) in captured] == written

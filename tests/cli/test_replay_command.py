@@ -132,7 +132,7 @@ def test_a_plan_calls_nothing(call, log) -> None:
 
 def test_a_plan_of_the_log_tells_what_failed_before(call, url, execute, log) -> None:
     execute(url, "insert into note values (1, 'a'), (2, 'b')")
-    (event_id,) = execute(url, "select min(id) from pgevents.event")[0]
+    (event_id,) = execute(url, "select min(id) from pgevents.log")[0]
     execute(
         url,
         "insert into pgevents.failed (consumer, event_id, payload, attempts, error, traceback)"

@@ -128,7 +128,7 @@ def recorded(database_url, build, start) -> str:
         connection.execute(
             "insert into shop.carts (customer_id, items) select id, '[1.50]' from shop.customers limit 3"
         )
-        (last,) = connection.execute("select max(id) from pgevents.event").fetchone()
+        (last,) = connection.execute("select max(id) from pgevents.log").fetchone()
     while last not in (event.id for event in pg_events.read("live.jsonl.gz")):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)

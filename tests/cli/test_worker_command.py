@@ -288,7 +288,7 @@ def test_a_worker_that_is_to_stop_at_a_failure_says_so_and_exits_with_1(call, se
 
 def test_a_new_consumer_starts_at_an_id_or_a_time(call, settings, url, execute) -> None:
     execute(url, "insert into note values (1)", "insert into note values (2)")
-    ((last,),) = execute(url, "select max(id) from pgevents.event")
+    ((last,),) = execute(url, "select max(id) from pgevents.log")
 
     by_id = call("worker", "--once", "--name", "a", "--from", str(last), "--settings", settings("tell"))
     by_time = call("worker", "--once", "--name", "b", "--from", "1h", "--settings", "settings.py")

@@ -115,7 +115,7 @@ def drained(url: str, writers: Writers, deliveries: Deliveries) -> Verdict:
 def tell_what_is_missing(url: str, missing: set[Change]) -> None:
     for change in sorted(missing)[:100]:
         found = (
-            "select id, xid::text, kind::text, at::text from pgevents.event"
+            "select id, xid::text, kind::text, at::text from pgevents.log"
             f" where (new_data ->> 'key')::int = {change.key} and (new_data ->> 'version')::int = {change.sequence}"
             f" or kind = 'D' and (old_data ->> 'key')::int = {change.key} and (old_data ->> 'version')::int = {change.sequence - 1}"
         )

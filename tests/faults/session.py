@@ -284,7 +284,7 @@ class Session:
         console.close()
 
     def _judge(self, consoles: list[Console], url: str, traffic: Traffic, seconds: float) -> None:
-        rows = execute(url, "select id, xid::text::bigint, table_name, kind from pgevents.event order by id")
+        rows = execute(url, "select id, xid::text::bigint, table_name, kind from pgevents.log order by id")
         names = {"I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
         verdict = traffic.ledger.count_delivered([(i, x, t, names[k]) for i, x, t, k in rows if k in names])
         if verdict.missing or verdict.unexpected:

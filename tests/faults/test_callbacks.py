@@ -69,7 +69,7 @@ def test_row_21_a_row_of_any_size_is_written_and_delivered(url, worker, deliveri
 
     deliveries.wait_for(committed(url))
     (size,) = execute(
-        url, "select length(new_data::text) from pgevents.event where new_data is not null order by id desc"
+        url, "select length(new_data::text) from pgevents.log where new_data is not null order by id desc"
     )[0]
     assert size > characters
 

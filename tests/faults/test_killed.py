@@ -74,7 +74,7 @@ def is_saved(url: str) -> bool:
     """Whether all that is committed has been acknowledged."""
     return execute(
         url,
-        "select bool_and(pg_visible_in_snapshot(e.xid, c.snapshot)) from pgevents.event e, pgevents.share c",
+        "select bool_and(pg_visible_in_snapshot(e.xid, c.snapshot)) from pgevents.log e, pgevents.share c",
     ) == [(True,)]
 
 

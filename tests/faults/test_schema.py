@@ -44,11 +44,11 @@ def test_row_30_the_schema_changes_under_a_running_worker_and_load(server, url, 
     assert one.end() == 0
     drops = execute(
         url,
-        "select ddl ->> 'object_identity' from pgevents.event"
+        "select ddl ->> 'object_identity' from pgevents.log"
         " where ddl ->> 'command_tag' like 'DROP %' and ddl ->> 'object_type' = 'table' order by id",
     )
     assert drops == [(f"{role}.thing",), ("public.short_lived",)]
-    (row,) = execute(url, "select new_data from pgevents.event where new_data is not null order by id desc limit 1")
+    (row,) = execute(url, "select new_data from pgevents.log where new_data is not null order by id desc limit 1")
     assert list(row[0]) == ["key", "version", "note", "filled"]
 
 

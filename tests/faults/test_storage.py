@@ -120,7 +120,7 @@ def test_row_37_a_restore_of_data_alone_is_captured_or_leaves_the_triggers_as_th
 
     subprocess.run([programs(server) / "psql", "-q", url], input=dump, capture_output=True, check=True)
 
-    inserted = execute(url, "select count(*) from pgevents.event where kind = 'I'")
+    inserted = execute(url, "select count(*) from pgevents.log where kind = 'I'")
     assert inserted == ([(0,)] if option else [(20,)])
     with pytest.raises(SystemExit) as ended:
         main(["status", "--check", "--database-url", url])
@@ -147,7 +147,7 @@ def test_row_38_a_subscriber_captures_nothing_that_its_publisher_captured(server
         execute(publisher, "insert into account values (100, 0)")
         wait_until(lambda: execute(subscriber, "select key from account") == [(100,)], "the changes are replicated")
 
-        changes = "select kind::text, count(*) from pgevents.event where kind <> 'S' group by 1 order by 1"
+        changes = "select kind::text, count(*) from pgevents.log where kind <> 'S' group by 1 order by 1"
         assert execute(publisher, changes) == [("D", 1), ("I", 21), ("T", 1), ("U", 20)]
         assert execute(subscriber, changes) == []
         execute(subscriber, "insert into account values (101, 0)")

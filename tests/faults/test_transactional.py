@@ -16,7 +16,7 @@ TRANSACTIONAL = {
 CALLBACKS = "select pid from pg_stat_activity where application_name like 'pg_events callbacks%'"
 BEFORE_THE_CURSOR = """
     select e.id
-    from pgevents.event e, pgevents.share s
+    from pgevents.log e, pgevents.share s
     where e.table_name = 'account'
       and (
           pg_visible_in_snapshot(e.xid, s.snapshot)

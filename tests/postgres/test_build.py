@@ -69,7 +69,7 @@ def test_any_name_that_postgresql_allows_is_covered(
 
     assert states(built_database_url) == dict.fromkeys(NAMES, "covered")
     assert plan(built_database_url).steps == ()
-    found = db.execute("select table_name from pgevents.event where kind = 'I' order by id").fetchall()
+    found = db.execute("select table_name from pgevents.log where kind = 'I' order by id").fetchall()
     assert [name for (name,) in found] == NAMES
 
 
@@ -235,7 +235,7 @@ def test_a_plain_owner_captures_data_and_is_told_what_is_missing(role: str, data
     assert states(url) == {"mine": "covered", "theirs": "missing"}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("insert into own.mine values (1)")
-        assert connection.execute("select count(*) from pgevents.event").fetchone() == (1,)
+        assert connection.execute("select count(*) from pgevents.log").fetchone() == (1,)
     with connect(url, application_name="test") as connection:
         assert not core.apply(url, core.teardown_plan(connection)).failed
 
@@ -263,7 +263,7 @@ def test_a_builder_who_may_create_roles_confines_the_capture_without_being_a_sup
     assert plan(url).steps == ()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("insert into own.mine values (1); update own.mine set a = 2; truncate own.mine")
-        assert connection.execute("select string_agg(kind::text, '' order by id) from pgevents.event").fetchone() == (
+        assert connection.execute("select string_agg(kind::text, '' order by id) from pgevents.log").fetchone() == (
             "IUT",
         )
         owners = connection.execute(
@@ -312,7 +312,7 @@ def test_a_grant_is_carried_out_though_a_table_failed_and_is_no_event(
     assert len(applied.failed) == 1
     assert db.execute("select has_table_privilege(%s, 'pgevents.event', 'select')", [role]).fetchone() == (True,)
     assert db.execute("select has_table_privilege(%s, 'pgevents.event', 'insert')", [role]).fetchone() == (False,)
-    assert db.execute("select count(*) from pgevents.event").fetchone() == (0,)
+    assert db.execute("select count(*) from pgevents.log").fetchone() == (0,)
 
 
 def test_a_build_that_mends_leaves_no_event(db: psycopg.Connection, built_database_url: str, build: Build) -> None:
@@ -324,7 +324,7 @@ def test_a_build_that_mends_leaves_no_event(db: psycopg.Connection, built_databa
     build(built_database_url, exclude=("u",))
 
     assert states(built_database_url, [], ["u"]) == {"t": "covered", "u": "excluded"}
-    assert db.execute("select ddl from pgevents.event").fetchall() == []
+    assert db.execute("select ddl from pgevents.log").fetchall() == []
 
 
 def test_a_teardown_that_cannot_have_a_table_keeps_the_log_and_says_so(

@@ -51,7 +51,7 @@ def captured_by(request: pytest.FixtureRequest, db: psycopg.Connection) -> Calla
 
 def changes(db: psycopg.Connection) -> list[Change]:
     """Data events since the last look: letter, old row, new row."""
-    found = db.execute("select kind, old_data, new_data from pgevents.event where kind <> 'S' order by id").fetchall()
+    found = db.execute("select kind, old_data, new_data from pgevents.log where kind <> 'S' order by id").fetchall()
     db.execute("delete from pgevents.event")
     return found
 
@@ -301,7 +301,7 @@ def test_a_reader_of_the_log_cannot_read_the_secret(server: Any, db: psycopg.Con
         core.apply(url, core.Plan(tuple(core.grant_steps(connection, connection.info.user)), 0))
     try:
         with psycopg.connect(make_conninfo(url, user=role), autocommit=True) as reader:
-            reader.execute("select * from pgevents.event")
+            reader.execute("select * from pgevents.log")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute("select * from pgevents.secret")
     finally:
@@ -334,9 +334,9 @@ def test_the_text_of_a_statement_is_not_kept_where_columns_are_chosen(
     db.execute("insert into users values (2, 'a', 'hunter2'); truncate users")
 
     assert db.execute(
-        "select string_agg(kind::text, '' order by id) from pgevents.event where kind <> 'S'"
+        "select string_agg(kind::text, '' order by id) from pgevents.log where kind <> 'S'"
     ).fetchone() == ("IUDIT",)
-    assert db.execute("select count(*) from pgevents.event e where e::text like '%hunter2%'").fetchone() == (0,)
+    assert db.execute("select count(*) from pgevents.log e where e::text like '%hunter2%'").fetchone() == (0,)
     assert db.execute("select count(*) from pgevents.statement").fetchone() == (0,)
 
 
@@ -354,10 +354,7 @@ def test_the_text_of_a_statement_is_kept_where_only_rows_are_chosen(
     db.execute(f"update t set b = b {padding}".encode())
     db.execute(f"do $$begin insert into t values (4); update t set a = 5 where a = 4; end$$ {padding}".encode())
 
-    found = db.execute(
-        "select e.kind, coalesce(e.query, s.query) from pgevents.event e"
-        " left join pgevents.statement s on s.id = e.statement_id where e.kind <> 'S' order by e.id"
-    ).fetchall()
+    found = db.execute("select e.kind, e.query from pgevents.log e where e.kind <> 'S' order by e.id").fetchall()
     assert [(kind, text[:14]) for kind, text in found] == [
         ("I", "insert into t "), ("I", "insert into t "), ("I", "insert into t "), ("I", "do $$begin ins"), ("U", "do $$begin ins"),
     ]  # fmt: skip
@@ -841,7 +838,7 @@ def test_what_is_kept_is_spelt_as_everywhere(
     for table in ("plain", "chosen"):
         db.execute(f"insert into {table} values ({values})".encode())
 
-    first, second = db.execute("select new_data::text from pgevents.event where kind = 'I' order by id").fetchall()
+    first, second = db.execute("select new_data::text from pgevents.log where kind = 'I' order by id").fetchall()
     assert first == second
     assert db.execute("show bytea_output").fetchone() == ("escape",)
 

@@ -34,7 +34,7 @@ class IdReader:
 
     def poll(self) -> list[tuple[int, str]]:
         rows = self._connection.execute(
-            "select id, new_data::text from pgevents.event where id > %s and kind <> 'S' order by id", [self._last]
+            "select id, new_data::text from pgevents.log where id > %s and kind <> 'S' order by id", [self._last]
         ).fetchall()
         if rows:
             self._last = rows[-1][0]
@@ -53,7 +53,7 @@ class HorizonReader:
 
     def poll(self) -> list[tuple[int, str]]:
         rows = self._connection.execute(
-            "select e.id, e.new_data::text, e.xid::text::bigint from pgevents.event e where e.kind <> 'S'"
+            "select e.id, e.new_data::text, e.xid::text::bigint from pgevents.log e where e.kind <> 'S'"
             " and e.xid < pg_snapshot_xmin(pg_current_snapshot()) and (e.xid, e.id) > (%s::text::xid8, %s)"
             " order by e.xid, e.id",
             [str(self._last[0]), self._last[1]],

@@ -73,7 +73,7 @@ def deliver(url: str, name: str = "default") -> None:
 
 
 def ids(db: psycopg.Connection) -> list[int]:
-    return [id for (id,) in db.execute("select id from pgevents.event order by id")]  # noqa: A001
+    return [id for (id,) in db.execute("select id from pgevents.log order by id")]  # noqa: A001
 
 
 def pruned(url: str) -> psycopg.Connection:
@@ -229,7 +229,7 @@ def file_bytes(db: psycopg.Connection) -> int:
 def test_the_log_stays_bounded_under_load(
     db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "_DEAD", (10_000, 0.2))
+    monkeypatch.setattr(housekeeping, "_DEAD", (100, 0.2))
     sizes: list[int] = []
 
     with pruned(built_database_url) as listening, kept_house(built_database_url, keep=timedelta(0)):
@@ -247,7 +247,7 @@ def test_a_log_that_a_transaction_keeps_from_shrinking_is_told_with_its_holder(
     db: psycopg.Connection, built_database_url: str, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(housekeeping, "_DEAD", (1, 0.0))
-    monkeypatch.setattr(doctor, "BLOATED_ROWS", 1000)
+    monkeypatch.setattr(doctor, "BLOATED_ROWS", 10)
     monkeypatch.setattr(doctor, "OLD_SECONDS", 0.5)
     db.execute("insert into t select generate_series(1, 5000)")
 

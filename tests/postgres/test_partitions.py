@@ -27,7 +27,7 @@ def db(built_database_url: str) -> Iterator[psycopg.Connection]:
 
 def changes(db: psycopg.Connection) -> Changes:
     """Data events since the last look: letter, table, and the rows as tuples of their values."""
-    rows = db.execute("select kind, table_name, old_data, new_data from pgevents.event where kind <> 'S' order by id")
+    rows = db.execute("select kind, table_name, old_data, new_data from pgevents.log where kind <> 'S' order by id")
     found = [
         (kind, name, *(tuple(data.values()) for data in (old, new) if data is not None))
         for kind, name, old, new in rows

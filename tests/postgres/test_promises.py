@@ -149,7 +149,7 @@ def test_a_writer_without_any_right_here_is_captured_and_cannot_forge(
         shop.execute("insert into public.item values (1, 'x')")
         shop.execute("create table public.bait (id integer)")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            shop.execute("select * from pgevents.event")
+            shop.execute("select * from pgevents.log")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             shop.execute(
                 "create trigger forged after insert on public.bait for each statement execute function pgevents.capture()"

@@ -30,9 +30,7 @@ def deliver(url: str, name: str) -> int:
 
 def kept(db: psycopg.Connection) -> tuple[int, int]:
     """Events and statements' texts in the log."""
-    row = db.execute(
-        "select (select count(*) from pgevents.event), (select count(*) from pgevents.statement)"
-    ).fetchone()
+    row = db.execute("select (select count(*) from pgevents.log), (select count(*) from pgevents.statement)").fetchone()
     assert row is not None
     return row
 
@@ -44,7 +42,7 @@ def test_without_consumers_age_decides(db: psycopg.Connection) -> None:
     db.execute("update pgevents.statement set at = at - interval '10 days'")
     db.execute("insert into t values (26)")
 
-    done = prune(db, NINE_DAYS, batch_events=10)
+    done = prune(db, NINE_DAYS, batch_rows=10)
 
     assert (done.deleted, done.kept) == (25, 0)
     assert kept(db) == (1, 0)
@@ -93,7 +91,7 @@ def test_unread_events_go_when_that_is_asked_for(db: psycopg.Connection, built_d
 
 
 def test_a_text_stays_as_long_as_one_of_its_events(db: psycopg.Connection) -> None:
-    db.execute("insert into t values (1), (2), (3)" + LONG)
+    insert_one_by_one(db, 3, LONG * 2)
     db.execute("update pgevents.event set at = at - interval '10 days' where new_data ->> 'id' = '1'")
     db.execute("update pgevents.statement set at = at - interval '10 days'")
 
@@ -102,12 +100,17 @@ def test_a_text_stays_as_long_as_one_of_its_events(db: psycopg.Connection) -> No
     assert kept(db) == (2, 1)
 
 
+def insert_one_by_one(db: psycopg.Connection, rows: int, note: str = "") -> None:
+    """Statements of their own: the rows of one are folded into few rows of the log."""
+    db.execute(f"do $$begin for i in 1..{rows} loop insert into t values (i); end loop; end$$ {note}".encode())
+
+
 def age(db: psycopg.Connection, condition: str, days: int) -> None:
     db.execute(f"update pgevents.event set at = at - interval '{days} days' where {condition}")  # pyright: ignore
 
 
 def ids(db: psycopg.Connection) -> list[int]:
-    return [id for (id,) in db.execute("select id from pgevents.event order by id")]  # noqa: A001
+    return [id for (id,) in db.execute("select id from pgevents.log order by id")]  # noqa: A001
 
 
 def never(_seconds: float) -> bool:
@@ -115,18 +118,17 @@ def never(_seconds: float) -> bool:
 
 
 def test_what_is_old_behind_younger_events_goes_too(db: psycopg.Connection) -> None:
-    db.execute("insert into t select generate_series(1, 30)")
-    first = ids(db)[0]
-    age(db, f"id = {first + 25}", 10)
+    insert_one_by_one(db, 30)
+    age(db, f"id = {ids(db)[25]}", 10)
 
-    assert prune(db, NINE_DAYS, batch_events=10).deleted == 1
+    assert prune(db, NINE_DAYS, batch_rows=10).deleted == 1
 
 
 def test_a_worker_finds_what_is_old_behind_younger_events_bit_by_bit(db: psycopg.Connection) -> None:
-    db.execute("insert into t select generate_series(1, 60)")
-    first = ids(db)[0]
-    age(db, f"id in ({first}, {first + 1}, {first + 55})", 10)
-    pruner = Pruner(NINE_DAYS, batch_events=10)
+    insert_one_by_one(db, 60)
+    there = ids(db)
+    age(db, f"id in ({there[0]}, {there[1]}, {there[55]})", 10)
+    pruner = Pruner(NINE_DAYS, batch_rows=10)
 
     deleted = [done.deleted for _ in range(6) if (done := pruner.prune(db, never))]
 
@@ -138,9 +140,9 @@ def test_a_worker_reads_what_it_has_to_keep_once_and_not_each_time(
     db: psycopg.Connection, built_database_url: str
 ) -> None:
     deliver(built_database_url, "slow")
-    db.execute("insert into t select generate_series(1, 50)")
+    insert_one_by_one(db, 50)
     age(db, "true", 10)
-    pruner = Pruner(NINE_DAYS, batch_events=10)
+    pruner = Pruner(NINE_DAYS, batch_rows=10)
 
     looked_at = [done.kept for _ in range(3) if (done := pruner.prune(db, never))]
 
@@ -164,9 +166,9 @@ def test_only_one_prunes_at_a_time(db: psycopg.Connection, built_database_url: s
 
 
 def test_a_worker_that_is_to_stop_ends_after_a_batch(db: psycopg.Connection) -> None:
-    db.execute("insert into t select generate_series(1, 50)")
+    insert_one_by_one(db, 50)
 
-    done = Pruner(ALL, batch_events=10).prune(db, lambda _seconds: True)
+    done = Pruner(ALL, batch_rows=10).prune(db, lambda _seconds: True)
 
     assert done is not None
     assert done.deleted <= 20
@@ -182,7 +184,7 @@ def test_the_oldest_events_go_when_all_of_them_take_too_much(db: psycopg.Connect
     db.execute("delete from pgevents.event where kind = 'S'")
     before, whole = ids(db), live_bytes(db)
 
-    done = prune(db, Limit(size_bytes=whole // 4), batch_events=100)
+    done = prune(db, Limit(size_bytes=whole // 4), batch_rows=100)
 
     assert ids(db) == before[done.deleted :]
     assert 700 < done.deleted < 800
@@ -214,8 +216,24 @@ def test_a_size_spares_what_a_consumer_has_not_been_given(db: psycopg.Connection
 def test_a_large_window_that_is_being_worked_off_goes_up_to_where_it_is(
     db: psycopg.Connection, built_database_url: str
 ) -> None:
-    db.execute("insert into t select generate_series(1, 10)")
+    insert_one_by_one(db, 10)
     deliver(built_database_url, "reader")
     db.execute("update pgevents.share set window_end = snapshot, snapshot = '1:1:', position = %s", (ids(db)[3],))
 
     assert prune(db, ALL).deleted == 4
+
+
+def test_a_statement_that_is_folded_goes_when_its_last_event_was_given(
+    db: psycopg.Connection, built_database_url: str
+) -> None:
+    db.execute("insert into t select generate_series(1, 10)")
+    deliver(built_database_url, "reader")
+    db.execute("update pgevents.share set window_end = snapshot, snapshot = '1:1:', position = %s", (ids(db)[3],))
+
+    done = prune(db, ALL)
+
+    first = ids(db)[0]
+    assert (done.deleted, done.kept) == (0, 10)
+    assert done.unread == {"reader": Unread(6, first + 4, first + 9)}
+    db.execute("update pgevents.share set position = %s", (first + 9,))
+    assert prune(db, ALL).deleted == 10

@@ -28,7 +28,7 @@ def db(shared: psycopg.Connection) -> Iterator[psycopg.Connection]:
 
 def ddl(db: psycopg.Connection) -> list[dict[str, Any]]:
     """Schema events since the last look: what the event trigger told."""
-    found = db.execute("select ddl from pgevents.event where kind = 'S' order by id").fetchall()
+    found = db.execute("select ddl from pgevents.log where kind = 'S' order by id").fetchall()
     db.execute("delete from pgevents.event")
     return [event for (event,) in found]
 
@@ -135,7 +135,7 @@ def test_a_new_table_is_covered_in_its_own_transaction(db: psycopg.Connection) -
         db.execute("create table m as select 1 as a")
         db.execute("update m set a = 2")
 
-    found = db.execute("select table_name, kind from pgevents.event where kind <> 'S' order by id").fetchall()
+    found = db.execute("select table_name, kind from pgevents.log where kind <> 'S' order by id").fetchall()
     assert found == [("n", "I"), ("m", "U")]
 
 
@@ -154,7 +154,7 @@ def test_a_new_table_is_covered_in_its_own_transaction(db: psycopg.Connection) -
 def test_a_password_in_the_text_of_ddl_is_masked(db: psycopg.Connection, secret: str) -> None:
     db.execute(f"do $do$begin create table n (a integer); if false then {secret}; end if; end$do$")
 
-    ((query,),) = db.execute("select query from pgevents.event where kind = 'S'").fetchall()
+    ((query,),) = db.execute("select query from pgevents.log where kind = 'S'").fetchall()
     assert "S3cret" not in query
     assert "***" in query
 
@@ -162,7 +162,7 @@ def test_a_password_in_the_text_of_ddl_is_masked(db: psycopg.Connection, secret:
 def test_the_text_of_ddl_is_cut(db: psycopg.Connection) -> None:
     db.execute("create table n (a integer) /* " + "x" * 100_000 + " */")
 
-    assert db.execute("select length(query) from pgevents.event").fetchone() == (8192,)
+    assert db.execute("select length(query) from pgevents.log").fetchone() == (8192,)
 
 
 @pytest.mark.parametrize(
@@ -202,4 +202,4 @@ def test_ddl_that_covers_waits_for_no_writer_for_long(built_database_url: str) -
         writer.rollback()
         assert any("could not cover" in warning for warning in warnings)
         db.execute("insert into p values (1)")
-        assert db.execute("select count(*) from pgevents.event where kind = 'I'").fetchone() == (1,)
+        assert db.execute("select count(*) from pgevents.log where kind = 'I'").fetchone() == (1,)

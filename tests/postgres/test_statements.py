@@ -220,7 +220,7 @@ def rows(db: psycopg.Connection) -> dict[str, list[Row]]:
 
 def changes(db: psycopg.Connection) -> list[Change]:
     found = db.execute(
-        "select kind, table_name, old_data, new_data from pgevents.event where kind <> 'S' order by id"
+        "select kind, table_name, old_data, new_data from pgevents.log where kind <> 'S' order by id"
     ).fetchall()
     return [
         (kind, name, *(tuple(v for c, v in data.items() if c != "x") for data in pair if data is not None))

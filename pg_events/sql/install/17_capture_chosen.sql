@@ -35,8 +35,8 @@ declare
     _kinds "char"[] := array[left(tg_op, 1)::"char"];
     _kind "char";
     _number_of_rows bigint := 1;
-    _old_rows text := '(select ($1).*)';
-    _new_rows text := '(select ($2).*)';
+    _old_source text := '(select ($1).*)';
+    _new_source text := '(select ($2).*)';
     _number constant text := case when tg_level = 'ROW' then '1' else 'row_number() over ()' end;
     _shown text;
     _compared text;
@@ -47,12 +47,21 @@ declare
     _statement_id bigint;
     _query text;
     _is_kept_apart boolean := false;
-    _written bigint;
-    _written_in_all bigint := 0;
+    _written bigint := 0;
+    _just_written bigint;
+    _rows text;
+    _is_folded boolean := false;
+    -- In bytes.
+    _widest integer;
+    _folded smallint := 0;
+    _old text;
+    _new text;
+    _old_rows text;
+    _new_rows text;
 begin
     if not _is_row then
-        _old_rows := 'old_rows';
-        _new_rows := 'new_rows';
+        _old_source := 'old_rows';
+        _new_source := 'new_rows';
         if tg_op = 'INSERT' then
             _number_of_rows := (select count(*) from new_rows);
         else
@@ -66,6 +75,9 @@ begin
         end if;
         if _number_of_rows = 0 and cardinality(_kinds) = 1 then
             return null;
+        end if;
+        if _number_of_rows > 1 and cardinality(_kinds) = 1 then
+            {capture_whether_folded}
         end if;
     end if;
 
@@ -99,20 +111,33 @@ begin
     if not (_is_row or _options ?| array['only', 'drop', 'mask', 'hash', 'when', 'computed']) and _kinds = '{U}' then
         -- The usual case of a setting for all tables: updates that change nothing are left out, and that is all. No
         -- table can have a column `ctid`.
-        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
-        select
-            _statement_id, 'U', _table_schema, _table_name, case when not _is_kept_apart then _query end,
-            row_to_json(o.data), row_to_json(n.data)
-        from (select row_number() over () as number, ctid as data from old_rows ctid) o
-        full join (select row_number() over () as number, ctid as data from new_rows ctid) n using (number)
         -- `is not false`: what is strict would let the planner make an inner join of the full one, and a nested loop of that.
-        where (o.data *<> n.data) is not false;
-        get diagnostics _written_in_all = row_count;
+        _kind := 'U';
+        if _is_folded then
+            for _old, _new in
+                select row_to_json(o.data)::text, row_to_json(n.data)::text
+                from (select row_number() over () as number, ctid as data from old_rows ctid) o
+                full join (select row_number() over () as number, ctid as data from new_rows ctid) n using (number)
+                where (o.data *<> n.data) is not false
+            loop
+                {capture_fold}
+                _written := _written + 1;
+            end loop;
+        else
+            insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
+            select
+                _statement_id, 'U', _table_schema, _table_name, case when not _is_kept_apart then _query end,
+                row_to_json(o.data), row_to_json(n.data)
+            from (select row_number() over () as number, ctid as data from old_rows ctid) o
+            full join (select row_number() over () as number, ctid as data from new_rows ctid) n using (number)
+            where (o.data *<> n.data) is not false;
+            get diagnostics _written = row_count;
+        end if;
     else
         if _options ? 'computed' then
             _shown := pgevents.row_expression(tg_relid);
-            _old_rows := format('(select %s from %s r)', _shown, _old_rows);
-            _new_rows := format('(select %s from %s r)', _shown, _new_rows);
+            _old_source := format('(select %s from %s r)', _shown, _old_source);
+            _new_source := format('(select %s from %s r)', _shown, _new_source);
         end if;
         if _options ? 'hash' then
             select s.key into _key from pgevents.secret s;
@@ -165,11 +190,11 @@ begin
             -- capture(). The number is called `ctid`, as no column of a table can be. One row is number 1: the planner
             -- has nothing left to join then.
             _from := case _kind
-                when 'I' then format('(select %s as ctid, r.* from %s r) new', _number, _new_rows)
-                when 'D' then format('(select %s as ctid, r.* from %s r) old', _number, _old_rows)
+                when 'I' then format('(select %s as ctid, r.* from %s r) new', _number, _new_source)
+                when 'D' then format('(select %s as ctid, r.* from %s r) old', _number, _old_source)
                 else format(
                     '(select %s as ctid, r.* from %s r) old %s join (select %1$s as ctid, r.* from %4$s r) new using (ctid)',
-                    _number, _old_rows, case when not _is_row then 'full' end, _new_rows
+                    _number, _old_source, case when not _is_row then 'full' end, _new_source
                 )
             end;
 
@@ -184,8 +209,8 @@ begin
                         ),
                         _from,
                         case _kind
-                            when 'I' then format('left join (select r.* from %s r where false) old on true', _new_rows)
-                            when 'D' then format('left join (select r.* from %s r where false) new on true', _old_rows)
+                            when 'I' then format('left join (select r.* from %s r where false) old on true', _new_source)
+                            when 'D' then format('left join (select r.* from %s r where false) new on true', _old_source)
                         end
                     )
                     into _keep
@@ -200,9 +225,8 @@ begin
             end if;
 
             -- xmin and xmax: other names that no column of a table can have.
-            execute format(
-                'insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data) '
-                'select $5, $6, $7, $8, $9, %s, %s from %s%s%s%s '
+            _rows := format(
+                'select %s as old_data, %s as new_data from %s%s%s%s '
                 'where ($4::boolean[] is null or ($4::boolean[])[ctid::integer])%s',
                 case _kind when 'I' then 'null::json' else 'row_to_json(shown_old.*)' end,
                 case _kind when 'D' then 'null::json' else 'row_to_json(shown_new.*)' end,
@@ -215,15 +239,28 @@ begin
                     _compared
                 ) end,
                 case when _kind = 'U' and _options ? 'skip_unchanged' then ' and (xmin *<> xmax) is not false' end
-            )
-            using old, new, _key, _keep, _statement_id, _kind, _table_schema, _table_name,
-                case when not _is_kept_apart then _query end;
-            get diagnostics _written = row_count;
-            _written_in_all := _written_in_all + _written;
+            );
+            if _is_folded then
+                for _old, _new in
+                    execute 'select r.old_data::text, r.new_data::text from (' || _rows || ') r' using old, new, _key, _keep
+                loop
+                    {capture_fold}
+                    _written := _written + 1;
+                end loop;
+            else
+                execute
+                    'insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data) '
+                    'select $5, $6, $7, $8, $9, r.* from (' || _rows || ') r'
+                using old, new, _key, _keep, _statement_id, _kind, _table_schema, _table_name,
+                    case when not _is_kept_apart then _query end;
+                get diagnostics _just_written = row_count;
+                _written := _written + _just_written;
+            end if;
         end loop;
     end if;
+    {capture_folded}
 
-    if _written_in_all > 0 then
+    if _written > 0 then
         if _is_kept_apart then
             insert into pgevents.statement (id, query) values (_statement_id, _query);
             perform set_config('pgevents.statement', _statement_id::text, true);
