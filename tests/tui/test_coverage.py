@@ -179,11 +179,14 @@ def test_the_whole_reason_can_be_read_at_every_width(console, make, size):
     backend = make.backend()
     backend.tables = [make.table(n, name, "partial", "ynyy", f"{reason}; run: pg_events build")
                       for n, (reason, name) in enumerate(REASONS.items())]  # fmt: skip
+    backend.tables += [make.table(n, f"table_{n}", "covered") for n in range(10, 60)]  # and so a scrollbar
 
     async def scenario(c):
         await c.press("2")
         await c.tick()
-        rows = [row[1 : c.app.screen.query_one("#tables").size.width + 1] for row in c.lines()]
+        cells = c.app.screen.query_one("#tables").scrollable_content_region.width
+        rows = [row[1 : cells + 1] for row in c.lines()]
+        assert not [row for row in rows if row.endswith("…")]
         text = " ".join(" ".join(rows).split())
         for reason in REASONS:
             assert reason in text, c.text()

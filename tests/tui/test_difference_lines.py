@@ -96,6 +96,15 @@ def test_of_two_long_texts_what_they_share_is_only_hinted_at():
     assert len(shown) < 1_000
 
 
+def test_a_word_that_changed_is_shown_whole():
+    old = "to be left on the second floor, please; ring twice"
+    found = describe.face(
+        make_record(7, old={"id": 1, "note": old}, new={"id": 1, "note": old.replace("second", "third")}), "Diff", 60
+    )
+    roles = {part.role: part.text for one in found for part in one if part.text.strip() in ("second", "third")}
+    assert roles == {"removed": "second", "added": "third"}
+
+
 HUGE = {
     "a text": ("x" * 1_000_000, "y" * 1_000_000),
     "a text that is much the same": ("x" * 1_000_000, "x" * 999_999 + "y"),

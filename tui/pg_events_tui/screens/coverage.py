@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final
 
@@ -119,12 +120,14 @@ class CoverageScreen(ConsoleScreen):
         rates = self.app.rates.tables
         shown.sort(key=lambda table: ORDERS[self._sort](table, rates.get(table.identity), now))
         names = max([cell_len(span(table.identity).text) for table in shown] or [10])
-        room = max(20, found.size.width - 1)  # beside the mark
+        room = max(20, found.scrollable_content_region.width - 1)  # beside the mark
         cells = min(max(names, 10), max(16, room - 49))
         wide = room >= cells + 74  # for the hour and the count, beside a reason
-        activity = "last    1 min" + (" " * 10 + "1 h" + " " * 12 + "events  " if wide else "    ")
-        head = fit("table", cells) + f"  I U D T  state        {activity}"
-        lines = {table.oid: table_line(table, cells, rates.get(table.identity), now, wide=wide) for table in shown}
+        few = room < cells + 46
+        rest = " " * 10 + "1 h" + " " * 13 + "events  " if wide else " " * (3 if few else 9)
+        head = fit("table", cells) + f"  I U D T  state        last    1 min{rest}"
+        drawn = partial(table_line, cells=cells, now=now, wide=wide, few=few)
+        lines = {table.oid: drawn(table, series=rates.get(table.identity)) for table in shown}
         told = {table.oid: reason_lines(table, lines[table.oid], cells, room) for table in shown}
         found.show(
             line(span(head + ("reason" if any(beside for beside, _ in told.values()) else ""), "heading")),
@@ -362,9 +365,11 @@ def ago_words(series: Series | None, now: float) -> str:
     return f"{seconds:.0f} s" if seconds < 60 else f"{seconds // 60:.0f} min" if seconds < 3600 else "> 1 h"
 
 
-def table_line(table: Table, cells: int, series: Series | None, now: float, *, wide: bool) -> Line:
+def table_line(table: Table, cells: int, series: Series | None, now: float, *, wide: bool, few: bool) -> Line:
+    """Without the reason; `wide` has the last hour and the count, `few` a shorter line for the last minute."""
     word, role = STATES[table.state]
-    minute = sparkline(series.by_second(now, 12, 5)) if series else ""
+    bars = 6 if few else 12
+    minute = sparkline(series.by_second(now, bars, 60 // bars)) if series else ""
     hour = sparkline(series.by_minute(now, 60)[-60::5]) if series else ""
     more = [span(f"{hour:>12}  ", "plot"), span(f"{series.total if series else 0:>9,}  ", "note")] if wide else []
     return line(
@@ -373,7 +378,7 @@ def table_line(table: Table, cells: int, series: Series | None, now: float, *, w
         *letters(table),
         span(f" {word:<12} ", role),
         span(f"{ago_words(series, now):<7} ", "note"),
-        span(f"{minute:>12}  ", "plot"),
+        span(f"{minute:>{bars}}  ", "plot"),
         *more,
     )
 
