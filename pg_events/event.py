@@ -13,6 +13,8 @@ from functools import cached_property, lru_cache
 from itertools import count, repeat
 from typing import Any, Final, NamedTuple, cast
 
+from pg_events.difference import same
+
 ENVELOPE_VERSION: Final = 1
 """Version of the payload's keys and their meaning; apart from the release's. Saved logs carry it in their header."""
 
@@ -238,7 +240,7 @@ class DataEvent:
         return {
             name: (old.get(name), new.get(name))
             for name in names
-            if only_one_side or name not in old or name not in new or old[name] != new[name]
+            if only_one_side or name not in old or name not in new or not same(old[name], new[name])
         }
 
 

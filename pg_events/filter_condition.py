@@ -13,6 +13,7 @@ from decimal import Decimal, DecimalException
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, cast
 
+from pg_events.difference import same
 from pg_events.event import SCHEMA, Record
 from pg_events.filter_value import Operator, Value, glob_test, joined, name_test, quote, reach, sign, value_test
 
@@ -408,7 +409,7 @@ class Changed:
             if old is None or new is None:
                 return any(map(is_wanted, old or new or ()))
             return any(
-                name not in old or name not in new or old[name] != new[name]
+                name not in old or name not in new or not same(old[name], new[name])
                 for name in {**old, **new}
                 if is_wanted(name)
             )

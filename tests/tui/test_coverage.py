@@ -220,3 +220,60 @@ def test_a_bug_in_a_build_ends_it(console):
         await c.toast("the build failed: TypeError: ")
 
     console(scenario)
+
+
+REASONS = {
+    "insert, delete, truncate: captured by a trigger of another release": "orders",
+    "only id, status; updates when new.status is distinct from old.status · row by row: a trigger of yours follows": "stock",
+    "no triggers": "refunds",
+}
+
+
+@pytest.mark.parametrize("size", [(200, 50), (120, 36), (99, 30), (80, 24), (60, 20)])
+def test_the_whole_reason_can_be_read_at_every_width(console, make, size):
+    backend = make.backend()
+    backend.tables = [make.table(n, name, "partial", "ynyy", f"{reason}; run: pg_events build")
+                      for n, (reason, name) in enumerate(REASONS.items())]  # fmt: skip
+    backend.tables += [make.table(n, f"table_{n}", "covered") for n in range(10, 60)]  # and so a scrollbar
+
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+        cells = c.app.screen.query_one("#tables").scrollable_content_region.width
+        rows = [row[1 : cells + 1] for row in c.lines()]
+        assert not [row for row in rows if row.endswith("…")]
+        text = " ".join(" ".join(rows).split())
+        for reason in REASONS:
+            assert reason in text, c.text()
+
+    console(scenario, size=size, backend=backend)
+
+
+def test_a_reason_below_its_table_belongs_to_it(console, make):
+    backend = make.backend()
+    backend.tables = [make.table(n, f"table_{n:02}", "partial", "ynyy", "a reason " * 12) for n in range(30)]
+
+    async def scenario(c):
+        def place(words):
+            return next(n for n, row in enumerate(c.lines()) if words in row)
+
+        await c.press("2")
+        await c.tick()
+        await c.press("j", "j", "k")
+        assert c.app.screen.selected.name == "table_01"
+        assert "public.table_01 " in c.cursor_line()
+
+        await c.pilot.click(
+            "#tables", offset=(20, place("public.table_02 ") - c.app.screen.query_one("#tables").region.y + 1)
+        )
+        await c.tick()
+        assert c.app.screen.selected.name == "table_02"
+        assert "public.table_02 " in c.cursor_line()
+
+        await c.press("G")
+        assert c.app.screen.selected.name == "table_29"
+        assert "a reason" in c.lines()[place("public.table_29 ") + 1]
+        await c.press("pageup", "pagedown", "home")
+        assert c.app.screen.selected.name == "table_00"
+
+    console(scenario, size=(80, 24), backend=backend)

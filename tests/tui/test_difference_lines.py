@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from pg_events.filter import parse
 from pg_events_tui import describe
+from pg_events_tui.copying import conditions
 from pg_events_tui.lines import width
 from tests.tui.conftest import make_record
 
@@ -96,6 +98,15 @@ def test_of_two_long_texts_what_they_share_is_only_hinted_at():
     assert len(shown) < 1_000
 
 
+def test_a_word_that_changed_is_shown_whole():
+    old = "to be left on the second floor, please; ring twice"
+    found = describe.face(
+        make_record(7, old={"id": 1, "note": old}, new={"id": 1, "note": old.replace("second", "third")}), "Diff", 60
+    )
+    roles = {part.role: part.text for one in found for part in one if part.text.strip() in ("second", "third")}
+    assert roles == {"removed": "second", "added": "third"}
+
+
 HUGE = {
     "a text": ("x" * 1_000_000, "y" * 1_000_000),
     "a text that is much the same": ("x" * 1_000_000, "x" * 999_999 + "y"),
@@ -117,3 +128,22 @@ def test_a_megabyte_costs_a_moment(name, one):
     lines = face(one, 76, {"id": 1, "value": old}, {"id": 1, "value": new})
     assert thread_time() - began < 1.5
     assert sum(map(cell_len, lines)) < 700_000
+
+
+@pytest.mark.parametrize("old", [list(range(450_000)), ["x" * 9_000_000]])
+@pytest.mark.parametrize("name", ["Diff", "Split"])
+def test_what_is_too_much_to_take_apart_is_compared_as_text(name, old):
+    began = thread_time()
+    lines = face(name, 76, {"id": 1, "value": old}, {"id": 1, "value": [*old, "HERE"]})
+    assert thread_time() - began < 1.5
+    assert lines[0].endswith("compared as the text it is")
+    assert "HERE" in "\n".join(lines)
+    assert sum(map(cell_len, lines)) < 1_000
+
+
+def test_the_values_that_changed_inside_json_can_be_filtered_by():
+    record = make_record(7, old=OLD | {"tags": {"a b": 1}}, new=NEW | {"tags": {"a b": 2}})
+    found = conditions(record)
+    assert 'new.details.items.2.sku:"A8"' in found
+    assert 'new.tags."a b":2' in found
+    assert [one for one in found if not parse(one).matches(record)] == []

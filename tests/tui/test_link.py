@@ -254,3 +254,35 @@ def test_health_does_not_pass_off_old_answers_as_those_of_now(console, make):
         assert "no consumer yet" not in c.text()
 
     console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_what_was_there_before_is_not_what_came_since(console, make):
+    async def scenario(c):
+        await c.push(*[make.record(number) for number in range(30, 35)])
+        await c.press("5")
+        await c.tick()
+
+        text = " ".join(c.text().split())
+        assert "received 5 events since the start" in text
+        assert "before 30 events at the start" in text
+        assert c.app.rates.tables["public.orders"].total == 5
+
+    console(scenario, history=[make.record(number) for number in range(30)])
+
+
+def test_the_past_that_comes_late_was_not_written_now(console, make):
+    """The console is opened while the database is down: what it reads when that is back is still the past."""
+    feed = make.feed([make.record(number) for number in range(30)])
+    feed.lose()
+
+    async def scenario(c):
+        await c.shows("○ DOWN")
+        c.feed.restore()
+        await c.press("R")
+        await c.until(lambda: c.app.store.end >= 30 and c.app.link.state == "live")
+        await c.push(make.record(30))
+
+        assert c.app.link.since_start == 1
+        assert c.app.rates.tables["public.orders"].total == 1
+
+    console(scenario, feed=feed)

@@ -179,6 +179,22 @@ def test_without_colours_a_theme_of_the_terminals_palette_is_not_taken(console, 
     console(scenario, history=history, state_path=kept)
 
 
+@pytest.mark.parametrize("no_color", [False, True])
+def test_the_palette_offers_the_themes_that_can_be_read(console, monkeypatch, no_color):
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scenario(c):
+        c.app.search_themes()
+        await c.until(lambda: c.app.screen.query("CommandList") and c.app.screen.query_one("CommandList").option_count)
+        offered = [str(option.prompt) for option in c.app.screen.query_one("CommandList").options]
+        assert any("ansi-dark" in one for one in offered) is not no_color
+        assert any("pg-events-contrast" in one for one in offered)
+        await c.press("escape")
+
+    console(scenario)
+
+
 def ratio(one, other):
     """How much brighter one colour is than the other, as WCAG counts it."""
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pg_events import filter  # noqa: A004 - the module
 from pg_events.contrast import common
 from pg_events.difference import MISSING, changed_columns, difference, path_words, row_of, same, spelled
+from pg_events.event import parse, record
 from pg_events.split import INSIDE, Entry, Fold, split
 
 SCALARS = (
@@ -277,3 +279,14 @@ def test_texts_of_many_blocks_part_at_the_right_place():
 def test_a_row_is_read_with_all_its_digits():
     row = row_of('{"a": 1.50, "b": 12345678901234567890.123456789012345678901}')
     assert json.loads(json.dumps(row, default=str)) == {"a": "1.50", "b": "12345678901234567890.123456789012345678901"}
+
+
+def test_every_part_of_pg_events_tells_types_apart():
+    """To Python `[1]` and `[true]` are equal."""
+    payload = (
+        '{"id": 1, "xid": 1, "at": "2026-08-22T12:00:00+00:00", "method": "UPDATE", "table_schema": "public", '
+        '"table_name": "t", "session_user": "u", "old_data": {"a": [1], "b": 1.0}, "new_data": {"a": [true], "b": 1.0}}'
+    )
+    assert dict(parse(payload).changes) == {"a": ([1], [True])}
+    assert filter.parse("col:a").matches(record(payload))
+    assert not filter.parse("col:b").matches(record(payload))

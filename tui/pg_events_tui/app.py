@@ -18,7 +18,7 @@ from pg_events.filter import Filter, chosen
 from pg_events.filter_condition import qualified_name
 from pg_events.settings import Settings
 from pg_events.text import clean, counted, one_line
-from pg_events_tui import keys, state, themes
+from pg_events_tui import keys, state
 from pg_events_tui.backend import Backend
 from pg_events_tui.command_runner import CommandRunner
 from pg_events_tui.commands import COMMANDS, Command, parse
@@ -38,7 +38,7 @@ from pg_events_tui.screens.live import LiveScreen
 from pg_events_tui.screens.replay import ReplayScreen
 from pg_events_tui.screens.schema import SchemaScreen
 from pg_events_tui.store import Store
-from pg_events_tui.themes import THEMES
+from pg_events_tui.themes import THEMES, made_up
 from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.header import Health
 
@@ -93,8 +93,9 @@ class ConsoleApp(ReplayingApp):
         self.next_place: Place | None = None
         """Where to go when the app has ended; None is back."""
         self.keys = keys.remapped(keymap or {})
+        self.typed_actions = keys.typed_anywhere(self.keys)
         self._rates = Rates()
-        self._counted: int | None = None
+        self._counted = 0
         self._tick_seconds: deque[float] = deque(maxlen=300)
         self._was: Link = self.intake.link
         self._told_reconnects = 0
@@ -114,11 +115,11 @@ class ConsoleApp(ReplayingApp):
     @property
     def themes(self) -> list[str]:
         """Those that can be read here."""
-        return themes.readable(self.available_themes, colours=not self.no_color)
+        return sorted(self.available_themes)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """As Textual's: without them a theme of others would end the console."""
-        return themes.made_up(self.current_theme)
+        return made_up(self.current_theme)
 
     def _remembered_screen(self) -> str:
         found = state.text(self.remembered, "screen")
@@ -203,8 +204,7 @@ class ConsoleApp(ReplayingApp):
     def _move(self) -> None:
         now = self._clock()
         link = self.link
-        if link.received and link.state != "connecting":  # the past that comes first was not written now
-            self._rates.add(link.received, now.timestamp())
+        self._rates.add(link.since_start, now.timestamp())
         self._count_tables(link, now.timestamp())
         self._find_marks(link)
         self._tell_about(link)
@@ -221,11 +221,12 @@ class ConsoleApp(ReplayingApp):
 
     def _count_tables(self, link: Link, now: float) -> None:
         """Which tables the events came from that arrived since the last tick."""
-        end = self.store.end
-        if link.state in ("connecting", "reading", "saved"):
+        if link.state in ("reading", "saved"):
             return
-        if self._counted is not None and end > self._counted:
-            self.rates.add(self.store.table_counts(self._counted, end), now)
+        end = self.store.end
+        begin = max(self._counted, self.link.past)  # asked for last: whatever of the past is there, it is in this
+        if end > begin:
+            self.rates.add(self.store.table_counts(begin, end), now)
         self._counted = end
 
     def _tell_about(self, link: Link) -> None:

@@ -131,7 +131,17 @@ def _cut(text: str, role: str, *, is_json: bool) -> list[Line]:
 def contrasted(old: str, new: str) -> tuple[list[Line], list[Line]]:
     """Two texts of any size, cut to where they part."""
     start, end = common(old, new)
+    start -= _of_a_word(old[max(0, start - AROUND) : start][::-1], old[start : start + 1] + new[start : start + 1])
+    left, right = len(old) - end, len(new) - end
+    end -= _of_a_word(old[left : left + AROUND], old[left - 1 : left] + new[right - 1 : right])
     return _parted(old, start, end, "removed"), _parted(new, start, end, "added")
+
+
+def _of_a_word(shared: str, beside: str) -> int:
+    """How many of the shared characters belong to a word that is not the same; `shared` begins where the texts part."""
+    if not any(map(str.isalnum, beside)):
+        return 0
+    return next((at for at, letter in enumerate(shared) if not letter.isalnum()), 0)
 
 
 def _parted(text: str, start: int, end: int, role: str) -> list[Line]:

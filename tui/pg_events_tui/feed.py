@@ -81,7 +81,9 @@ class Link:
     heard: float = 0.0
     """When the feed last answered, on the monotonic clock."""
     received: int = 0
-    """Events since the console started, history included."""
+    """Events that came, those of the past that were read at the start included."""
+    past: int = 0
+    """How many of these were there before the console."""
     lag_seconds: float | None = None
     """From the newest event's statement until it was here; None when none has arrived."""
     newest_at: float = 0.0
@@ -99,6 +101,11 @@ class Link:
     def trouble(self) -> str:
         """What is the matter while it is down, in two words."""
         return "no room" if self.no_room else "connection lost" if self.received else "no connection"
+
+    @property
+    def since_start(self) -> int:
+        """Events that came after the console had started."""
+        return max(0, self.received - self.past)
 
     def seen(self, now: float) -> "Link":
         """The same, but never live when nothing was heard for too long. `now` is of the monotonic clock."""
@@ -183,11 +190,11 @@ class Intake:
 
     def _connect(self) -> None:
         self._feed.connect()
+        was_down = self.link.state == "down" and self.link.received > 0  # else it was never there to be lost
         if not self._has_history:
             self._page = self._page or self._feed.recent(self._history)
             self._take()
             self._has_history = True
-        was_down = self.link.state == "down" and self.link.received > 0
         self._catching_up = was_down
         now = self._time()
         gap = self._gap() if was_down else ""
@@ -242,6 +249,8 @@ class Intake:
     def _take(self) -> int:
         """Store the page in hand and tell of it; how many events it had. What there is no room for stays in hand."""
         page, before = self._page, self._store.end
+        if not self._has_history:  # told before they are there, so that nobody takes them for new
+            self.link = replace(self.link, past=self.link.received + len(page))
         try:
             self._store_page(page)
         finally:

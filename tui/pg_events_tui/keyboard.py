@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from textual import events
@@ -51,7 +52,7 @@ class InOrder(App[T], Generic[T]):
     async def _take_key(self, event: events.Event) -> None:
         way = self._way()
         await super().on_event(event)
-        self.run_worker(self._wait_for_key(way), group="keyboard", exit_on_error=False)
+        self.run_worker(partial(self._wait_for_key, way), group="keyboard", exit_on_error=False)
 
     def _way(self) -> list[DOMNode]:
         """Whom a key passes, in this order."""

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from textual.binding import Binding
+from textual.keys import Keys
 
 from pg_events.errors import UsageError
 
@@ -16,6 +17,10 @@ EVERYWHERE: Final = ("live", "coverage", "schema", "replay", "health")
 EVENTS: Final = ("live", "schema")
 REPLAY: Final = ("replay",)
 LISTS: Final = ("live", "schema", "coverage")
+
+ANYWHERE: Final = {"app.quit": "ctrl+q", "app.palette": "ctrl+p"}
+"""What works in dialogs and fields, too; not `ctrl+c`, which copies there."""
+_NAMED: Final = frozenset(str(key.value) for key in Keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,7 +439,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("app.help", "question_mark,f1", "?", "help", "keys", "All keys, and the filter's words.", EVERYWHERE, 2),
     Key("app.leave", "escape", "esc", "leave", "leave", "Leave what is open: zoom, filter, pause."),
     Key("app.back", "q", "q", "back", "back", "Back to Live; from there, quit (asks).", EVERYWHERE, 2),
-    Key("app.quit", "ctrl+q,ctrl+c", "ctrl+q", "quit_now", "quit", "Quit without asking."),
+    Key("app.quit", "ctrl+q,ctrl+c", "ctrl+q", "app.quit", "quit", "Quit without asking."),
 )
 
 
@@ -474,6 +479,23 @@ def shown_keys(keys: str) -> str:
 def bindings(screen: str) -> list[Binding]:
     """For a screen's `BINDINGS`."""
     return [_binding(key) for key in on_screen(screen) if key.keys and not key.widget]
+
+
+def bindings_anywhere() -> list[Binding]:
+    """For the app's own `BINDINGS`: these come before those of any screen."""
+    found = (replace(key, keys=ANYWHERE[key.id]) for key in KEYS if key.id in ANYWHERE)
+    return [replace(_binding(key), priority=True) for key in found]
+
+
+def typed_anywhere(table: Iterable[Key]) -> frozenset[str]:
+    """The actions of the app that a key is for which writes a letter in a field."""
+    return frozenset(
+        key.action.removeprefix("app.") for key in table if key.id in ANYWHERE and any(map(_types, key.keys.split(",")))
+    )
+
+
+def _types(key: str) -> bool:
+    return len(key.strip()) == 1 or not ("+" in key or key.strip() in _NAMED)
 
 
 def list_bindings() -> list[Binding]:

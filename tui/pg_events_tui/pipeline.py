@@ -84,7 +84,8 @@ def _link_lines(n: Numbers) -> list[Line]:
         lines.append(_fact("answer", "none", "bad") if n.problem else _fact("answer", answer))
     lost = f"the last time for {seconds_words(link.down_seconds)}" if link.reconnects else ""
     lines += [_fact("lost", counted(link.reconnects, "time"), "", lost)]
-    lines.append(_fact("received", f"{link.received:,}", "", "events since the console started"))
+    lines.append(_fact("received", counted(link.since_start, "event"), "", "since the start"))
+    lines.append(_fact("before", counted(link.past, "event"), "", "at the start"))
     return lines
 
 

@@ -30,7 +30,7 @@ def stats_lines(stats: Stats) -> list[Line]:
         ("kept", f"{health.kept:,} events, {size_words(health.kept_bytes)} on disk"),
         ("shown", f"{stats.shown:,}"),
         ("marked", f"{stats.marked:,}"),
-        ("received", f"{health.link.received:,} since the console started"),
+        ("received", f"{health.link.since_start:,} since the console started"),
         ("lag", f"p50 {seconds_words(lag[0])}  p99 {seconds_words(lag[1])}  max {seconds_words(lag[2])}" if lag else "–"),
         ("memory", size_words(stats.rss_bytes)),
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """The console's colours: calm grounds, few accents, each with a letter or a word beside it."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 from textual.color import Color
@@ -62,9 +62,9 @@ THEMES: Final = (DARK, LIGHT, CONTRAST)
 """The first is the default."""
 
 
-def readable(names: Iterable[str], *, colours: bool) -> list[str]:
+def readable(available: Mapping[str, Theme], *, colours: bool) -> dict[str, Theme]:
     """The themes that can be read: without colours those of the terminal's own palette become black on black."""
-    return sorted(name for name in names if colours or "ansi" not in name)
+    return {name: theme for name, theme in available.items() if colours or "ansi" not in name}
 
 
 def made_up(theme: Theme) -> dict[str, str]:

@@ -7,15 +7,15 @@ from typing import Final
 
 from pg_events.text import one_line
 from pg_events_tui import clipboard
+from pg_events_tui.anywhere import AnywhereApp
 from pg_events_tui.eventlog import LETTERS, EventLog
-from pg_events_tui.keyboard import InOrder
 from pg_events_tui.lines import HANG, line, span
 from pg_events_tui.screens.dialogs import Reading
 
 SEVERITY_ROLES: Final = {"information": "good", "warning": "warning", "error": "bad"}
 
 
-class WordsApp(InOrder[int]):
+class WordsApp(AnywhereApp):
     """An app that tells people what happened, and remembers what it told."""
 
     def __init__(self, clock: Callable[[], datetime], zone: tzinfo | None, copy_path: Path | None) -> None:

@@ -167,9 +167,6 @@ class ConsoleScreen(Screen[None]):
         else:
             self.action_screen("live")
 
-    def action_quit_now(self) -> None:
-        self.app.exit(0)
-
     def action_copy(self) -> None:
         found = self.copied()
         if found is None:

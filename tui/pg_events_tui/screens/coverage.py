@@ -1,11 +1,13 @@
 """Coverage: would I see a change to this table right now?"""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -13,7 +15,7 @@ from textual.containers import Horizontal
 from pg_events.catalog import OPERATIONS, Table
 from pg_events.text import counted
 from pg_events_tui import keys, state
-from pg_events_tui.lines import Line, Span, fit, line, plot, span, sparkline
+from pg_events_tui.lines import HANG, Line, Span, fit, line, plot, span, sparkline, width, wrap
 from pg_events_tui.rates import Series
 from pg_events_tui.screens.coverage_plans import CoveragePlans
 from pg_events_tui.screens.dialogs import Choice, Option
@@ -119,18 +121,21 @@ class CoverageScreen(CoveragePlans):
         now = self.app.now().timestamp()
         rates = self.app.rates.tables
         shown.sort(key=lambda table: ORDERS[self._sort](table, rates.get(table.identity), now))
-        names = max([len(span(table.identity).text) for table in shown] or [10])
-        cells = min(max(names, 10), max(16, found.size.width - 50))
-        wide = found.size.width >= cells + 75  # room for the hour and the count, beside a reason
-        activity = "last    1 min" + (" " * 10 + "1 h" + " " * 12 + "events  " if wide else "    ")
-        head = f"  I U D T  state        {activity}reason"
+        names = max([cell_len(span(table.identity).text) for table in shown] or [10])
+        room = max(20, found.scrollable_content_region.width - 1)  # beside the mark
+        cells = min(max(names, 10), max(16, room - 49))
+        wide = room >= cells + 74  # for the hour and the count, beside a reason
+        few = room < cells + 46
+        rest = " " * 10 + "1 h" + " " * 13 + "events  " if wide else " " * (3 if few else 9)
+        head = fit("table", cells) + f"  I U D T  state        last    1 min{rest}"
+        drawn = partial(table_line, cells=cells, now=now, wide=wide, few=few)
+        lines = {table.oid: partial(drawn, table, series=rates.get(table.identity)) for table in shown}
+        told = {table.oid: reason_lines(table, lines[table.oid](), cells, room) for table in shown if table.reason}
         found.marks = self.marks
         found.show(
-            line(span(fit("table", cells), "heading"), span(head, "heading")),
-            [
-                (table.oid, partial(table_line, table, cells, rates.get(table.identity), now, wide=wide))
-                for table in shown
-            ],
+            line(span(head + ("reason" if any(beside for beside, _ in told.values()) else ""), "heading")),
+            [(key, (*one(), *told[key][0]) if key in told else one) for key, one in lines.items()],
+            {key: below for key, (_, below) in told.items()},
         )
         if self._wanted_name:
             self._select_wanted(found, shown)
@@ -347,9 +352,11 @@ def ago_words(series: Series | None, now: float) -> str:
     return f"{seconds:.0f} s" if seconds < 60 else f"{seconds // 60:.0f} min" if seconds < 3600 else "> 1 h"
 
 
-def table_line(table: Table, cells: int, series: Series | None, now: float, *, wide: bool) -> Line:
+def table_line(table: Table, cells: int, series: Series | None, now: float, *, wide: bool, few: bool) -> Line:
+    """Without the reason; `wide` has the last hour and the count, `few` a shorter line for the last minute."""
     word, role = STATES[table.state]
-    minute = sparkline(series.by_second(now, 12, 5)) if series else ""
+    bars = 6 if few else 12
+    minute = sparkline(series.by_second(now, bars, 60 // bars)) if series else ""
     hour = sparkline(series.by_minute(now, 60)[-60::5]) if series else ""
     more = [span(f"{hour:>12}  ", "plot"), span(f"{series.total if series else 0:>9,}  ", "note")] if wide else []
     return line(
@@ -358,10 +365,21 @@ def table_line(table: Table, cells: int, series: Series | None, now: float, *, w
         *letters(table),
         span(f" {word:<12} ", role),
         span(f"{ago_words(series, now):<7} ", "note"),
-        span(f"{minute:>12}  ", "plot"),
+        span(f"{minute:>{bars}}  ", "plot"),
         *more,
-        span(table.reason.partition("; run:")[0], "note"),
     )
+
+
+def reason_lines(table: Table, beside: Line, cells: int, room: int) -> tuple[Line, list[Line]]:
+    """Why the table is in its state: behind its line when it fits there, or else whole below it."""
+    reason = span(table.reason.partition("; run:")[0], "note")
+    if not reason.text:
+        return (), []
+    if cell_len(reason.text) <= room - width(beside):
+        return line(reason), []
+    indent = min(cells + 2, max(2, room - 40))
+    words = textwrap.wrap(reason.text, max(8, room - indent), break_on_hyphens=False)
+    return (), [row for one in words for row in wrap(line(" " * indent, HANG, span(one, "note")), room)]
 
 
 def table_text(table: Table, series: Series | None, now: float, cells: int) -> list[Line]:

@@ -1,7 +1,8 @@
 """A list of any length of which only the rows in sight are ever looked at (Textual's line API)."""
 
-from collections.abc import Collection, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
 
 from rich.style import Style
 from textual import events
@@ -15,6 +16,8 @@ from textual.strip import Strip
 from pg_events_tui import keys
 from pg_events_tui.lines import Item, Line, crop, line, span
 from pg_events_tui.widgets.painted import Painted
+
+NOTHING: Final[Mapping[object, Sequence[Line]]] = MappingProxyType({})
 
 
 class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # ← and → are the screen's
@@ -64,6 +67,10 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
         """The place of the selected row."""
         raise NotImplementedError
 
+    def is_selected(self, index: int) -> bool:
+        """Is the row at this place the selected one, or part of it?"""
+        return index == self.cursor
+
     def select(self, index: int) -> None:
         """The user chose this place; it is within the list."""
         raise NotImplementedError
@@ -96,8 +103,8 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
         index = round(self.scroll_y) + y - 1
         if index >= self.count:
             return self._empty_line(y, width)
-        is_cursor = index == self.cursor
-        mark = ">" if is_cursor and self.row_mark(index) == " " else self.row_mark(index)
+        is_cursor = self.is_selected(index)
+        mark = ">" if index == self.cursor and self.row_mark(index) == " " else self.row_mark(index)
         kept = self.row_key(index)
         key = (kept, width, is_cursor, mark, self.has_focus)
         strip = self._strips.get(key) if kept is not None else None
@@ -148,10 +155,13 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
             return
         top = round(self.scroll_y)
         height = max(1, self.body_height)
+        last = index
+        while last + 1 < self.count and last - index < height - 1 and self.is_selected(last + 1):
+            last += 1
         if index < top:
             self.jump(index)
-        elif index >= top + height:
-            self.jump(index - height + 1)
+        elif last >= top + height:
+            self.jump(last - height + 1)
 
     def jump(self, top: int) -> None:
         """Put this place at the top."""
@@ -191,56 +201,79 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
 
 
 class ItemList(LineList):
-    """Rows that are all in memory (tables, steps, attempts), known by a key so that the selection survives a reload."""
+    """Items that are all in memory (tables, steps, attempts), known by a key so that the selection survives a reload.
+
+    An item is a row, and as many below it as it needs.
+    """
 
     def __init__(self, *, id: str | None = None, empty: str = "nothing here") -> None:  # noqa: A002
         super().__init__(id=id, empty=empty)
-        self._items: list[Item] = []
+        self._keys: list[object] = []
+        self._rows: list[tuple[int, Line | Callable[[], Line]]] = []
+        """Of which item each is, and what stands there."""
+        self._first: list[int] = []
+        """The first row of each item."""
         self.marks: Collection[object] = ()
-        """Keys of the rows that are marked."""
+        """Keys of the items that are marked."""
         self._heading: Line = ()
         self._selected = 0
 
-    def show(self, heading: Line, items: Sequence[Item]) -> None:
-        """Replace the rows."""
+    def show(self, heading: Line, items: Sequence[Item], below: Mapping[object, Sequence[Line]] = NOTHING) -> None:
+        """Replace the items: a key and a line each, and by the key the lines below it."""
         chosen = self.selected_key
         self._heading = heading
-        self._items = list(items)
-        places = [index for index, (key, _) in enumerate(self._items) if key == chosen]
-        self._selected = places[0] if places else max(0, min(self._selected, len(self._items) - 1))
+        self._keys = [key for key, _ in items]
+        self._rows, self._first = [], []
+        for number, (key, one) in enumerate(items):
+            self._first.append(len(self._rows))
+            self._rows += [(number, row) for row in (one, *below.get(key, ()))]
+        places = [number for number, key in enumerate(self._keys) if key == chosen]
+        self._selected = places[0] if places else max(0, min(self._selected, len(self._keys) - 1))
         self.update_size()
         self.show_cursor()
         self.redraw()
 
     @property
     def selected_key(self) -> object | None:
-        return self._items[self._selected][0] if self._items else None
+        return self._keys[self._selected] if self._keys else None
 
     def select_key(self, wanted: object) -> None:
-        for index, (key, _) in enumerate(self._items):
+        for number, key in enumerate(self._keys):
             if key == wanted:
-                self.choose(index)
+                self.choose(self._first[number])
 
     @property
     def count(self) -> int:
-        return len(self._items)
+        return len(self._rows)
 
     @property
     def cursor(self) -> int | None:
-        return self._selected if self._items else None
+        return self._first[self._selected] if self._keys else None
+
+    def is_selected(self, index: int) -> bool:
+        return self._rows[index][0] == self._selected
 
     def select(self, index: int) -> None:
-        self._selected = index
+        self._selected = self._rows[index][0]
+
+    def action_move(self, by: int) -> None:
+        if self._keys:
+            self.choose(self._first[max(0, min(self._selected + by, len(self._keys) - 1))])
+
+    def action_page(self, pages: float) -> None:
+        if self._keys:
+            self.choose(self._first[self._selected] + int(pages * max(2, self.body_height - 1)))
 
     def heading(self, width: int) -> Line:
         return crop(self._heading, width)
 
     def row_line(self, index: int, width: int) -> Line:
-        found = self._items[index][1]
+        found = self._rows[index][1]
         return crop(found() if callable(found) else found, width)
 
     def row_key(self, index: int) -> object | None:  # noqa: ARG002 - few rows, drawn anew
         return None
 
     def row_mark(self, index: int) -> str:
-        return "m" if self._items[index][0] in self.marks else " "
+        item = self._rows[index][0]
+        return "m" if self._keys[item] in self.marks and self._first[item] == index else " "
