@@ -217,6 +217,7 @@ class Worker:
         for record in page:
             if self._stopping.is_set():
                 break
+            is_called = False
             try:
                 if record.id in share.done and share.is_done(record):
                     share.passed.append(record)  # before the link was lost
@@ -225,13 +226,15 @@ class Worker:
                 elif (share.is_whole and not self._shares.waiting_rows) or handover.is_due(share, record):
                     handover.hand_over(share, record)
                     share.passed.append(record)
+                    is_called = True
                 elif share.kept and share.kept[-1].event_id == record.id:
                     share.passed.append(record)  # it waits behind an earlier one
             except Stopping:
                 break
             share.cursor = self._listener.cursor_after(record)
             handover.moved_at = now = time.monotonic()
-            if now - share.saved_at > _SAVE_SECONDS or share.interruptions or (transaction and transaction.is_due):
+            is_due = (is_called and share.interruptions > 0) or (transaction is not None and transaction.is_due)
+            if is_due or now - share.saved_at > _SAVE_SECONDS:
                 handover.save(share)
                 self._look_now_and_then()
         else:

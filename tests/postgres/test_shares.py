@@ -308,6 +308,28 @@ def test_a_share_is_taken_by_one_worker_however_many_try_at_once(
     assert [len(each) for each in taken] == [len(set(each)) for each in taken] == [12] * rounds
 
 
+def test_events_of_other_workers_are_passed_by_without_a_save_for_each_though_one_died_before_them(
+    db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves, seen = list[shares.Share](), list[str]()
+    save = shares.Shares.save
+
+    def counted(self: shares.Shares, share: shares.Share, *connection: Any) -> None:
+        saves.append(share)
+        save(self, share, *connection)
+
+    settings = Settings(built_database_url, data_update_callback=seen.append)
+    Worker(settings).run(once=True)
+    db.execute("update pgevents.share set slots = array[7], interruptions = 1")
+    db.execute("insert into account select generate_series(1, 500), 0")
+    monkeypatch.setattr(shares.Shares, "save", counted)
+
+    Worker(settings).run(once=True)
+
+    assert 0 < len(seen) < 50
+    assert len(seen) <= len(saves) < 100
+
+
 # --- what a row is ------------------------------------------------------------------------------------------------
 
 
