@@ -18,6 +18,8 @@ FACES: Final = ("Diff", "New", "Old", "JSON", "SQL")
 
 READ_BYTES: Final = 8_000_000
 """Larger rows are shown as the text they are, not taken apart."""
+READ_COMMAS: Final = 100_000
+"""So are those of more parts: to take them apart holds up the keys."""
 
 ROLES: Final[Mapping[str, str]] = {"+": "added", "-": "removed", "~": "changed", " ": "same"}
 
@@ -49,7 +51,7 @@ def head(record: Record, zone: tzinfo | None) -> list[Line]:
 
 
 def _key(record: Record) -> str:
-    if record.kind == SCHEMA or _is_giant(record):
+    if record.kind == SCHEMA or is_giant(record):
         return ""
     try:
         row = difference.row_of(record.new_data) or difference.row_of(record.old_data) or {}
@@ -68,8 +70,13 @@ def _when(at: str, zone: tzinfo | None) -> str:
     return f"{clock(local.timestamp(), zone)} {local:%Z} on {local:%Y-%m-%d}"
 
 
-def _is_giant(record: Record) -> bool:
-    return len(record.old_data or "") + len(record.new_data or "") > READ_BYTES
+def is_giant(record: Record) -> bool:
+    """Its rows are shown as text, and not compared."""
+    return _is_too_much(record.old_data or "", record.new_data or "")
+
+
+def _is_too_much(*texts: str) -> bool:
+    return sum(map(len, texts)) > READ_BYTES or sum(text.count(",") for text in texts) > READ_COMMAS
 
 
 def face(record: Record, name: str, cells: int, *, unfolded: bool = False) -> list[Line]:
@@ -111,7 +118,7 @@ def _query(record: Record) -> list[Line]:
 
 def _json(record: Record) -> list[Line]:
     payload = record.payload
-    if len(payload) > READ_BYTES:
+    if _is_too_much(payload):
         return [_note(f"{size_words(len(payload))}: shown as it is"), *text_lines(payload)]
     return text_lines(difference.pretty(difference.row_of(payload)))
 
@@ -119,7 +126,7 @@ def _json(record: Record) -> list[Line]:
 def _row(text: str | None, absent: str) -> list[Line]:
     if text is None:
         return [_note(absent)]
-    if len(text) > READ_BYTES:
+    if _is_too_much(text):
         return [_note(f"{size_words(len(text))}: shown as it is"), *text_lines(text)]
     row = difference.row_of(text) or {}
     names = _padded([Change(" ", name, None, None) for name in row])
@@ -156,7 +163,7 @@ def _padded(changes: Sequence[Change]) -> list[str]:
 
 
 def _difference(record: Record, cells: int, unfolded: bool) -> list[Line]:
-    if _is_giant(record):
+    if is_giant(record):
         size = len(record.old_data or "") + len(record.new_data or "")
         return [_note(f"{size_words(size)}: too large to compare; d goes on to the rows themselves")]
     changes = difference.difference(difference.row_of(record.old_data), difference.row_of(record.new_data))
