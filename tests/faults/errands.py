@@ -131,9 +131,13 @@ class Errands:
             f'alter table public."{self.table}" disable trigger all',
         )
         yield from self._calm("coverage")
-        self.console.press("R")
+        self.console.press(*(["u"] if "u shows all" in self.console.screen() else []), "R")
         self.console.rush("slash", "ctrl+u", self.table, "enter")
-        yield from self.console.until_shown("DISABLED", doing="a disabled table")
+        yield from self.console.until(
+            lambda screen: any(self.table in one and "DISABLED" in one for one in _selected(screen)),
+            "it selected, DISABLED",
+            doing="a disabled table",
+        )
         self.console.press("b")
         yield from self.console.until_shown("y apply", doing="its plan")
         self.console.press("s", "s", "y")

@@ -40,6 +40,17 @@ def test_u_shows_problems_only_and_slash_filters_by_name(console):
     console(scenario)
 
 
+def test_a_key_right_behind_the_filter_means_what_it_shows(console):
+    async def scenario(c):
+        await c.press("2")
+        await c.tick()
+        c.app.tick = lambda: None  # as on a busy machine
+        await c.burst("/", *"stock", "enter", "b")
+        await c.until(lambda: c.backend.planned == [2])
+
+    console(scenario)
+
+
 def test_a_plan_is_reviewed_then_applied_and_every_step_is_told(console):
     async def scenario(c):
         await c.press("2")

@@ -190,3 +190,19 @@ def test_a_regular_expression_that_ends_is_not_disturbed(console, make):
         assert len(c.app.live) == 20
 
     console(scenario, history=[make.record(number) for number in range(20)])
+
+
+def test_of_a_giant_only_what_needs_no_reading_can_be_copied(console, make):
+    rows = {"id": 1, "items": [{"n": n, "text": "zz"} for n in range(120_000)]}
+
+    async def scenario(c):
+        began = process_time()
+        await c.press("k", "y")
+        await c.shows("its rows are too large")
+        assert process_time() - began < 1.5
+        await c.press("y")
+        await c.toast("payload, one line of #1")
+        await c.press("equals_sign")
+        await c.shows("table:")
+
+    console(scenario, history=[make.record(1, old=rows, new=rows), make.record(2)])

@@ -41,6 +41,18 @@ def test_wild_resizes_while_events_stream(console, make, seed):
     console(scenario, history=[make.record(number) for number in range(50)] + [make.ddl(60)])
 
 
+@pytest.mark.parametrize("size", [(200, 50), (60, 12), (41, 9)])
+def test_the_keys_and_the_tab_of_the_screen_are_there_at_any_size(console, make, size):
+    async def scenario(c):
+        for number in range(1, 6):
+            await c.press(str(number))
+            await c.tick()
+            assert "? keys" in c.lines()[-1]
+            assert f"[{number} " in c.lines()[1]
+
+    console(scenario, history=[make.record(number) for number in range(50)], size=size)
+
+
 @pytest.mark.parametrize("size", [(120, 36), (80, 24)])
 @pytest.mark.parametrize("mode", MODES)
 def test_clicks_everywhere(console, make, mode, size):

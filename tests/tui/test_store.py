@@ -126,3 +126,38 @@ def test_what_a_full_disk_cut_short_spoils_nothing_that_comes_later(store, make,
     store.append([make.record(2)])
 
     assert [store.record(row) for row in (0, 1)] == [make.record(1), make.record(2)]
+
+
+def test_what_is_looked_at_at_one_go_is_bounded_by_rows_and_by_bytes(tmp_path, make):
+    kept = Store(max_events=1_000, directory=str(tmp_path))  # 50 to a segment
+    kept.append(
+        [make.record(number, new={"text": "x" * (5_000_000 if 20 <= number < 24 else 9)}) for number in range(70)]
+    )
+
+    assert kept.reach_on(0, 10) == 10
+    assert kept.reach_on(0, 40) == 22  # two giants: more than 8 MB
+    assert [kept.reach_on(row, 40) for row in (20, 21, 22)] == [22, 23, 24]
+    assert kept.reach_on(45, 10) == 50
+    assert kept.reach_back(70, 40) == 50
+    assert kept.reach_back(50, 10) == 40
+    assert [kept.reach_back(row, 40) for row in (50, 24, 23, 1)] == [23, 23, 22, 0]
+    kept.close()
+
+
+def test_looking_slice_by_slice_leaves_no_row_out(tmp_path, make):
+    sizes = [9, 3_000_000, 9, 9, 5_000_000, 9_000_000, 9, 9, 9, 4_000_000] * 6
+    kept = Store(max_events=800, directory=str(tmp_path))
+    kept.append([make.record(number, new={"text": "x" * size}) for number, size in enumerate(sizes)])
+
+    row, there = 0, []
+    while row < kept.end:
+        there += range(row, kept.reach_on(row, 7))
+        row = there[-1] + 1
+    back = []
+    while row > 0:
+        first = kept.reach_back(row, 7)
+        back = [*range(first, row), *back]
+        row = first
+
+    assert there == back == list(range(60))
+    kept.close()

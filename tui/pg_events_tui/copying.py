@@ -29,6 +29,14 @@ class Form:
     label: str
     text: Callable[[Record], str | None]
     """None when the event has nothing of it."""
+    takes_apart: bool = False
+    """It reads the rows' JSON, which holds up the keys when they are giants."""
+
+    def why_not(self, record: Record) -> str:
+        """Why the event cannot be copied so; empty when it can."""
+        if self.takes_apart and describe.is_giant(record):
+            return "its rows are too large"
+        return "" if self.text(record) is not None else "this event has none"
 
 
 def _pretty(record: Record) -> str | None:
@@ -55,13 +63,13 @@ def _row_filter(record: Record) -> str | None:
 
 FORMS: Final[tuple[Form, ...]] = (
     Form("y", "payload, one line", lambda record: record.payload),
-    Form("p", "payload, indented", _pretty),
-    Form("d", "difference, as text", _difference),
+    Form("p", "payload, indented", _pretty, takes_apart=True),
+    Form("d", "difference, as text", _difference, takes_apart=True),
     Form("n", "new row, JSON", lambda record: record.new_data),
     Form("o", "old row, JSON", lambda record: record.old_data),
     Form("s", "statement", lambda record: record.query),
-    Form("r", "the row's key", _key),
-    Form("f", "filter for this row", _row_filter),
+    Form("r", "the row's key", _key, takes_apart=True),
+    Form("f", "filter for this row", _row_filter, takes_apart=True),
     Form("x", "filter for this transaction", lambda record: f"tx:{record.xid}"),
     Form("c", "CSV line", csv_line),
 )
@@ -75,13 +83,14 @@ def conditions(record: Record) -> list[str]:
         found += ["is:ddl", f"tag:{spelt(str(schema_members(record).get('command_tag') or ''))}"]
     else:
         found.append(f"op:{METHODS[record.kind]}")
-    row_filter = _row_filter(record)
+    is_giant = describe.is_giant(record)
+    row_filter = None if is_giant else _row_filter(record)
     if row_filter:
         found.append(row_filter)
     found.append(f"tx:{record.xid}")
     found += [f"{name}:{spelt(value)}" for name, value in (("user", record.session_user), ("app", record.application_name))
               if value]  # fmt: skip
-    return [*found, *_values(record)][:MAX_CONDITIONS]
+    return [*found, *(() if is_giant else _values(record))][:MAX_CONDITIONS]
 
 
 def _values(record: Record) -> Sequence[str]:

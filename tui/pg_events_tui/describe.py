@@ -50,7 +50,7 @@ def head(record: Record, zone: tzinfo | None) -> list[Line]:
 
 
 def _key(record: Record) -> str:
-    if record.kind == SCHEMA or _is_giant(record):
+    if record.kind == SCHEMA or is_giant(record):
         return ""
     try:
         row = difference.row_of(record.new_data) or difference.row_of(record.old_data) or {}
@@ -69,7 +69,8 @@ def _when(at: str, zone: tzinfo | None) -> str:
     return f"{clock(local.timestamp(), zone)} {local:%Z} on {local:%Y-%m-%d}"
 
 
-def _is_giant(record: Record) -> bool:
+def is_giant(record: Record) -> bool:
+    """Its rows are shown as text, and not compared."""
     return _is_long((record.old_data or "", record.new_data or ""))
 
 
@@ -98,7 +99,7 @@ def _face(record: Record, name: str, cells: int, unfolded: bool) -> list[Line]:
         return _schema(record)
     if record.kind == "T":
         return [line(span("- ", "removed"), span("all rows of the table")), line(), _note("TRUNCATE tells no rows.")]
-    if _is_giant(record):
+    if is_giant(record):
         size = len(record.old_data or "") + len(record.new_data or "")
         return _as_text(record, f"{size_words(size)}: compared as the text it is")
     return (_difference if name == "Diff" else _split)(record, cells, unfolded)

@@ -48,11 +48,11 @@ class RowHistory:
         while not self._is_over and perf_counter() < deadline:
             before = (self._down, self._up)
             if self._up < self._store.end and len(self.newer) < MAX_EACH_WAY:
-                stop = min(self._store.end, self._up + BLOCK)
+                stop = min(self._store.end, self._store.reach_on(self._up, BLOCK))
                 self.newer.extend(self._found(self._up, stop))
                 self._up = stop
             if self._down > self._store.first and len(self.older) < MAX_EACH_WAY:
-                start = max(self._store.first, self._down - BLOCK)
+                start = max(self._store.first, self._store.reach_back(self._down, BLOCK))
                 self.older.extend(reversed(list(self._found(start, self._down))))
                 self._down = start
             if (self._down, self._up) == before:

@@ -6,7 +6,7 @@ and is never used again, so whoever holds a row (the selection, a mark) cannot b
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Final
@@ -17,6 +17,8 @@ from pg_events_tui.segment import NOTE as NOTE
 
 DEFAULT_EVENTS: Final = 1_000_000
 DEFAULT_BYTES: Final = 4 * 1024**3
+SLICE_BYTES: Final = 8_000_000
+"""So much is read at one go by those who look through everything, give or take a row."""
 SEGMENTS: Final = 20
 """The bound is kept by dropping a whole segment, so up to a twentieth less than the bound may be there."""
 
@@ -134,6 +136,25 @@ class Store:
         for block in self.blocks(start, stop, 256):
             for number in range(block.size):
                 yield block.row + number, block.record(number)
+
+    def reach_back(self, stop: int, rows: int) -> int:
+        """From which row on to look at what lies before `stop`: so many rows at most, and `SLICE_BYTES`; at least one."""
+        with self._lock:
+            if not self._starts[0] < stop <= self._end:  # dropped in the meantime
+                return stop - rows
+            segment, position = self._find(stop - 1)
+            limit = segment.end_of(position) - SLICE_BYTES
+            return segment.start + bisect_left(segment.offsets, limit, max(0, position + 1 - rows), position)
+
+    def reach_on(self, start: int, rows: int) -> int:
+        """Before which row to stop when looking on from `start`: the same the other way."""
+        with self._lock:
+            if not self._starts[0] <= start < self._end:
+                return start + rows
+            segment, position = self._find(start)
+            limit = segment.offsets[position] + SLICE_BYTES
+            last = min(len(segment.offsets), position + rows)
+            return segment.start + bisect_right(segment.offsets, limit, position + 1, max(last, position + 1))
 
     def blocks(self, start: int, stop: int, size: int) -> "Iterator[Block]":
         """The kept ones of the rows from `start` to before `stop`, in blocks of at most `size`, ascending."""

@@ -213,7 +213,7 @@ class View:
             return
         deadline = perf_counter() + seconds
         while self._counted < end and perf_counter() < deadline:
-            stop = min(end, self._counted + CHUNK)
+            stop = min(end, self.store.reach_on(self._counted, CHUNK))
             self._pending += len(self._passing(self._counted, stop))
             self._counted = stop
 
@@ -309,7 +309,7 @@ class _Found:
         deadline = perf_counter() + seconds
         end = self._store.end
         while self.stop < end:
-            stop = min(end, self.stop + CHUNK)
+            stop = min(end, self._store.reach_on(self.stop, CHUNK))
             self._newer.extend(self._passing(self.stop, stop))
             self.stop = stop
             if perf_counter() > deadline:
@@ -321,7 +321,7 @@ class _Found:
         first = self._store.first
         while self._searched > first:
             began = now
-            start = max(first, self._searched - self._chunk)
+            start = max(first, self._store.reach_back(self._searched, self._chunk))
             self._older.extend(
                 array("q", self._passing(start, self._searched)[::-1])
             )  # three times as fast as row by row

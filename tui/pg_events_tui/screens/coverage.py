@@ -229,6 +229,7 @@ class CoverageScreen(CoveragePlans):
 
     def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
         self.filter_text, self.filter_on = event.text, bool(event.text.strip())
+        self._draw(self.app.coverage[0])  # at once: the next key means what is selected now
 
     def on_filter_row_closed(self, event: FilterRow.Closed) -> None:
         if not event.kept:

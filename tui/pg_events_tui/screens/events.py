@@ -206,10 +206,7 @@ class EventsScreen(SearchedView):
         record = self._taken_record()
         if record is None:
             return
-        options = [
-            Option(form.key, form.label, form, why_not="" if form.text(record) is not None else "this event has none")
-            for form in copying.FORMS
-        ]
+        options = [Option(form.key, form.label, form, why_not=form.why_not(record)) for form in copying.FORMS]
 
         def chosen(form: copying.Form | None) -> None:
             text = form.text(record) if form else None

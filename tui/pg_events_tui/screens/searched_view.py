@@ -143,11 +143,13 @@ class SearchedView(FilteredView):
         start, stop = (row + 1, view.store.end) if direction > 0 else (view.store.first, row)
         while start < stop and self.find_text:
             if direction > 0:
-                found = passing(start, start + FIND_BLOCK)
-                start += FIND_BLOCK
+                last = min(stop, view.store.reach_on(start, FIND_BLOCK))
+                found = passing(start, last)
+                start = last
             else:
-                found = list(reversed(passing(max(start, stop - FIND_BLOCK), stop)))
-                stop -= FIND_BLOCK
+                first = max(start, view.store.reach_back(stop, FIND_BLOCK))
+                found = list(reversed(passing(first, stop)))
+                stop = first
             for one in found:
                 yield one
             await asyncio.sleep(0)
