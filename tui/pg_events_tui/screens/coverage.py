@@ -123,7 +123,7 @@ class CoverageScreen(CoveragePlans):
         shown.sort(key=lambda table: ORDERS[self._sort](table, rates.get(table.identity), now))
         names = max([cell_len(span(table.identity).text) for table in shown] or [10])
         room = max(20, found.scrollable_content_region.width - 1)  # beside the mark
-        cells = min(max(names, 10), max(16, room - 49))
+        cells = min(max(names, 10), max(16, room - 46))
         wide = room >= cells + 74  # for the hour and the count, beside a reason
         few = room < cells + 46
         rest = " " * 10 + "1 h" + " " * 13 + "events  " if wide else " " * (3 if few else 9)
