@@ -13,8 +13,6 @@ from functools import cached_property, lru_cache
 from itertools import count, repeat
 from typing import Any, Final, NamedTuple, cast
 
-from pg_events.difference import same
-
 ENVELOPE_VERSION: Final = 1
 """Version of the payload's keys and their meaning; apart from the release's. Saved logs carry it in their header."""
 
@@ -234,6 +232,8 @@ class DataEvent:
 
         For an INSERT every column with `old` None, for a DELETE every column with `new` None.
         """
+        from pg_events.difference import same
+
         old, new = self.old_data or {}, self.new_data or {}
         names = dict.fromkeys([*new, *old])
         only_one_side = self.old_data is None or self.new_data is None

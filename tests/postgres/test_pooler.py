@@ -27,6 +27,7 @@ from pg_events.listener import Listener
 from pg_events.session import is_proxied, is_shared
 from pg_events.settings import Settings
 from pg_events.worker import Worker
+from pg_events_tui.backend import DatabaseFeed
 from pg_events_tui.feed import Intake
 from pg_events_tui.store import Store
 from tests.waiting import PATIENCE_SECONDS, Arrivals, until
@@ -194,7 +195,7 @@ def test_a_worker_behind_a_pooler_loses_nothing(pooled_url: str) -> None:
 
 def test_the_console_behind_a_pooler_shows_all(pooled_url: str, db: psycopg.Connection) -> None:
     store = Store()
-    intake = Intake(Listener(pooled_url), store)
+    intake = Intake(DatabaseFeed(pooled_url), store)
     intake.start()
     until(lambda: intake.link.state == "live")
     seen = intake.link.received

@@ -46,7 +46,7 @@ def test_a_key_right_behind_the_filter_means_what_it_shows(console):
         await c.tick()
         c.app.tick = lambda: None  # as on a busy machine
         await c.burst("/", *"stock", "enter", "b")
-        await c.until(lambda: c.backend.planned == [2])
+        await c.until(lambda: c.backend.planned == [(2,)])
 
     console(scenario)
 
