@@ -114,7 +114,8 @@ def npm_package(major: int, target: Path) -> Path:
         empty(target)
         for archive in Path(download).glob("*.tgz"):
             with tarfile.open(archive) as contents:
-                contents.extractall(target, filter="data")
+                # Python before 3.11.4 has no filters: what they refuse is not in a package that npm took.
+            contents.extractall(target, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     restore_links(target / "package")
     for program in (target / "package/native/bin").iterdir():
         program.chmod(0o755)
