@@ -168,9 +168,9 @@ def _show(figures: Figures) -> None:
 
 
 def _cell(values: dict[str, Any], variant: str) -> str:
-    return (
-        f"{values[variant]:,.0f} ({values['ratio'][variant]:.2f})" if variant in values else values["failed"][variant]
-    )
+    if variant in values:
+        return f"{values[variant]:,.0f} ({values['ratio'][variant]:.2f})"
+    return values.get("failed", {}).get(variant, "")
 
 
 def _number(value: object) -> str:

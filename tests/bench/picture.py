@@ -9,6 +9,8 @@ from variants import EXPLAINED, VARIANTS
 
 _COLOURS = {"none": "#9aa5b1", "pg_events": "#2563eb", "notify": "#d97706", "audit": "#7c3aed", "floor": "#94c5a8"}
 _BAR, _GAP, _LEFT, _WIDTH = 15, 20, 250, 430
+_CUT = 18
+"""A longer bar is cut here: its number tells how long it would be."""
 _TEXT = 'font-family="system-ui, sans-serif" font-size="13" fill="#1f2933"'
 
 
@@ -37,14 +39,14 @@ def draw(figures: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         y += 24
         parts.append(f'<text x="16" y="{y}" {_TEXT} font-weight="700">{escape(heading)}</text>')
         y += 10
-        scale = _WIDTH / max(value for ratios in groups.values() for value in ratios.values())
+        longest = min(_CUT, max(value for ratios in groups.values() for value in ratios.values()))
         for title, ratios in groups.items():
             failed = figures[title].get("failed", {})
             parts.append(f'<text x="16" y="{y + 24}" {_TEXT}>{escape(title.partition(": ")[0])}</text>')
             for variant in VARIANTS:
-                if variant == "none":
+                if variant == "none" or variant not in ratios.keys() | failed.keys():
                     continue
-                width = ratios.get(variant, 0) * scale
+                width = min(ratios.get(variant, 0), longest) / longest * _WIDTH
                 label = f"{ratios[variant]:.2f}" if variant in ratios else failed[variant]
                 parts += [
                     f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" fill="{_COLOURS[variant]}"/>',
