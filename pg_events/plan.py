@@ -110,6 +110,7 @@ class Wanted:
 
 _PARTS: Final = (
     "coverage",
+    "capture_fold_variables",
     "capture_whether_folded",
     "capture_folded",
     "capture_fold",

@@ -121,7 +121,7 @@ class Playback:
                 yield from self._once(self._after if number == 0 else 0)
                 if self._state != "complete":
                     break
-        except Exception:
+        except Exception:  # whatever it is, it goes on: what is taken back here is the run that has no event
             if self._recorder is not None and not self._counts["events"]:
                 self._recorder.forget()
                 self._recorder = None

@@ -12,14 +12,7 @@ declare
     _table_name text := tg_table_name;
     _many boolean;
     _unpaired boolean := false;
-    _is_folded boolean := false;
-    -- In bytes.
-    _widest integer;
-    _folded smallint := 0;
-    _old text;
-    _new text;
-    _old_rows text;
-    _new_rows text;
+    {capture_fold_variables}
     _others refcursor;
     _query text;
     _statement_id bigint;

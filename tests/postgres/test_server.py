@@ -29,6 +29,7 @@ from pathlib import Path
 import psycopg
 from pg_events.demo.server import FAST, Server
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # below nohup it is ignored, by whatever is started
 with Server(Path(sys.argv[1]), settings=FAST, directory=Path(sys.argv[2])) as server:
     with psycopg.connect(server.url(), autocommit=True) as connection:
         pids = [pid for (pid,) in connection.execute("select pid from pg_stat_activity")]

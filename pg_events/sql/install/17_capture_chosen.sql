@@ -50,14 +50,7 @@ declare
     _written bigint := 0;
     _just_written bigint;
     _rows text;
-    _is_folded boolean := false;
-    -- In bytes.
-    _widest integer;
-    _folded smallint := 0;
-    _old text;
-    _new text;
-    _old_rows text;
-    _new_rows text;
+    {capture_fold_variables}
 begin
     if not _is_row then
         _old_source := 'old_rows';
