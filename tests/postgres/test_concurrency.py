@@ -63,6 +63,20 @@ async def slowly(number: int, version: int) -> None:
         await asyncio.sleep(0)
 
 
+class Meeting:
+    """Calls wait here for each other, until so many are there; later ones pass."""
+
+    def __init__(self, wanted: int) -> None:
+        self._missing = wanted
+        self._all_there = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._all_there.set()
+        await asyncio.wait_for(self._all_there.wait(), SECONDS)
+
+
 def settings(shop: psycopg.Connection, callback: object, **more: object) -> Settings:
     url = f"host={shop.info.host} port={shop.info.port} dbname={shop.info.dbname} user={shop.info.user}"
     chosen = {"database_url": url, "data_update_callback": callback, "retry_seconds": 0.01, "concurrency": 8}
@@ -84,17 +98,8 @@ def write(shop: psycopg.Connection, rows: int, versions: int = 1) -> None:
 
 
 def test_calls_run_side_by_side_up_to_the_limit(shop: psycopg.Connection) -> None:
-    arrived = 0
-    all_there = asyncio.Event()
-
-    async def act(_number: int, _version: int) -> None:
-        nonlocal arrived
-        arrived += 1
-        if arrived == 8:
-            all_there.set()
-        await asyncio.wait_for(all_there.wait(), SECONDS)
-
-    desk = Desk(act)
+    meeting = Meeting(8)
+    desk = Desk(lambda _number, _version: meeting())
     chosen = settings(shop, desk)
     run(chosen)
     write(shop, 20)
@@ -282,12 +287,19 @@ def test_a_truncate_that_cascades_passes_no_row_of_any_of_the_tables(shop: psyco
 
 
 def test_a_row_stays_one_row_when_its_table_is_renamed_though_nobody_wants_ddl(shop: psycopg.Connection) -> None:
-    desk = Desk(slowly)
+    async def act(number: int, version: int) -> None:
+        if version == 0:
+            await meeting()
+        await slowly(number, version)
+
+    meeting = Meeting(8)
+    desk = Desk(act)
     chosen = settings(shop, desk)
     run(chosen)
     write(shop, 20)
     run(chosen)
     desk.done.clear()
+    desk.most, meeting = 0, Meeting(8)
     shop.execute("update item set version = 0")
     shop.execute("alter table item rename to thing")
     shop.execute("update thing set version = 1")
