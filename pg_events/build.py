@@ -121,7 +121,7 @@ def _check_conditions(connection: Connection, tables: Iterable[Table], settings:
 
 
 def _check_condition(connection: Connection, table: Table, condition: str) -> None:
-    """Let the database read it as it will when a row is written, with the rights of the role that captures then."""
+    """Let the database read it as it will when a row is written."""
     values = {"table": f"{quoted(table.schema)}.{quoted(table.name)}", "condition": condition}
     with connection.transaction(force_rollback=True):
         connection.execute(
@@ -132,19 +132,9 @@ def _check_condition(connection: Connection, table: Table, condition: str) -> No
         connection.execute(cast("LiteralString", fill(sql.text("condition.sql"), values)), binary=True)
         try:
             with connection.transaction():
-                _become_confined(connection)
                 connection.execute("explain execute pgevents_condition (null)")
         finally:
             connection.execute("deallocate pgevents_condition")
-
-
-def _become_confined(connection: Connection) -> None:
-    """For the rest of the transaction, if it can be: else what is asked is asked with the builder's rights."""
-    try:
-        with connection.transaction():
-            connection.execute("set local role pgevents_capture")
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue):
-        pass
 
 
 def _unmatched(connection: Connection, settings: Settings, tables: Sequence[Table]) -> Iterator[str]:

@@ -35,8 +35,6 @@ class Server:
     is_superuser: bool
     may_create_event_triggers: bool
     """It is a superuser, or what a managed service has in its place."""
-    may_confine: bool
-    """It may give functions to the role `pgevents_capture`, and make that role when there is none."""
     may_create_schema: bool
     is_standby: bool
     system_identifier: str
@@ -62,8 +60,6 @@ class Installed:
     """Function -> digest of its definition now."""
     event_triggers: dict[str, str] = field(default_factory=dict[str, str])
     """Event trigger -> `O` enabled, `D` disabled, `R` on replicas only, `A` always."""
-    is_confined: bool = False
-    """The functions that meet users' values belong to the role `pgevents_capture`, and it can do what they need."""
 
 
 @dataclass(frozen=True)
@@ -155,14 +151,13 @@ def installed(connection: Connection) -> Installed:
         role = connection.info.user
         raise NotPermitted(f"role {role} may not read the log; remedy: pg_events build --grant {role}") from error
     assert row is not None
-    version, settings, recorded, functions, event_triggers, is_confined = row
+    version, settings, recorded, functions, event_triggers = row
     return Installed(
         version,
         json.loads(settings),
         {name: (source, definition) for name, (source, definition) in json.loads(recorded).items()},
         json.loads(functions),
         json.loads(event_triggers),
-        is_confined,
     )
 
 

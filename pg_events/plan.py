@@ -169,7 +169,6 @@ def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: 
     found = [
         *_migration_steps(installed),
         *_function_steps(installed, wanted),
-        *_confinement_steps(installed, server, warnings),
         *_setting_steps(installed, wanted),
         *_event_trigger_steps(installed, server, warnings),
         *_trigger_steps(tables),
@@ -208,18 +207,6 @@ def _function_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | Non
             action, reason = "replace", "changed by hand since the last build"
         record = fill(sql.text("record_function.sql"), {"name": name, "source": source})
         yield Step(action, f"function pgevents.{name}()", None, f"{text.strip()}\n\n{record}", "", reason)
-
-
-def _confinement_steps(installed: Installed, server: Server, warnings: list[str]) -> Iterable[Step | None]:
-    if installed.is_confined:
-        yield None
-    elif server.may_confine:
-        yield Step("set", "role pgevents_capture", None, sql.text("confine.sql"), "", "not confined")
-    else:
-        warnings.append(
-            f"role {server.role} may not create roles: the triggers run with its own rights, and a role that may create "
-            "types here can use them; remedy: run build once as a role that may (CREATEROLE, or a superuser)"
-        )
 
 
 def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:

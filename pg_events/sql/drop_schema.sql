@@ -1,5 +1,5 @@
 drop schema pgevents cascade;
--- The role is the cluster's: another database may need it.
+-- A role that earlier builds made. It is the cluster's: another database may need it.
 do $do$
 begin
     drop role if exists pgevents_capture;

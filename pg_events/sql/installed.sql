@@ -25,30 +25,4 @@ select
         select coalesce(json_object_agg(e.evtname, e.evtenabled::text), '{}')
         from pg_catalog.pg_event_trigger e
         where e.evtname in ('pgevents_schema_changed', 'pgevents_schema_dropped')
-    )::text as event_triggers,
-    -- What confine.sql does.
-    exists (
-        select from pg_catalog.pg_roles r
-        where r.rolname = 'pgevents_capture'
-          and pg_catalog.has_schema_privilege(r.oid, 'pgevents', 'usage')
-          and pg_catalog.has_table_privilege(r.oid, 'pgevents.event', 'insert')
-          and pg_catalog.has_table_privilege(r.oid, 'pgevents.statement', 'insert')
-          and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'id', 'select')
-          and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'xid', 'select')
-          and pg_catalog.has_column_privilege(r.oid, 'pgevents.statement', 'at', 'select')
-          and pg_catalog.has_table_privilege(r.oid, pg_catalog.to_regclass('pgevents.secret')::oid, 'select')
-          and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.event_id', 'usage')
-          and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.sleeper', 'usage')
-          and pg_catalog.has_sequence_privilege(r.oid, 'pgevents.sleeper', 'update')
-          and (
-              select count(*)
-              from pg_catalog.pg_proc p
-              join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-              where n.nspname = 'pgevents'
-                and p.proname in (
-                    'row_expression', 'capture', 'capture_insert', 'capture_update', 'capture_delete', 'capture_row',
-                    'capture_chosen'
-                )
-                and p.proowner = r.oid
-          ) = 7
-    ) as is_confined
+    )::text as event_triggers

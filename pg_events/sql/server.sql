@@ -20,17 +20,6 @@ select
     current_user::text as role,
     (select w.rolsuper from who w where w.asks) as is_superuser,
     (select w.may_create_event_triggers from who w where w.asks) as may_create_event_triggers,
-    exists (
-        select from pg_catalog.pg_roles r
-        left join pg_catalog.pg_roles c on c.rolname = 'pgevents_capture'
-        where r.rolname = current_user
-          and (
-              r.rolsuper
-              or (r.rolcreaterole and (c.oid is null or current_setting('server_version_num')::integer < 160000))
-              or pg_catalog.pg_has_role(c.oid, 'member')
-              or pg_catalog.pg_has_role(c.oid, 'member with admin option')
-          )
-    ) as may_confine,
     pg_catalog.has_database_privilege(current_database(), 'create') as may_create_schema,
     pg_catalog.pg_is_in_recovery() as is_standby,
     (select system_identifier::text from pg_catalog.pg_control_system()) as system_identifier,

@@ -16,7 +16,7 @@ EXPLAINED: Final = {
     "pg_events": "what pg_events build installs; where it is read at once, by a worker",
     "notify": "the common design: a row trigger that puts old, new and query into NOTIFY",
     "audit": "a row trigger into a table with jsonb columns and an index, as audit tools do",
-    "floor": "the least that writes such a row: row triggers, a copy of the log with its indexes, nothing confined or looked at",
+    "floor": "the least that writes such a row: row triggers, a copy of the log with its indexes, nothing looked at",
 }
 
 _TABLE: Final = SQL("""

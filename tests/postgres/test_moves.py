@@ -66,7 +66,6 @@ def test_a_dump_in_another_cluster_captures_delivers_nothing_and_begins_anew(
 ) -> None:
     one, other = two
     url, copy = shop(one, build), other.create_database("shop")
-    execute(copy, "create role pgevents_capture")
     dump = subprocess.run(
         [one._binaries / "pg_dump", "--dbname", url, *options], capture_output=True, text=True, check=True
     )

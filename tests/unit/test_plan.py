@@ -8,7 +8,7 @@ from pg_events.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
 from pg_events.errors import PgEventsError
 from pg_events.plan import Wanted, digest, installable, migrations, plan, quoted
 
-SERVER = Server("18.0", 180000, "shop", "builder", True, True, True, True, False, "7", True, True, True)
+SERVER = Server("18.0", 180000, "shop", "builder", True, True, True, False, "7", True, True, True)
 WANTED = Wanted({"include": "[]"}, 100)
 TRIGGER = "CREATE TRIGGER x AFTER INSERT ON t"
 
@@ -18,7 +18,6 @@ DONE = Installed(
     recorded={name: (digest(text), "same") for name, text in installable(WANTED).items()},
     functions=dict.fromkeys(installable(WANTED), "same"),
     event_triggers=dict.fromkeys(EVENT_TRIGGERS, "O"),
-    is_confined=True,
 )
 
 
@@ -96,15 +95,6 @@ def test_a_disabled_event_trigger_is_mended_or_told_of() -> None:
     made = plan(replace(SERVER, may_create_event_triggers=False), disabled, [], WANTED)
     assert made.steps == ()
     assert "builder may not create event triggers" in made.warnings[0]
-
-
-def test_capture_with_the_builders_rights_is_confined_or_told_of() -> None:
-    loose = replace(DONE, is_confined=False)
-
-    assert actions(loose) == [("set", "role pgevents_capture")]
-    made = plan(replace(SERVER, may_confine=False), loose, [], WANTED)
-    assert made.steps == ()
-    assert "builder may not create roles" in made.warnings[0]
 
 
 def test_a_newer_schema_than_this_release_knows_is_left_alone() -> None:

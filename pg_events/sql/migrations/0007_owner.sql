@@ -1,0 +1,36 @@
+-- Everything in the schema belongs to the schema's owner. An earlier build gave the capture functions to a role of the
+-- whole cluster, pgevents_capture: other databases' owners could be members of it, and an owner may alter a function.
+set pgevents.building = on;
+do $do$
+declare
+    _owner constant regrole := (select n.nspowner from pg_catalog.pg_namespace n where n.nspname = 'pgevents');
+    _function regprocedure;
+begin
+    for _function in
+        select p.oid
+        from pg_catalog.pg_proc p
+        where p.pronamespace = 'pgevents'::regnamespace
+          and p.proowner = (select r.oid from pg_catalog.pg_roles r where r.rolname = 'pgevents_capture')
+    loop
+        begin
+            execute format('alter function %s owner to %s', _function, _owner);
+        exception when insufficient_privilege then
+            raise insufficient_privilege using message =
+                'functions of pgevents belong to the role pgevents_capture of an earlier build, and ' || current_user
+                || ' is no member of it; remedy: run pg_events build once as a superuser';
+        end;
+    end loop;
+    if exists (select from pg_catalog.pg_roles r where r.rolname = 'pgevents_capture') then
+        revoke all on schema pgevents from pgevents_capture;
+        revoke all on all tables in schema pgevents from pgevents_capture;
+        revoke all on all sequences in schema pgevents from pgevents_capture;
+        revoke all on all functions in schema pgevents from pgevents_capture;
+    end if;
+    begin
+        drop role if exists pgevents_capture;
+    exception when dependent_objects_still_exist or insufficient_privilege or object_in_use then
+        null; -- another database needs it, or it is not for this role to drop
+    end;
+end
+$do$;
+reset pgevents.building;
