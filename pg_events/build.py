@@ -12,6 +12,7 @@ from pg_events import catalog, choice, sql
 from pg_events.apply import LOCK_TIMEOUT_SECONDS, Applied, OnStep, apply
 from pg_events.catalog import Connection, Installed, Server, Table
 from pg_events.choice import Named
+from pg_events.condition import check_names
 from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError, UsageError
 from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, fill, plan, quoted
 from pg_events.settings import Settings
@@ -48,9 +49,9 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
         )
     settings = _settled(settings, installed)
     tables = catalog.tables(connection, settings.include, settings.exclude, choices=choice.written(settings))
-    _check_conditions(connection, tables, settings)
+    invalid = tuple(_check_conditions(connection, tables, settings))
     made = plan(server, installed, tables, wanted(settings, server))
-    return replace(made, warnings=(*made.warnings, *_unmatched(connection, settings, tables)))
+    return replace(made, warnings=(*made.warnings, *invalid, *_unmatched(connection, settings, tables)))
 
 
 def settled(connection: Connection, settings: Settings) -> Settings:
@@ -108,33 +109,45 @@ def wanted(settings: Settings, server: Server) -> Wanted:
     )
 
 
-def _check_conditions(connection: Connection, tables: Iterable[Table], settings: Settings) -> None:
+def _check_conditions(connection: Connection, tables: Iterable[Table], settings: Settings) -> Iterator[str]:
+    """A warning for each table that a condition of the settings is not valid for, though it is for another one.
+
+    Raises `UsageError` for a condition that is valid for no table, or that reaches outside the row.
+    """
+    source = f"{settings.source or 'settings'}: PG_EVENTS_WHEN"
+    refused: dict[str, list[tuple[Table, str]]] = {}
+    valid: set[str] = set()
     for table in tables:
         for condition in table.choice.when if table.oid == table.root else ():
             try:
+                check_names(condition)
                 _check_condition(connection, table, condition)
+                valid.add(condition)
+            except UsageError as error:
+                raise UsageError(f"{source}: {error}") from error
             except psycopg.Error as error:
-                raise UsageError(
-                    f"{settings.source or 'settings'}: PG_EVENTS_WHEN: {one_line(condition)!r} is no condition for "
-                    f"{one_line(table.identity)}: {one_line(error.diag.message_primary or str(error))}"
-                ) from error
+                reason = one_line(error.diag.message_primary or str(error))
+                refused.setdefault(condition, []).append((table, reason))
+    for condition, found in refused.items():
+        for table, reason in found:
+            text = f"{source}: {one_line(condition)!r} is not a condition for {one_line(table.identity)}: {reason}"
+            if condition not in valid:
+                raise UsageError(text)
+            yield f"{text}; all its changes are recorded"
 
 
 def _check_condition(connection: Connection, table: Table, condition: str) -> None:
-    """Let the database read it as it will when a row is written."""
-    values = {"table": f"{quoted(table.schema)}.{quoted(table.name)}", "condition": condition}
+    """Let the database plan it as it will when a row is written."""
     with connection.transaction(force_rollback=True):
         connection.execute(
-            "select set_config('search_path', 'pg_catalog, pg_temp', true),"
-            " set_config('plan_cache_mode', 'force_generic_plan', true)"
+            "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
+            " pg_catalog.set_config('standard_conforming_strings', 'on', true)"
         )
+        row = RawCursor(connection).execute(sql.text("condition_columns.sql"), [table.oid]).fetchone()
+        assert row is not None
         # Binary results need the protocol that takes one statement: a second one behind a semicolon is an error.
-        connection.execute(cast("LiteralString", fill(sql.text("condition.sql"), values)), binary=True)
-        try:
-            with connection.transaction():
-                connection.execute("explain execute pgevents_condition (null)")
-        finally:
-            connection.execute("deallocate pgevents_condition")
+        text = fill(sql.text("condition.sql"), {"rows": row[0] or "", "condition": condition})
+        connection.execute(cast("LiteralString", text), binary=True)
 
 
 def _unmatched(connection: Connection, settings: Settings, tables: Sequence[Table]) -> Iterator[str]:

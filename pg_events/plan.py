@@ -110,10 +110,18 @@ class Wanted:
 
 _PARTS: Final = (
     "coverage",
+    "capture_foreign",
+    "capture_own_types",
+    "capture_wake",
+    "capture_statement",
     "capture_fold_variables",
     "capture_whether_folded",
     "capture_folded",
     "capture_fold",
+    "capture_computed",
+    "capture_row_computed",
+    "capture_row_end",
+    "capture_truncate_expect",
     "capture_carefully",
     "capture_quickly_when",
     "capture_quickly_insert",

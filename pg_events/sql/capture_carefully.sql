@@ -18,13 +18,15 @@ declare
     _statement_id bigint;
     _marker text;
     _columns text;
+    _computed boolean;
     _rows text;
     -- How values are spelt must not depend on who writes them. Six SET clauses on this function would cost more than
     -- the rest of it, so the settings are looked at, and changed only when they differ.
     _unusual constant boolean := current_setting('bytea_output') <> 'hex'
         or current_setting('IntervalStyle') <> 'postgres'
         or current_setting('DateStyle') not like 'ISO%'
-        or current_setting('extra_float_digits') collate "C" < '1';
+        or current_setting('extra_float_digits') collate "C" < '1'
+        or current_setting('quote_all_identifiers') = 'on';
     _session text[];
     _awaited_until bigint;
 begin
@@ -42,17 +44,7 @@ begin
     end if;
 
     if _query_characters > 0 then
-        -- One client statement can fire this function thousands of times (a DO block, a cascade): its text is kept
-        -- once. The setting says where; anybody can set it, so it is believed only of a text of this very
-        -- transaction and statement.
-        _marker := current_setting('pgevents.statement', true);
-        if _marker ~ '^\d{1,18}$' then
-            select s.id into _statement_id
-            from pgevents.statement s
-            where s.id = _marker::bigint
-              and s.xid = pg_current_xact_id()
-              and s.at = statement_timestamp();
-        end if;
+        {capture_statement}
         if _statement_id is null then
             _query := current_query();
             if _many or length(_query) > _inline_characters then
@@ -70,7 +62,8 @@ begin
                 insert into pgevents.statement (query)
                 values (left(_query, _query_characters))
                 returning id into _statement_id;
-                perform set_config('pgevents.statement', _statement_id::text, true);
+                _marker := _statement_id || ' 0';
+                perform set_config('pgevents.statement', _marker || ' ' || pgevents.seal(_marker), true);
                 _query := null;
             else
                 _query := left(_query, _query_characters);
@@ -81,10 +74,11 @@ begin
     if _unusual then
         _session := array[
             current_setting('bytea_output'), current_setting('IntervalStyle'),
-            current_setting('DateStyle'), current_setting('extra_float_digits')
+            current_setting('DateStyle'), current_setting('extra_float_digits'), current_setting('quote_all_identifiers')
         ];
         perform set_config('bytea_output', 'hex', true), set_config('IntervalStyle', 'postgres', true),
-            set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true);
+            set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true),
+            set_config('quote_all_identifiers', 'off', true);
     end if;
 
     if tg_op = 'UPDATE' then
@@ -94,35 +88,24 @@ begin
         {capture_whether_folded}
     end if;
 
-    if tg_nargs > 0 then
-        _columns := pgevents.row_expression(tg_relid);
-        _rows := case
-            when tg_op = 'INSERT' then format(
-                'select ''I''::"char" as kind, null::json as old_data, row_to_json(n.*) as new_data '
-                'from (select %s from new_rows) n', _columns)
-            when tg_op = 'DELETE' then format(
-                'select ''D''::"char" as kind, row_to_json(o.*) as old_data, null::json as new_data '
-                'from (select %s from old_rows) o', _columns)
-            when _unpaired then format(
-                'select ''D''::"char" as kind, row_to_json(o.*) as old_data, null::json as new_data '
-                'from (select %1$s from old_rows) o '
-                'union all '
-                'select ''I'', null, row_to_json(n.*) from (select %1$s from new_rows) n', _columns)
-            else format(
-                'select ''U''::"char" as kind, o.data as old_data, n.data as new_data '
-                'from (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from old_rows) r) o '
-                'full join (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from new_rows) r) n '
-                'using (number)', _columns)
-        end;
-        if _is_folded then
-            for _old, _new in execute 'select r.old_data::text, r.new_data::text from (' || _rows || ') r' loop
-                {capture_fold}
-            end loop;
+    if {capture_foreign} then
+        _computed := exists (
+            select from pg_attribute a where a.attrelid = tg_relid and a.attgenerated = 'v' and not a.attisdropped
+        );
+        _columns := pgevents.row_expression(tg_relid, true);
+        if _computed then
+            -- A virtual generated column is computed by whoever reads it, and may fail then: here it must not fail the write.
+            begin
+                {capture_computed}
+            exception when others then
+                raise log 'pg_events recorded a change of % without its virtual generated columns (%)',
+                    tg_relid::regclass, sqlstate;
+                _folded := 0;
+                _columns := pgevents.row_expression(tg_relid, false);
+                {capture_computed}
+            end;
         else
-            execute
-                'insert into pgevents.event (statement_id, table_schema, table_name, query, kind, old_data, new_data) '
-                'select $1, $2, $3, $4, r.* from (' || _rows || ') r'
-            using _statement_id, _table_schema, _table_name, _query;
+            {capture_computed}
         end if;
     elsif _is_folded and tg_op = 'INSERT' then
         for _new in select row_to_json(n.*)::text from new_rows n loop
@@ -173,14 +156,15 @@ begin
 
     if _unusual then
         perform set_config('bytea_output', _session[1], true), set_config('IntervalStyle', _session[2], true),
-            set_config('DateStyle', _session[3], true), set_config('extra_float_digits', _session[4], true);
+            set_config('DateStyle', _session[3], true), set_config('extra_float_digits', _session[4], true),
+            set_config('quote_all_identifiers', _session[5], true);
     end if;
 
     _awaited_until := pg_sequence_last_value('pgevents.sleeper'::regclass);
     if to_timestamp(_awaited_until) > clock_timestamp() then
         perform pg_notify('pgevents', '');
     elsif _awaited_until is not null then
-        -- Whoever slept is gone: back to the usual case, no last value.
+        -- The reader that slept is gone: back to the usual case, no last value.
         perform setval('pgevents.sleeper', 0, false);
     end if;
 end;

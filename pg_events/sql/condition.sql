@@ -1,8 +1,9 @@
--- Understands a condition as capture_chosen() will, with rows of the table's type for `old` and `new`.
-prepare pgevents_condition ({table}) as
+-- Understands a condition as capture_chosen() will: with a row of the table for `old` and `new`, its columns all of
+-- PostgreSQL's own types. Nothing but PostgreSQL's own code is met here, as there.
+explain
 select
-from (select ($1).*) new
-cross join (select ($1).*) old
+from (select {rows}) new
+cross join (select {rows}) old
 where (
 {condition}
 ) is not false

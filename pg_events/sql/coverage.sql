@@ -16,7 +16,7 @@ with relation as (
         root_class.oid as root,
         root_namespace.nspname as root_schema,
         root_class.relname as root_name,
-        -- No setting of the writer's changes how its values are spelt, and none of them has to be computed.
+        -- No setting of the writer's changes how its values are spelt.
         not exists (
             select from pg_catalog.pg_attribute a
             join pg_catalog.pg_type t on t.oid = a.atttypid
@@ -25,8 +25,7 @@ with relation as (
               and a.attnum > 0
               and not a.attisdropped
               and (
-                  a.attgenerated = 'v'
-                  or e.typtype <> 'e' and (e.typnamespace <> 'pg_catalog'::regnamespace or e.typname <> all ('{
+                  e.typtype <> 'e' and (e.typnamespace <> 'pg_catalog'::regnamespace or e.typname <> all ('{
                       bool,int2,int4,int8,numeric,char,name,text,varchar,bpchar,uuid,json,jsonb,
                       date,time,timestamp,timestamptz,inet,cidr,macaddr,macaddr8,bit,varbit
                   }'::text[]))
@@ -294,11 +293,7 @@ operation as (
                 then s.options - array['replicated', 'by_row']
             when o.operation in ('insert', 'delete') and s.options ?| array['only', 'drop', 'mask', 'hash', 'when']
                 then s.options - array['skip_unchanged', 'replicated', 'by_row']
-        end as argument,
-        o.operation <> 'truncate' and exists (
-            select from pg_catalog.pg_attribute a
-            where a.attrelid = c.oid and a.attgenerated = 'v' and not a.attisdropped
-        ) as computed
+        end as argument
     from chosen c
     left join by_row b on b.root = c.root
     left join options s on s.oid = c.oid
@@ -337,14 +332,7 @@ wanted as (
                      when o.is_plain then 'capture_' || o.operation
                      else 'capture' end,
                 -- As the database spells it: a backslash is a letter.
-                '''' || replace(
-                    case
-                        when o.argument is not null
-                            then (o.argument || case when o.computed then '{"computed": true}' else '{}' end::jsonb)::text
-                        when o.computed then 'computed'
-                    end,
-                    '''', ''''''
-                ) || ''''
+                '''' || replace(o.argument::text, '''', '''''') || ''''
             )
         end as definition,
         -- For whom it fires, when not for everybody but those who apply what was done elsewhere. A subscription's changes

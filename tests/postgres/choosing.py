@@ -23,7 +23,7 @@ TREE = """
 """
 USERS = "create table users (id integer primary key, email text, password_hash text, card text)"
 BY_ROW = """
-    create function nothing() returns trigger language plpgsql as 'begin return null; end';
+    create or replace function nothing() returns trigger language plpgsql as 'begin return null; end';
     create trigger mine after insert or update or delete on {} for each row execute function nothing();
 """
 

@@ -97,7 +97,7 @@ def test_a_condition_is_understood_at_the_build_or_refused(
 
     text = str(caught.value)
     assert "PG_EVENTS_WHEN: " in text
-    assert "is no condition for public.orders: " in text
+    assert "is not a condition for public.orders: " in text
     assert says in text
     assert "\n" not in text
     assert db.execute("select to_regclass('orders') is not null").fetchone() == (True,)

@@ -1,6 +1,6 @@
 -- Writes the rows of one statement to the log: INSERT, UPDATE and DELETE of every table that no user's row trigger
 -- follows and that capture_insert() and its like are not for: those with columns that the writer's settings could spell
--- otherwise. The trigger's argument 'computed' says that the table has virtual generated columns.
+-- otherwise.
 create or replace function pgevents.capture()
 returns trigger
 language plpgsql
@@ -11,13 +11,13 @@ as $function$
 declare
     _text constant text := case when {query_characters} > 0 then current_query() end;
 begin
-    if tg_nargs = 0
-        -- How values are spelt must not depend on who writes them. SET clauses on this function would cost more than
+    if  -- How values are spelt must not depend on who writes them. SET clauses on this function would cost more than
         -- the rest of the condition, so the session's settings are looked at, and changed only when they differ.
-        and current_setting('bytea_output') = 'hex'
+        current_setting('bytea_output') = 'hex'
         and current_setting('IntervalStyle') = 'postgres'
         and current_setting('DateStyle') like 'ISO%'
         and current_setting('extra_float_digits') collate "C" > '0'
+        and current_setting('quote_all_identifiers') = 'off'
         and {capture_quickly_when}
     then
         if tg_op = 'INSERT' then

@@ -17,14 +17,16 @@ declare
     _query text;
     _statement_id bigint;
     _marker text;
-    _is_written boolean := false;
-    _select text;
+    _is_kept_apart boolean := false;
+    _is_written boolean;
+    _columns text;
     _old json;
     _new json;
     _unusual constant boolean := current_setting('bytea_output') <> 'hex'
         or current_setting('IntervalStyle') <> 'postgres'
         or current_setting('DateStyle') not like 'ISO%'
-        or current_setting('extra_float_digits') collate "C" < '1';
+        or current_setting('extra_float_digits') collate "C" < '1'
+        or current_setting('quote_all_identifiers') = 'on';
     _session text[];
 begin
     if _relation <> tg_relid then
@@ -37,65 +39,84 @@ begin
     if _unusual then
         _session := array[
             current_setting('bytea_output'), current_setting('IntervalStyle'),
-            current_setting('DateStyle'), current_setting('extra_float_digits')
+            current_setting('DateStyle'), current_setting('extra_float_digits'), current_setting('quote_all_identifiers')
         ];
         perform set_config('bytea_output', 'hex', true), set_config('IntervalStyle', 'postgres', true),
-            set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true);
+            set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true),
+            set_config('quote_all_identifiers', 'off', true);
     end if;
 
-    if tg_nargs > 0 then
-        _select := 'select row_to_json(c.*) from (select ' || pgevents.row_expression(tg_relid) || ' from (select ($1).*) r) c';
-    end if;
-    if tg_op <> 'INSERT' then
-        if tg_nargs > 0 then
-            execute _select into _old using old;
-        else
-            _old := row_to_json(old);
-        end if;
-    end if;
-    if tg_op <> 'DELETE' then
-        if tg_nargs > 0 then
-            execute _select into _new using new;
-        else
-            _new := row_to_json(new);
-        end if;
-    end if;
-
-    -- One client statement can fire this function thousands of times: its text is kept once. The setting says where;
-    -- anybody can set it, so it is believed only of a text of this very transaction and statement. Looked up by the
-    -- insert itself, and no regular expression: this is done for every row.
+    -- The usual row of a statement that changes many: its text is kept already. The setting says where, and which table's rows
+    -- can be written as they are, see capture_foreign.sql. Everybody can set it: it is believed when it has the seal of this
+    -- very transaction and statement. For every row, so the insert itself looks.
     _marker := current_setting('pgevents.statement', true);
-    if _query_characters > 0 and length(_marker) between 1 and 18 and translate(_marker, '0123456789', '') = '' then
+    if split_part(_marker, ' ', 2) = tg_relid::text and _query_characters > 0 then
         insert into pgevents.event (statement_id, kind, table_schema, table_name, old_data, new_data)
-        select s.id, _kind, _table_schema, _table_name, _old, _new
-        from pgevents.statement s
-        where s.id = _marker::bigint
-          and s.xid = pg_current_xact_id()
-          and s.at = statement_timestamp();
-        _is_written := found;
+        select
+            split_part(_marker, ' ', 1)::bigint, _kind, _table_schema, _table_name,
+            case when tg_op <> 'INSERT' then row_to_json(old) end,
+            case when tg_op <> 'DELETE' then row_to_json(new) end
+        from pgevents.secret s
+        where pgevents.key_seal(s.key, left(_marker, -65)) = right(_marker, 64);
+        if found then
+            {capture_row_end}
+        end if;
     end if;
-    if not _is_written then
-        if _query_characters > 0 then
+
+    if _query_characters > 0 then
+        {capture_statement}
+        if _statement_id is null then
             _query := left(current_query(), _query_characters);
-            if length(_query) > _inline_characters then
+            _is_kept_apart := length(_query) > _inline_characters;
+            if _is_kept_apart then
                 insert into pgevents.statement (query) values (_query) returning id into _statement_id;
-                perform set_config('pgevents.statement', _statement_id::text, true);
                 _query := null;
             end if;
         end if;
-        insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
-        values (_statement_id, _kind, _table_schema, _table_name, _query, _old, _new);
+    end if;
+    insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
+    select
+        _statement_id, _kind, _table_schema, _table_name, _query,
+        case when tg_op <> 'INSERT' then row_to_json(old) end,
+        case when tg_op <> 'DELETE' then row_to_json(new) end
+    where {capture_own_types};
+    _is_written := found;
+    -- An expression with a question in it is a statement of its own: nothing is asked in vain.
+    if not _is_written then
+        if not {capture_foreign} then
+            insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
+            values (
+                _statement_id, _kind, _table_schema, _table_name, _query,
+                case when tg_op <> 'INSERT' then row_to_json(old) end, case when tg_op <> 'DELETE' then row_to_json(new) end
+            );
+            _is_written := true;
+        end if;
+    end if;
+    if _is_kept_apart then
+        _marker := _statement_id || ' ' || case when _is_written then tg_relid else 0 end;
+        perform set_config('pgevents.statement', _marker || ' ' || pgevents.seal(_marker), true);
+    end if;
+    if _is_written then
+        {capture_row_end}
     end if;
 
-    if _unusual then
-        perform set_config('bytea_output', _session[1], true), set_config('IntervalStyle', _session[2], true),
-            set_config('DateStyle', _session[3], true), set_config('extra_float_digits', _session[4], true);
+    _columns := pgevents.row_expression(tg_relid, true);
+    if exists (select from pg_attribute a where a.attrelid = tg_relid and a.attgenerated = 'v' and not a.attisdropped) then
+        -- A virtual generated column is computed by whoever reads it, and may fail then: here it must not fail the write.
+        begin
+            {capture_row_computed}
+        exception when others then
+            raise log 'pg_events recorded a change of % without its virtual generated columns (%)',
+                tg_relid::regclass, sqlstate;
+            _columns := pgevents.row_expression(tg_relid, false);
+            {capture_row_computed}
+        end;
+    else
+        {capture_row_computed}
     end if;
-
-    if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
-        perform pg_notify('pgevents', '');
-    end if;
-    return null;
+    insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data)
+    values (_statement_id, _kind, _table_schema, _table_name, _query, _old, _new);
+    {capture_row_end}
 end
 $function$;
 revoke execute on function pgevents.capture_row() from public;

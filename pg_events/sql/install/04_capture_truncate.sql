@@ -10,27 +10,25 @@ set search_path = pg_catalog, pg_temp
 as $function$
 declare
     _query_characters constant integer := {query_characters};
-    -- The event of a TRUNCATE of a table above, and behind it the partitions whose turn is yet to come in it, each
-    -- between two spaces. Anybody can set it; what it says is believed only of an event of this very statement.
+    -- Behind a TRUNCATE of a table above: how many rows this transaction had written to the log then, and the partitions
+    -- whose turn is yet to come, each between two spaces. Everybody can set it: it is believed when it has the seal of
+    -- this very statement.
     _marker constant text := coalesce(current_setting('pgevents.truncated', true), '');
     _expected text := ' ';
     _below text;
-    _id bigint;
 begin
-    if _marker ~ '^\d{1,18} ' and exists (
-        select from pgevents.event e
-        where e.id = split_part(_marker, ' ', 1)::bigint
-          and e.xid = pg_current_xact_id()
-          and e.at = statement_timestamp()
-          and e.kind = 'T'
-    ) then
-        _expected := substr(_marker, position(' ' in _marker));
-        if _expected like '% ' || tg_relid || ' %' then
-            perform set_config(
-                'pgevents.truncated',
-                split_part(_marker, ' ', 1) || replace(_expected, ' ' || tg_relid || ' ', ' '),
-                true
-            );
+    if _marker <> '' and pgevents.seal(substr(_marker, 66)) = left(_marker, 64) then
+        _expected := substr(_marker, position(' ' in substr(_marker, 66)) + 65);
+        if _expected like '% ' || tg_relid || ' %' and (
+            split_part(_marker, ' ', 2) = pg_stat_get_xact_tuples_inserted('pgevents.event'::regclass)::text
+            -- Since then something was written: by a trigger on the table above, or the marker was kept and set again, and
+            -- this is another TRUNCATE. When the partition is empty its event is true in any case.
+            or exists (
+                select from pg_partition_tree(tg_relid) p where p.isleaf and pg_relation_size(p.relid) > 0
+            )
+        ) then
+            _expected := replace(_expected, ' ' || tg_relid || ' ', ' ');
+            {capture_truncate_expect}
             return null;
         end if;
     end if;
@@ -41,15 +39,13 @@ begin
     where p.relid <> tg_relid;
 
     insert into pgevents.event (kind, table_schema, table_name, query)
-    values ('T', tg_table_schema, tg_table_name, case when tg_nargs = 0 then nullif(left(current_query(), _query_characters), '') end)
-    returning id into _id;
-    if _below is not null then
-        perform set_config('pgevents.truncated', _id || _expected || _below, true);
+    values ('T', tg_table_schema, tg_table_name, case when tg_nargs = 0 then nullif(left(current_query(), _query_characters), '') end);
+    if _below is not null or _expected <> ' ' then
+        _expected := _expected || coalesce(_below, '');
+        {capture_truncate_expect}
     end if;
 
-    if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
-        perform pg_notify('pgevents', '');
-    end if;
+    {capture_wake}
     return null;
 end
 $function$;

@@ -2,8 +2,9 @@
 -- meet a condition, updates that change something. For statement triggers and row triggers alike. The trigger's argument
 -- says what is chosen, see coverage.sql; tables about which nothing is said have capture() and capture_row().
 --
--- A condition is evaluated here with the rights of the role that owns this function, which has next to none. One that
--- cannot be evaluated leaves nothing out.
+-- A condition is evaluated with the rights of this function's owner. So it meets values of PostgreSQL's own types only, see
+-- row_expression(), and the build accepts none that names another schema than pg_catalog. One that cannot be evaluated
+-- leaves nothing out.
 create or replace function pgevents.capture_chosen()
 returns trigger
 language plpgsql
@@ -16,6 +17,8 @@ set DateStyle = 'ISO'
 set extra_float_digits = '1'
 set TimeZone = 'UTC'
 set lc_monetary = 'C'
+set quote_all_identifiers = off
+set standard_conforming_strings = on
 -- The planner would think it worth its while to plan the question about the options anew each time, for each row where
 -- rows are captured one by one: half of all the time.
 set plan_cache_mode = force_generic_plan
@@ -38,6 +41,10 @@ declare
     _old_source text := '(select ($1).*)';
     _new_source text := '(select ($2).*)';
     _number constant text := case when tg_level = 'ROW' then '1' else 'row_number() over ()' end;
+    _is_foreign constant boolean := {capture_foreign};
+    _computed boolean := false;
+    _conditions text;
+    _columns text;
     _shown text;
     _compared text;
     _from text;
@@ -84,24 +91,17 @@ begin
     if _query_characters > 0 then
         -- As in capture(): a text is kept once, and the setting that says where is believed only of a text of this very
         -- transaction and statement.
-        _marker := current_setting('pgevents.statement', true);
-        if length(_marker) between 1 and 18 and translate(_marker, '0123456789', '') = '' then
-            select s.id into _statement_id
-            from pgevents.statement s
-            where s.id = _marker::bigint
-              and s.xid = pg_current_xact_id()
-              and s.at = statement_timestamp();
-        end if;
+        {capture_statement}
         if _statement_id is null then
             _query := left(current_query(), _query_characters);
             _is_kept_apart := _number_of_rows > 1 or length(_query) > _inline_characters;
             if _is_kept_apart then
-                _statement_id := nextval('pgevents.event_id'::regclass);
+                _statement_id := pgevents.new_id(1);
             end if;
         end if;
     end if;
 
-    if not (_is_row or _options ?| array['only', 'drop', 'mask', 'hash', 'when', 'computed']) and _kinds = '{U}' then
+    if not (_is_row or _is_foreign or _options ?| array['only', 'drop', 'mask', 'hash', 'when']) and _kinds = '{U}' then
         -- The usual case of a setting for all tables: updates that change nothing are left out, and that is all. No
         -- table can have a column `ctid`.
         -- `is not false`: what is strict would let the planner make an inner join of the full one, and a nested loop of that.
@@ -127,10 +127,43 @@ begin
             get diagnostics _written = row_count;
         end if;
     else
-        if _options ? 'computed' then
-            _shown := pgevents.row_expression(tg_relid);
-            _old_source := format('(select %s from %s r)', _shown, _old_source);
-            _new_source := format('(select %s from %s r)', _shown, _new_source);
+        if _is_foreign then
+            _computed := exists (
+                select from pg_attribute a where a.attrelid = tg_relid and a.attgenerated = 'v' and not a.attisdropped
+            );
+            if _computed then
+                -- A virtual generated column is computed by whoever reads it, and may fail then: here it must not fail the
+                -- write. Tried first, and left out when it does.
+                begin
+                    _columns := pgevents.row_expression(tg_relid, true);
+                    execute format(
+                        'select count(row_to_json(c.*)) from (select %1$s from %2$s r union all select %1$s from %3$s r) c',
+                        _columns,
+                        case when tg_op = 'INSERT' then _new_source else _old_source end,
+                        case when tg_op = 'DELETE' then _old_source else _new_source end
+                    )
+                    using old, new;
+                exception when others then
+                    raise log 'pg_events recorded a change of % without its virtual generated columns (%)',
+                        tg_relid::regclass, sqlstate;
+                    _computed := false;
+                end;
+            end if;
+            _columns := pgevents.row_expression(tg_relid, _computed);
+            _old_source := format('(select %s from %s r)', _columns, _old_source);
+            _new_source := format('(select %s from %s r)', _columns, _new_source);
+        end if;
+        -- A condition is code. What runs is what a build was told: the argument only says which of it.
+        if _options ? 'when' then
+            select string_agg(E'(\n' || c.value || E'\n) is not false', ' and ') into _conditions
+            from jsonb_array_elements_text(_options -> 'when') c
+            where c.value in (
+                select x.value
+                from pgevents.setting s
+                cross join lateral jsonb_each(s.value::jsonb -> 'when') t
+                cross join lateral jsonb_array_elements_text(t.value) x
+                where s.name = 'choices'
+            );
         end if;
         if _options ? 'hash' then
             select s.key into _key from pgevents.secret s;
@@ -153,13 +186,15 @@ begin
                     when _options ? 'only'
                         and bool_or(n.kind = 'only' and n.number = a.attnum and n.name = a.attname) is not true then 'drop'
                     when bool_or(n.kind = 'mask') then 'mask'
-                    when bool_or(n.kind = 'hash') then 'hash'
+                    -- A database that was restored without the key has no hashes.
+                    when bool_or(n.kind = 'hash') then case when _key is null then 'mask' else 'hash' end
                 end as treatment
             from pg_attribute a
             left join named n on n.number = a.attnum or n.name = a.attname
             where a.attrelid = tg_relid
               and a.attnum > 0
               and not a.attisdropped
+              and (a.attgenerated <> 'v' or _computed)
             group by a.attnum, a.attname
         )
         select
@@ -192,14 +227,11 @@ begin
             end;
 
             _keep := null;
-            if _options ? 'when' then
+            if _conditions is not null then
                 begin
                     execute format(
                         'select array_agg(%s order by ctid) from %s %s',
-                        (
-                            select string_agg(E'(\n' || c.value || E'\n) is not false', ' and ')
-                            from jsonb_array_elements_text(_options -> 'when') c
-                        ),
+                        _conditions,
                         _from,
                         case _kind
                             when 'I' then format('left join (select r.* from %s r where false) old on true', _new_source)
@@ -210,8 +242,9 @@ begin
                     using old, new;
                 exception when others then
                     -- To leave a change out needs a reason, and this is none.
-                    raise log 'pg_events recorded all of this statement''s changes of %: its condition failed: % (%)',
-                        tg_relid::regclass, sqlerrm, sqlstate;
+                    -- Nor does it say why: the message of an error can hold a value that is not to be kept.
+                    raise log 'pg_events recorded all of this statement''s changes of %: its condition failed (%)',
+                        tg_relid::regclass, sqlstate;
                     _keep := null;
                 end;
                 continue when not true = any (_keep);
@@ -256,11 +289,10 @@ begin
     if _written > 0 then
         if _is_kept_apart then
             insert into pgevents.statement (id, query) values (_statement_id, _query);
-            perform set_config('pgevents.statement', _statement_id::text, true);
+            _marker := _statement_id || ' 0';
+            perform set_config('pgevents.statement', _marker || ' ' || pgevents.seal(_marker), true);
         end if;
-        if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
-            perform pg_notify('pgevents', '');
-        end if;
+        {capture_wake}
     end if;
     return null;
 end
