@@ -129,6 +129,7 @@ def _apply_together(connection: Connection, steps: list[Step], told: OnStep, res
         try:
             with connection.transaction():
                 connection.execute("select pg_advisory_xact_lock(hashtext('pgevents.build'))")
+                _say_who(connection)
                 _limit(connection, limits.lock_seconds)
                 version = _version(connection)
                 for step in steps:
@@ -146,6 +147,11 @@ def _apply_together(connection: Connection, steps: list[Step], told: OnStep, res
     for step in steps:
         result.applied += 1
         told(step, "done")
+
+
+def _say_who(connection: Connection) -> None:
+    """For the rest of the transaction: its DDL is a build's, and no schema event. Believed of who may build."""
+    connection.execute("select set_config('pgevents.building', 'on', true)")
 
 
 def _limit(connection: Connection, seconds: float) -> None:
@@ -186,6 +192,7 @@ def _apply_by_table(
         steps = turn.steps
         try:
             with connection.transaction():
+                _say_who(connection)
                 _limit(connection, limits.lock_seconds)
                 _lock_tree(connection, turn, limits)
                 for step in steps:

@@ -190,7 +190,8 @@ def tables(
     """
     with _spelt_in_full(connection), RawCursor(connection, row_factory=namedtuple_row) as cursor:
         rows: list[Any] = cursor.execute(
-            sql.text("coverage.sql"), (list(include), list(exclude), None if relation is None else [relation], choices)
+            sql.coverage(with_options=choices != "{}", of_all_tables=True),
+            (list(include), list(exclude), None if relation is None else [relation], choices),
         ).fetchall()
         subscriptions: dict[int, str] = dict(cursor.execute(sql.text("subscriptions.sql")).fetchall())
     return [_table(list(group), subscriptions) for _, group in groupby(rows, key=attrgetter("oid"))]

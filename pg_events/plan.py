@@ -1,7 +1,6 @@
 """What is wanted × what is installed → the steps between them, with reasons. Pure: nothing here asks or changes."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 from pg_events import sql
 from pg_events.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
 from pg_events.errors import PgEventsError
+from pg_events.sql import fill
 
 SHARE_ROW_EXCLUSIVE: Final = "SHARE ROW EXCLUSIVE"
 """Taken by CREATE TRIGGER: other writers wait, readers do not."""
@@ -96,7 +96,14 @@ def _commented(step: Step) -> str:
 def _one_transaction(steps: Sequence[Step]) -> str:
     wanted = locks(steps)
     together = [lock(table, mode) for table, mode in wanted.items()] if len(wanted) > 1 else []
-    return "".join(["begin;\nset local lock_timeout = '200ms';\n", *together, *map(_commented, steps), "commit;\n"])
+    return "".join(
+        [
+            "begin;\nset local lock_timeout = '200ms';\nset local pgevents.building = on;\n",
+            *together,
+            *map(_commented, steps),
+            "commit;\n",
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,6 @@ class Wanted:
 
 
 _PARTS: Final = (
-    "coverage",
     "capture_foreign",
     "capture_own_types",
     "capture_wake",
@@ -134,17 +140,17 @@ can hold those before it."""
 
 def installable(wanted: Wanted) -> dict[str, str]:
     """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
-    values = {"query_characters": str(wanted.query_characters)}
+    values = {
+        "query_characters": str(wanted.query_characters),
+        "coverage": sql.coverage(),
+        "coverage_without_options": sql.coverage(with_options=False),
+        "coverage_of_everything": sql.coverage(with_options=False, with_patterns=False),
+    }
     for part in _PARTS:
         values[part] = fill(sql.text(f"{part}.sql").strip(), values)
     return {
         name.rpartition("/")[2][3:].removesuffix(".sql"): fill(sql.text(name), values) for name in sql.names("install")
     }
-
-
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """Put values into `{name}` of a packaged file; other braces are SQL's own."""
-    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
 
 
 def digest(text: str) -> str:

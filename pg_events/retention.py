@@ -176,6 +176,8 @@ class _Walk:
                 last_id, deleted, rows, size_bytes, statements, kept, unread = row
                 if statements:
                     cursor.execute(sql.text("prune_statements.sql"), (statements,))
+                if rows:
+                    cursor.execute(sql.text("prune_shapes.sql"), (position, last_id))
             if last_id is None:
                 return
             if self._excess is not None:

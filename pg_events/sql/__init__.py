@@ -3,9 +3,12 @@
 Files of questions have numbered parameters (`$1`), so that they run in psql too, and through `psycopg.RawCursor` here.
 """
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import LiteralString, cast
+from types import MappingProxyType
+from typing import Final, LiteralString, cast
 
 _FOLDER = files(__package__ or "pg_events.sql")
 
@@ -24,3 +27,41 @@ def names(folder: str) -> tuple[str, ...]:
     """The files of a folder in their order, for example `migrations/0001_log.sql`."""
     found = (entry.name for entry in _FOLDER.joinpath(folder).iterdir() if entry.name.endswith(".sql"))
     return tuple(f"{folder}/{name}" for name in sorted(found))
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Put values into `{name}` of a packaged file; other braces are SQL's own."""
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
+
+
+_ALL_TABLES: Final = MappingProxyType(
+    {
+        "is_asked": "($3::oid[] is null or c.oid = any ($3::oid[]))",
+        "is_trigger_near": "true",
+        "is_parent_near": "true",
+        "is_key_near": "true",
+        "is_foreign_near": "true",
+    }
+)
+_SOME_TABLES: Final = MappingProxyType(
+    {
+        "is_asked": "c.oid = any ($3::oid[])",
+        "is_trigger_near": "t.tgrelid = any ($5::oid[])",
+        "is_parent_near": "(i.inhrelid = any ($5::oid[]) or i.inhparent = any ($5::oid[]))",
+        "is_key_near": "f.conrelid = any ($5::oid[])",
+        "is_foreign_near": "c.oid = any ($5::oid[])",
+    }
+)
+
+
+@cache
+def coverage(*, with_patterns: bool = True, with_options: bool = True, of_all_tables: bool = False) -> LiteralString:
+    """The question of `coverage.sql`: with or without the parts about patterns and choices, of all tables or of a few.
+
+    That of a few takes their OIDs in `$3`, and in `$5` those whose triggers, keys and relatives are looked at: what is not
+    null for certain can be found by an index.
+    """
+    values = dict(_ALL_TABLES if of_all_tables else _SOME_TABLES)
+    for name, wanted in (("patterns", with_patterns), ("options", with_options)):
+        values[name] = fill(text(f"coverage_{name}.sql" if wanted else f"coverage_no_{name}.sql").strip(), values)
+    return cast("LiteralString", fill(text("coverage.sql").strip(), values))

@@ -16,7 +16,7 @@ select
     coalesce(e.query, s.query),
     e.old_data::text,
     e.new_data::text,
-    e.ddl::text
+    case when e.ddl is not null then pgevents.described(e.id, e.ddl)::text end
 from start
 cross join pgevents.event l
 cross join {unfolded}

@@ -40,34 +40,9 @@ with relation as (
       and n.nspname <> 'pgevents'
       and n.nspname <> 'information_schema'
       and n.nspname not like 'pg\_%'
-      and ($3::oid[] is null or c.oid = any ($3::oid[]))
+      and {is_asked}
 ),
-glob as (
-    select
-        glob,
-        position('.' in glob) > 0 as qualified,
-        -- LIKE's own wildcards are letters in a glob; the glob's become LIKE's.
-        replace(replace(replace(replace(replace(glob, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%'), '?', '_') as pattern
-    from (
-        select unnest($1::text[])
-        union
-        select unnest($2::text[])
-        union
-        select unnest(array[t.key, x.value])
-        from jsonb_each($4::jsonb) k
-        cross join lateral jsonb_each(k.value) t
-        cross join lateral jsonb_array_elements_text(t.value) x
-    ) g (glob)
-),
-pattern as (
-    select p.kind, g.qualified, g.pattern
-    from (
-        select 'include' as kind, unnest($1::text[]) as glob
-        union all
-        select 'exclude', unnest($2::text[])
-    ) p
-    join glob g using (glob)
-),
+{patterns},
 chosen as (
     select
         r.*,
@@ -84,6 +59,13 @@ chosen as (
                   and p.qualified
                   and r.root_schema || '.' || r.root_name like p.pattern
             ) then 'belongs to an extension'
+            -- Copies of tables, under names of their own: what is chosen for the table would not hold for them.
+            when r.root_schema in ('repack', 'squeeze') and not exists (
+                select from pattern p
+                where p.kind = 'include'
+                  and p.qualified
+                  and r.root_schema || '.' || r.root_name like p.pattern
+            ) then 'made by pg_repack or pg_squeeze'
             when exists (
                 select from pattern p
                 where p.kind = 'exclude'
@@ -97,133 +79,7 @@ chosen as (
         end as not_wanted
     from relation r
 ),
-choice as (
-    select k.key as kind, g.qualified, g.pattern, x.value as text
-    from jsonb_each($4::jsonb) k
-    cross join lateral jsonb_each(k.value) t
-    join glob g on g.glob = t.key
-    cross join lateral jsonb_array_elements_text(t.value) x
-),
--- What the triggers that are there were told. A table or a column that was renamed since is known by its earlier name
--- too: it must not leak because the settings do not know the new one yet.
-told as materialized (
-    select
-        t.tgrelid as relation,
-        convert_from(rtrim(t.tgargs, decode('00', 'hex')), getdatabaseencoding()::name)::jsonb as options
-    from pg_catalog.pg_trigger t
-    join pg_catalog.pg_proc f on f.oid = t.tgfoid
-    join pg_catalog.pg_namespace n on n.oid = f.pronamespace
-    where exists (select from choice)
-      and n.nspname = 'pgevents'
-      and f.proname in ('capture_chosen', 'capture_truncate')
-      and t.tgnargs = 1
-),
-table_name as (
-    select c.oid, c.root_schema::text as schema, c.root_name::text as name, true as is_now
-    from chosen c
-    where c.not_wanted is null
-      and exists (select from choice)
-    union
-    select c.oid, n.value ->> 0, n.value ->> 1, false
-    from chosen c
-    join told d on d.relation in (c.oid, c.root)
-    cross join lateral jsonb_array_elements(d.options -> 'tables') n
-    where c.not_wanted is null
-),
--- What is chosen for a table, with the names that say so: its name now, or else earlier ones.
-applies as (
-    select
-        n.oid,
-        c.kind,
-        c.text,
-        coalesce(
-            jsonb_agg(distinct jsonb_build_array(n.schema, n.name)) filter (where n.is_now),
-            jsonb_agg(distinct jsonb_build_array(n.schema, n.name))
-        ) as tables
-    from table_name n
-    join choice c on case when c.qualified then n.schema || '.' else '' end || n.name like c.pattern
-    group by n.oid, c.kind, c.text
-),
-column_name as (
-    select a.attrelid, a.attnum, a.attname, a.attname::text as name, true as is_now
-    from pg_catalog.pg_attribute a
-    where a.attrelid in (select p.oid from applies p where p.kind in ('only', 'drop', 'mask', 'hash'))
-      and a.attnum > 0
-      and not a.attisdropped
-    union
-    -- What a partitioned table's triggers were told of a column holds for the column of that name in its partitions.
-    select a.attrelid, a.attnum, a.attname, n.value, false
-    from relation r
-    join told d on d.relation in (r.oid, r.root)
-    join pg_catalog.pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
-    join pg_catalog.pg_attribute t on t.attrelid = d.relation and t.attname = a.attname
-    cross join lateral jsonb_each(d.options) k
-    cross join lateral jsonb_array_elements_text(
-        case when k.key in ('only', 'drop', 'mask', 'hash') then k.value -> t.attnum::text end
-    ) n
-),
--- Columns that are treated, each with its name now, and earlier ones if only they say so.
-treated as (
-    select
-        n.attrelid,
-        n.attnum,
-        p.kind,
-        jsonb_build_array(n.attname)
-            || case when bool_or(n.is_now) then '[]' else jsonb_agg(distinct to_jsonb(n.name)) end as names
-    from column_name n
-    join applies p on p.oid = n.attrelid and p.kind in ('only', 'drop', 'mask', 'hash')
-    join glob g on g.glob = p.text
-    where n.name like g.pattern
-    group by n.attrelid, n.attnum, n.attname, p.kind
-),
-strictest as (
-    select distinct on (attrelid, attnum, kind = 'only') attrelid, attnum, kind, names
-    from (
-        select attrelid, attnum, kind, names, 1 as origin from treated
-        union all
-        -- What is computed from a column tells of it.
-        select a.attrelid, a.attnum, t.kind, jsonb_build_array(a.attname), 2
-        from treated t
-        join pg_catalog.pg_depend d
-            on d.refclassid = 'pg_catalog.pg_class'::regclass
-            and d.refobjid = t.attrelid
-            and d.refobjsubid = t.attnum
-            and d.classid = 'pg_catalog.pg_attrdef'::regclass
-        join pg_catalog.pg_attrdef e on e.oid = d.objid
-        join pg_catalog.pg_attribute a on a.attrelid = e.adrelid and a.attnum = e.adnum and a.attgenerated <> ''
-        where t.kind <> 'only'
-    ) t
-    order by attrelid, attnum, kind = 'only', kind = 'hash', kind = 'mask', origin
-),
-treatment as (
-    select attrelid, kind, jsonb_object_agg(attnum, names) as columns from strictest group by attrelid, kind
-),
--- What holds for a table. The triggers are told all of it but the last two, which say what triggers there are.
-options as (
-    select
-        p.oid,
-        jsonb_strip_nulls(jsonb_build_object(
-            'tables', (
-                select jsonb_agg(distinct n.value)
-                from applies a
-                cross join lateral jsonb_array_elements(a.tables) n
-                where a.oid = p.oid
-            ),
-            'only', coalesce(
-                (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'only'),
-                case when bool_or(p.kind = 'only') then '{}'::jsonb end
-            ),
-            'drop', (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'drop'),
-            'mask', (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'mask'),
-            'hash', (select t.columns from treatment t where t.attrelid = p.oid and t.kind = 'hash'),
-            'when', jsonb_agg(distinct to_jsonb(p.text)) filter (where p.kind = 'when'),
-            'skip_unchanged', case when bool_or(p.kind = 'skip_unchanged') then true end,
-            'replicated', case when bool_or(p.kind = 'replicated') then true end,
-            'by_row', case when bool_or(p.kind = 'by_row') then true end
-        )) as options
-    from applies p
-    group by p.oid
-),
+{options},
 -- Tables that are captured row by row, each with its whole partition tree, by triggers whose names sort first.
 by_row as (
     select distinct on (root) root, reason
@@ -240,18 +96,21 @@ by_row as (
           and t.tgtype & (2 | 64) = 0 -- after
           and t.tgenabled <> 'D'
           and not t.tginitdeferred    -- a deferred one runs when ours are done
+          and {is_trigger_near}
         union all
         -- A statement trigger of the parent's would see the rows of its children without the columns they add.
         select r.relid, 'it inherits, or is inherited from'
         from pg_catalog.pg_inherits i
         join pg_catalog.pg_class child on child.oid = i.inhrelid and not child.relispartition and child.relkind in ('r', 'f')
         cross join lateral (values (i.inhrelid), (i.inhparent)) r (relid)
+        where {is_parent_near}
         union all
         -- One statement elsewhere (a customer's DELETE) can change a row here and then delete it: the statement trigger
         -- for the deletes can come before that for the updates.
         select coalesce(pg_catalog.pg_partition_root(f.conrelid), f.conrelid), 'a delete elsewhere can both change and delete its rows'
         from pg_catalog.pg_constraint f
         where f.contype = 'f'
+          and {is_key_near}
         group by 1
         having bool_or(f.confdeltype = 'c')
            and bool_or(f.confdeltype in ('n', 'd'))
@@ -260,6 +119,7 @@ by_row as (
         select coalesce(pg_catalog.pg_partition_root(c.oid), c.oid), 'one of its partitions is a foreign table'
         from pg_catalog.pg_class c
         where c.relkind = 'f' and c.relispartition
+          and {is_foreign_near}
         union all
         -- For instance because a MERGE moves rows between partitions. PostgreSQL 15 to 18 count such a row as deleted and
         -- inserted, show it to row triggers so, and to statement triggers only if the MERGE has an action of that kind;
@@ -276,7 +136,8 @@ by_row as (
     ) r
     order by root, reason
 ),
-operation as (
+-- Materialized: written out in each place where they are used, these take longer to prepare than to answer.
+operation as materialized (
     select
         c.*,
         o.operation,
@@ -306,7 +167,7 @@ operation as (
             ('replicated', '')
     ) o (operation, referencing)
 ),
-wanted as (
+wanted as materialized (
     select
         o.*,
         '00_pgevents_' || o.operation as trigger_name,
@@ -317,7 +178,7 @@ wanted as (
             else pg_catalog.format(
                 'CREATE TRIGGER "00_pgevents_%s" AFTER %s ON %I.%I %sFOR EACH %s %sEXECUTE FUNCTION pgevents.%s(%s)',
                 o.operation,
-                case when o.operation = 'replicated' then 'INSERT OR DELETE OR UPDATE' else upper(o.operation) end,
+                case when o.operation = 'replicated' then 'INSERT OR DELETE OR UPDATE' else upper(o.operation collate "C") end,
                 o.nspname,
                 o.relname,
                 case when not o.is_row then o.referencing end,

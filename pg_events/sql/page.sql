@@ -14,7 +14,7 @@ select
     p.query,
     coalesce(p.old_rows, p.old_data::text),
     coalesce(p.new_rows, p.new_data::text),
-    p.ddl,
+    case when p.ddl is not null then pgevents.described(p.id, p.ddl) end,
     p.statement_id,
     p.folded
 from (

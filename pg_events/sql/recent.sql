@@ -12,7 +12,7 @@ select
     e.query,
     coalesce(e.old_rows, e.old_data::text),
     coalesce(e.new_rows, e.new_data::text),
-    e.ddl,
+    case when e.ddl is not null then pgevents.described(e.id, e.ddl) end,
     e.statement_id,
     e.folded
 from (values (1)) one

@@ -12,7 +12,7 @@ select
     e.query,
     e.old_data,
     e.new_data,
-    e.ddl,
+    case when e.ddl is not null then pgevents.described(e.id, e.ddl) end,
     e.statement_id,
     null::smallint
 from pgevents.event l

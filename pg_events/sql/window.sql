@@ -43,7 +43,7 @@ select
     f.query,
     coalesce(f.old_rows, f.old_data::text),
     coalesce(f.new_rows, f.new_data::text),
-    f.ddl,
+    case when f.ddl is not null then pgevents.described(f.id, f.ddl) end,
     f.statement_id,
     f.folded
 from look

@@ -1,5 +1,6 @@
 -- Gives a table the triggers it should have, and takes away those it should not. With `related` also those to which
--- its own triggers matter: how one of them is captured can depend on all.
+-- its own triggers matter: how one of them is captured can depend on all. What it costs depends on this table, not on how
+-- many there are, nor on how many partitions, unless all of those have to change.
 create or replace function pgevents.cover(relation oid, related boolean)
 returns void
 language plpgsql
@@ -7,41 +8,136 @@ security definer
 set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 set standard_conforming_strings = on
--- To compile the question takes a hundred times as long as to answer it.
-set jit = off
 -- The command that called this has locked its own table. Of others it must not wait for long.
 set lock_timeout = '200ms'
 as $function$
 declare
-    _relations oid[];
-    _step record;
+    _include text[];
+    _exclude text[];
+    _choices jsonb;
+    _table record;
+    _root constant oid := coalesce(pg_partition_root(relation), relation);
+    _relations oid[] := array[relation];
+    _near oid[];
+    _is_partitioned boolean := false;
+    _is_by_row boolean := false;
+    _is_root_changed boolean;
+    _is_whole boolean;
+    _steps text[];
+    _step text;
+    _event_triggers text;
 begin
-    select array_agg(distinct r.relid) into _relations
-    from (
-        select relation as relid
-        union all
-        select t.relid from pg_partition_tree(case when related then pg_partition_root(relation) else relation end) t
-        union all
-        select case when i.inhrelid = relation then i.inhparent else i.inhrelid end
-        from pg_inherits i
-        where relation in (i.inhrelid, i.inhparent)
-    ) r;
-    for _step in
-        select c.*
-        from pgevents.coverage(
-            (select array(select json_array_elements_text(s.value::json)) from pgevents.setting s where s.name = 'include'),
-            (select array(select json_array_elements_text(s.value::json)) from pgevents.setting s where s.name = 'exclude'),
-            _relations,
-            coalesce((select s.value::jsonb from pgevents.setting s where s.name = 'choices'), '{}')
-        ) c
-        where c.wanted is distinct from c.installed
-    loop
-        if _step.wanted is null then
-            execute format('drop trigger %I on %I.%I', _step.trigger_name, _step.table_schema, _step.table_name);
-        else
-            execute regexp_replace(_step.wanted, '^CREATE TRIGGER', 'create or replace trigger');
+    select
+        coalesce(max(s.value) filter (where s.name = 'choices'), '{}')::jsonb,
+        array(select json_array_elements_text((max(s.value) filter (where s.name = 'include'))::json)),
+        array(select json_array_elements_text((max(s.value) filter (where s.name = 'exclude'))::json))
+    into _choices, _include, _exclude
+    from pgevents.setting s;
+    select c.relkind, c.relispartition, c.relhassubclass into _table from pg_class c where c.oid = relation;
+
+    if _table.relkind = 'p' or _table.relispartition then
+        _is_partitioned := true;
+        -- All partitions have the same columns and are captured in the same way: what is as it should be on the root is so
+        -- below it. Where they are captured row by row, only all of them together tell whether that has to stay.
+        _is_by_row := exists (
+            select from pg_trigger t where t.tgrelid = _root and t.tgname = '00_pgevents_truncate'
+        ) and not exists (
+            select from pg_trigger t where t.tgrelid = _root and t.tgname = '00_pgevents_insert'
+        );
+        if related then
+            _relations := _relations || _root || array(
+                -- A partition that was attached just now.
+                select p.relid::oid
+                from (
+                    select i.inhrelid
+                    from pg_inherits i
+                    where i.inhparent = relation
+                      and age(i.xmin) <= 0 -- by this transaction, or since it began
+                    order by age(i.xmin), i.cmin::text::bigint desc
+                    fetch first row with ties
+                ) i
+                cross join lateral pg_partition_tree(i.inhrelid) p
+            );
+            if _is_by_row or _choices <> '{}' or _include <> '{}' or _exclude <> '{}' then
+                _relations := _relations || array(
+                    -- One that was detached, and is captured in its own way from now on.
+                    select t.oid
+                    from pg_class c
+                    cross join lateral (
+                        select c.oid
+                        union
+                        select p.relid::oid from pg_partition_tree(c.oid) p
+                    ) t
+                    where age(c.xmin) <= 0
+                      and c.relkind in ('r', 'p')
+                      and c.relpersistence <> 't'
+                      and not c.relispartition
+                );
+            end if;
         end if;
+        _near := _relations || _root;
+    elsif _table.relhassubclass or exists (select from pg_inherits i where i.inhrelid = relation) then
+        _relations := _relations || array(
+            with recursive ancestor (oid) as (
+                select i.inhparent from pg_inherits i where i.inhrelid = relation
+                union
+                select i.inhparent from ancestor a join pg_inherits i on i.inhrelid = a.oid
+            )
+            select a.oid from ancestor a
+        );
+        if related then
+            _relations := _relations || array(select pgevents.children(relation));
+        end if;
+        _near := _relations;
+    elsif related and _choices = '{}' and _include = '{}' and _exclude = '{}' and pgevents.is_covered(relation) then
+        return;
+    else
+        _near := _relations;
+    end if;
+
+    if _is_by_row then
+        _near := _near || array(select p.relid::oid from pg_partition_tree(_root) p);
+    end if;
+    for _is_whole in values (false), (true) loop
+        if _is_whole then
+            _relations := _relations || array(select p.relid::oid from pg_partition_tree(_root) p);
+            _near := _near || _relations;
+        end if;
+        select
+            array_agg(
+                case
+                    when c.wanted is null
+                        then format('drop trigger %I on %I.%I', c.trigger_name, c.table_schema, c.table_name)
+                    else regexp_replace(c.wanted, '^CREATE TRIGGER', 'create or replace trigger')
+                end
+            ),
+            coalesce(bool_or(c.oid = _root), false)
+        into _steps, _is_root_changed
+        from pgevents.coverage(_include, _exclude, _relations, _choices, _near) c
+        where c.wanted is distinct from c.installed;
+        exit when not (_is_partitioned and related and _is_root_changed);
     end loop;
+    if _steps is null then
+        return;
+    end if;
+
+    -- Event triggers, ours and yours, need not know: a superuser can say so from PostgreSQL 17 on. Else ours are told.
+    if current_setting('server_version_num')::integer >= 170000
+        and (select r.rolsuper from pg_roles r where r.rolname = current_user)
+    then
+        _event_triggers := current_setting('event_triggers');
+        perform set_config('event_triggers', 'off', true);
+    else
+        perform set_config('pgevents.covering', pgevents.seal('covering'), true);
+    end if;
+    foreach _step in array _steps loop
+        execute _step;
+    end loop;
+    if _event_triggers is not null then
+        perform set_config('event_triggers', _event_triggers, true);
+    else
+        perform set_config('pgevents.covering', '', true);
+    end if;
 end
 $function$;
 revoke execute on function pgevents.cover(oid, boolean) from public;

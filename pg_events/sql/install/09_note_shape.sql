@@ -1,24 +1,33 @@
--- Notes a table's columns as they are now and tells what became of them since they were noted last.
-create or replace function pgevents.note_shape(noted_relation oid)
-returns json
+-- Notes the columns of tables as they are now, as of an event. Nothing is compared here, and nothing read: readers tell the
+-- difference, see described().
+create or replace function pgevents.note_shape(event_id bigint, relations oid[])
+returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $function$
-declare
-    _before json;
-    _after json := coalesce(pgevents.current_columns(noted_relation), '[]');
 begin
-    select s.columns into _before from pgevents.shape s where s.relation = noted_relation;
-    insert into pgevents.shape as s (relation, table_schema, table_name, columns)
-    select c.oid, n.nspname, c.relname, _after
-    from pg_class c
-    join pg_namespace n on n.oid = c.relnamespace
-    where c.oid = noted_relation
-    on conflict (relation) do update
-    set table_schema = excluded.table_schema, table_name = excluded.table_name, columns = excluded.columns
-    where (s.table_schema, s.table_name, s.columns::text)
-        is distinct from (excluded.table_schema, excluded.table_name, excluded.columns::text);
-    return pgevents.column_difference(_before, _after);
+    insert into pgevents.shape (id, relation, columns)
+    select event_id, r.relation, coalesce(c.columns, '[]')
+    from unnest(relations) r (relation)
+    left join lateral (
+        select json_agg(
+            json_build_object(
+                'number', a.attnum,
+                'name', a.attname,
+                'type', format_type(a.atttypid, a.atttypmod),
+                'not_null', a.attnotnull
+            ) order by a.attnum
+        ) as columns
+        from (
+            -- An old snapshot can see two versions of a row: what another transaction changed, and what this one did then.
+            select distinct on (a.attnum) a.*
+            from pg_attribute a
+            where a.attrelid = r.relation
+              and a.attnum > 0
+            order by a.attnum, age(a.xmin)
+        ) a
+        where not a.attisdropped
+    ) c on true;
 end
 $function$;
-revoke execute on function pgevents.note_shape(oid) from public;
+revoke execute on function pgevents.note_shape(bigint, oid[]) from public;

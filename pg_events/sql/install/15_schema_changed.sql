@@ -5,76 +5,120 @@ returns event_trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set standard_conforming_strings = on
 as $function$
 declare
     _command record;
+    _relation oid;
+    _table record;
     _tables oid[] := '{}';
     _related boolean[] := '{}';
-    _kind "char";
-    _difference json;
+    _query text;
+    _statement_id bigint;
+    _is_asked boolean := false;
+    _is_private boolean;
+    _id bigint;
 begin
-    if pgevents.is_building() then
+    if coalesce(current_setting('pgevents.building', true), '') = 'on' and pgevents.is_building()
+        or coalesce(current_setting('pgevents.covering', true), '') <> '' and pgevents.is_covering()
+    then
         return;
     end if;
-    for _command in
-        select
-            c.*,
-            coalesce(
-                case when c.classid = 'pg_class'::regclass then c.objid end,
-                (select t.tgrelid from pg_trigger t where c.classid = 'pg_trigger'::regclass and t.oid = c.objid)
-            ) as relation
-        from pg_event_trigger_ddl_commands() c
-        where c.schema_name is distinct from 'pgevents'
-          and c.schema_name is distinct from 'pg_temp'
-          and c.object_identity is distinct from 'pgevents'
-          -- One look by its OID: as an anti-join this reads all triggers there are, at every command.
-          and (
-              select t.tgname from pg_trigger t where c.classid = 'pg_trigger'::regclass and t.oid = c.objid
-          ) like '00\_pgevents\_%' is not true
-    loop
-        _difference := null;
-        select k.relkind into _kind
-        from pg_class k
-        where k.oid = _command.relation
-          and k.relkind in ('r', 'p', 'f');
-        if found then
-            -- A new table is nobody's business but its own; a foreign one bears on the tree it is a partition of.
-            _tables := _tables || _command.relation;
-            _related := _related || (_kind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO'));
-            if _command.classid = 'pg_class'::regclass and _kind <> 'f' then
-                _difference := pgevents.note_shape(_command.relation);
-                -- What is altered on a parent is altered on its children, and only the parent is told of.
-                if _difference is not null then
-                    perform pgevents.note_shape(c.relid) from pgevents.children(_command.relation) c (relid);
-                end if;
+    begin
+        for _command in
+            select c.* from pg_event_trigger_ddl_commands() c
+        loop
+            continue when _command.schema_name in ('pgevents', 'pg_temp')
+                or _command.schema_name ~ '^pg_(toast_)?temp_'
+                or _command.classid = 'pg_namespace'::regclass and _command.object_identity = 'pgevents';
+            -- Our own triggers. Only who may build can make one of these functions: the name proves nothing.
+            continue when _command.command_tag = 'CREATE TRIGGER' and exists (
+                select from pg_trigger t
+                join pg_proc f on f.oid = t.tgfoid
+                join pg_namespace n on n.oid = f.pronamespace
+                where t.oid = _command.objid
+                  and t.tgname like '00\_pgevents\_%'
+                  and n.nspname = 'pgevents'
+            );
+            _table := null;
+            _is_private := false;
+            if _command.classid = 'pg_class'::regclass and _command.object_type <> 'index' then
+                _relation := _command.objid;
+            else
+                _relation := pgevents.table_of(_command.classid, _command.objid);
             end if;
-        end if;
-        insert into pgevents.event (kind, table_schema, table_name, query, ddl)
-        values (
-            'S', _command.schema_name, _command.object_identity, pgevents.ddl_query(),
-            json_strip_nulls(json_build_object(
-                'classid', _command.classid::bigint,
-                'objid', _command.objid::bigint,
-                'objsubid', _command.objsubid,
-                'command_tag', _command.command_tag,
-                'object_type', _command.object_type,
-                'object_name', pgevents.object_name(_command.classid, _command.objid, _command.objsubid),
-                'object_identity', _command.object_identity,
-                'schema_name', _command.schema_name,
-                'in_extension', _command.in_extension,
-                'columns', _difference
-            ))
-        );
-    end loop;
+            if _relation is not null then
+                select k.relname, k.relkind, k.relpersistence, k.relhassubclass into _table
+                from pg_class k
+                where k.oid = _relation;
+                continue when _table.relpersistence = 't';
+                _is_private := pgevents.is_private(_relation);
+            end if;
+            if not _is_private and not _is_asked then
+                select q.statement_id, q.query into _statement_id, _query from pgevents.ddl_query() q;
+                _is_asked := true;
+            end if;
+            insert into pgevents.event (statement_id, kind, table_schema, table_name, query, ddl)
+            values (
+                case when not _is_private then _statement_id end,
+                'S', _command.schema_name, _command.object_identity,
+                case when not _is_private then _query end,
+                json_strip_nulls(json_build_object(
+                    'classid', _command.classid::bigint,
+                    'objid', _command.objid::bigint,
+                    'objsubid', _command.objsubid,
+                    'command_tag', _command.command_tag,
+                    'object_type', _command.object_type,
+                    'object_name', case
+                        when _relation = _command.objid and _command.objsubid = 0 then _table.relname::text
+                        else pgevents.object_name(_command.classid, _command.objid, _command.objsubid)
+                    end,
+                    'object_identity', _command.object_identity,
+                    'schema_name', _command.schema_name,
+                    'in_extension', _command.in_extension
+                ))
+            )
+            returning id into _id;
+
+            continue when _relation is null
+                or _table.relkind not in ('r', 'p', 'f')
+                -- These bear neither on columns nor on capturing.
+                or _command.command_tag in ('COMMENT', 'CREATE INDEX', 'CREATE POLICY', 'ALTER POLICY', 'SECURITY LABEL');
+            if _command.classid = 'pg_class'::regclass and _table.relkind <> 'f' and exists (
+                select from pg_attribute a
+                where a.attrelid = _relation
+                  and a.attnum > 0
+                  and age(a.xmin) <= 0 -- by this transaction, or since it began
+            ) then
+                perform pgevents.note_shape(
+                    _id,
+                    -- What is altered on a parent is altered on its children, and only the parent is told of.
+                    case
+                        when _table.relhassubclass then _relation || array(select pgevents.children(_relation))
+                        else array[_relation]
+                    end
+                );
+            end if;
+            -- A new table is nobody's business but its own; a foreign one bears on the tree it is a partition of.
+            _tables := _tables || _relation;
+            _related := _related || (
+                _table.relkind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
+            );
+        end loop;
+    exception when others then
+        raise warning 'pg_events could not record %: % (%)', tg_tag, sqlerrm, sqlstate
+            using hint = 'The command itself is not affected.';
+    end;
 
     perform pgevents.try_to_cover(t.relation, bool_or(t.related))
     from unnest(_tables, _related) t (relation, related)
     group by t.relation;
-    if to_timestamp(pg_sequence_last_value('pgevents.sleeper'::regclass)) > clock_timestamp() then
+    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) then
         perform pg_notify('pgevents', '');
     end if;
 exception when others then
-    raise warning 'pg_events could not record %: % (%)', tg_tag, sqlerrm, sqlstate
+    raise warning 'pg_events could not announce %: % (%)', tg_tag, sqlerrm, sqlstate
         using hint = 'The command itself is not affected.';
 end
 $function$;
