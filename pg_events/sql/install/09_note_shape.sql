@@ -18,16 +18,16 @@ begin
                 'not_null', a.attnotnull
             ) order by a.attnum
         ) as columns
-        from (
-            -- An old snapshot can see two versions of a row: what another transaction changed, and what this one did then.
-            select distinct on (a.attnum) a.*
-            from pg_attribute a
-            where a.attrelid = r.relation
-              and a.attnum > 0
-            order by a.attnum, age(a.xmin)
-        ) a
-        where not a.attisdropped
-    ) c on true;
+        from pg_attribute a
+        where a.attrelid = r.relation
+          and a.attnum > 0
+          and not a.attisdropped
+    ) c on true
+    -- A snapshot from before another transaction altered the table sees columns that are no more: the next change of the
+    -- table tells both.
+    where current_setting('transaction_isolation') = 'read committed'
+       or not exists (select from pg_class k where k.oid = r.relation and k.xmax <> '0'::xid)
+      and not exists (select from pg_attribute k where k.attrelid = r.relation and k.attnum > 0 and k.xmax <> '0'::xid);
 end
 $function$;
 revoke execute on function pgevents.note_shape(bigint, oid[]) from public;

@@ -11,7 +11,10 @@ as $function$
 declare
     _command record;
     _relation oid;
-    _table record;
+    _name text;
+    _kind "char";
+    _persistence "char";
+    _has_children boolean;
     _tables oid[] := '{}';
     _related boolean[] := '{}';
     _query text;
@@ -41,7 +44,7 @@ begin
                   and t.tgname like '00\_pgevents\_%'
                   and n.nspname = 'pgevents'
             );
-            _table := null;
+            _name := null;
             _is_private := false;
             if _command.classid = 'pg_class'::regclass and _command.object_type <> 'index' then
                 _relation := _command.objid;
@@ -49,10 +52,10 @@ begin
                 _relation := pgevents.table_of(_command.classid, _command.objid);
             end if;
             if _relation is not null then
-                select k.relname, k.relkind, k.relpersistence, k.relhassubclass into _table
+                select k.relname, k.relkind, k.relpersistence, k.relhassubclass into _name, _kind, _persistence, _has_children
                 from pg_class k
                 where k.oid = _relation;
-                continue when _table.relpersistence = 't';
+                continue when _persistence = 't';
                 _is_private := pgevents.is_private(_relation);
             end if;
             if not _is_private and not _is_asked then
@@ -71,7 +74,7 @@ begin
                     'command_tag', _command.command_tag,
                     'object_type', _command.object_type,
                     'object_name', case
-                        when _relation = _command.objid and _command.objsubid = 0 then _table.relname::text
+                        when _relation = _command.objid and _command.objsubid = 0 then _name
                         else pgevents.object_name(_command.classid, _command.objid, _command.objsubid)
                     end,
                     'object_identity', _command.object_identity,
@@ -82,10 +85,10 @@ begin
             returning id into _id;
 
             continue when _relation is null
-                or _table.relkind not in ('r', 'p', 'f')
+                or _kind not in ('r', 'p', 'f')
                 -- These bear neither on columns nor on capturing.
                 or _command.command_tag in ('COMMENT', 'CREATE INDEX', 'CREATE POLICY', 'ALTER POLICY', 'SECURITY LABEL');
-            if _command.classid = 'pg_class'::regclass and _table.relkind <> 'f' and exists (
+            if _command.classid = 'pg_class'::regclass and _kind <> 'f' and exists (
                 select from pg_attribute a
                 where a.attrelid = _relation
                   and a.attnum > 0
@@ -95,7 +98,7 @@ begin
                     _id,
                     -- What is altered on a parent is altered on its children, and only the parent is told of.
                     case
-                        when _table.relhassubclass then _relation || array(select pgevents.children(_relation))
+                        when _has_children then _relation || array(select pgevents.children(_relation))
                         else array[_relation]
                     end
                 );
@@ -103,7 +106,7 @@ begin
             -- A new table is nobody's business but its own; a foreign one bears on the tree it is a partition of.
             _tables := _tables || _relation;
             _related := _related || (
-                _table.relkind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
+                _kind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
             );
         end loop;
     exception when others then
