@@ -136,7 +136,44 @@ def test_a_new_table_is_covered_in_its_own_transaction(db: psycopg.Connection) -
         db.execute("update m set a = 2")
 
     found = db.execute("select table_name, kind from pgevents.log where kind <> 'S' order by id").fetchall()
-    assert found == [("n", "I"), ("m", "U")]
+    assert found == [("n", "I"), ("m", "I"), ("m", "U")]
+
+
+@pytest.mark.parametrize("command", ["create table m as {}", "do $$begin {} end$$", "select * into m from ({}) s"])
+def test_the_rows_that_come_with_a_table_are_events(db: psycopg.Connection, command: str) -> None:
+    query = "select 1 as a, null::text as b, array['x', null] as c, '\\x01'::bytea as d, interval '1 day' as e union all select 2, 'b', null, null, null"
+    if command.startswith("do"):
+        query = f"create table m as {query};"
+    db.execute("set local bytea_output = 'escape'; set local IntervalStyle = 'iso_8601'")
+    db.execute(command.format(query).encode())
+
+    found = db.execute("select kind, table_name, new_data from pgevents.log order by id").fetchall()
+    assert [(kind, table) for kind, table, _ in found] == [("S", "public.m"), ("I", "m"), ("I", "m")]
+    assert found[1][2] == {"a": 1, "b": None, "c": ["x", None], "d": "\\x01", "e": "1 day"}
+    assert "rows_captured" not in ddl(db)[0]
+
+
+def test_no_code_of_a_types_owner_spells_those_rows(db: psycopg.Connection) -> None:
+    db.execute("create type en as enum ('x'); create type pair as (a integer, e en)")
+    db.execute(
+        "create function boom(en) returns json language plpgsql as 'begin raise exception $$boom$$; end';"
+        " create cast (en as json) with function boom(en);"
+        " create function boom(pair) returns json language plpgsql as 'begin raise exception $$boom$$; end';"
+        " create cast (pair as json) with function boom(pair)"
+    )
+    db.execute("delete from pgevents.event")
+    db.execute("create table m as select 'x'::en as e, array['x'::en] as f, row(1, 'x')::pair as g")
+
+    found = db.execute("select new_data from pgevents.log where kind = 'I'").fetchall()
+    assert found == [({"e": "x", "f": "{x}", "g": "(1,x)"},)]
+
+
+def test_the_rows_of_a_large_table_are_not_and_the_event_says_so(db: psycopg.Connection) -> None:
+    db.execute("create table o as select g, g as h from generate_series(1, 2000000) g")
+
+    (event,) = ddl(db)
+    assert event["rows_captured"] is False
+    assert db.execute("select count(*) from pgevents.log").fetchone() == (0,)
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,18 @@ def test_what_is_chosen_from_two_parents_holds_together(url: str, build: Build) 
     assert row["x"] == "***"
     assert row["y"] not in ("S4", "***")
     assert row["z"] == "z"
+
+
+def test_the_rows_that_come_with_a_table_are_treated_as_its_triggers_treat_them(
+    db: psycopg.Connection, url: str, build: Build
+) -> None:
+    build(url, redact={**REDACT, "copy": {"email": "hash", "a": "mask", "b": "drop"}})
+    db.execute("insert into users values (1, 'x')")
+    db.execute("delete from pgevents.event")
+    db.execute("create table copy as select 1 as id, 'x' as email, 'S3' as a, 'S4' as b")
+    db.execute("insert into copy values (1, 'x', 'S3', 'S4')")
+
+    (came, query), (inserted, _) = db.execute("select new_data, query from pgevents.log where kind = 'I' order by id")
+    assert came == inserted
+    assert query is None
+    assert set(came) == {"id", "email", "a"}

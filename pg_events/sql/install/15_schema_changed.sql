@@ -22,6 +22,8 @@ declare
     _is_asked boolean := false;
     _is_private boolean;
     _id bigint;
+    _with_rows boolean;
+    _filled oid[] := '{}';
 begin
     if coalesce(current_setting('pgevents.building', true), '') = 'on' and pgevents.is_building()
         or coalesce(current_setting('pgevents.covering', true), '') <> '' and pgevents.is_covering()
@@ -45,6 +47,7 @@ begin
                   and n.nspname = 'pgevents'
             );
             _name := null;
+            _kind := null;
             _is_private := false;
             if _command.classid = 'pg_class'::regclass and _command.object_type <> 'index' then
                 _relation := _command.objid;
@@ -62,6 +65,7 @@ begin
                 select q.statement_id, q.query into _statement_id, _query from pgevents.ddl_query() q;
                 _is_asked := true;
             end if;
+            _with_rows := _command.command_tag in ('CREATE TABLE AS', 'SELECT INTO') and _kind = 'r';
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, ddl)
             values (
                 case when not _is_private then _statement_id end,
@@ -79,7 +83,8 @@ begin
                     end,
                     'object_identity', _command.object_identity,
                     'schema_name', _command.schema_name,
-                    'in_extension', _command.in_extension
+                    'in_extension', _command.in_extension,
+                    'rows_captured', case when _with_rows and not pgevents.may_write_rows(_relation) then false end
                 ))
             )
             returning id into _id;
@@ -105,6 +110,9 @@ begin
             end if;
             -- A new table is nobody's business but its own; a foreign one bears on the tree it is a partition of.
             _tables := _tables || _relation;
+            if _with_rows and pgevents.may_write_rows(_relation) then
+                _filled := _filled || _relation;
+            end if;
             _related := _related || (
                 _kind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
             );
@@ -117,6 +125,19 @@ begin
     perform pgevents.try_to_cover(t.relation, bool_or(t.related))
     from unnest(_tables, _related) t (relation, related)
     group by t.relation;
+    if _filled <> '{}' then
+        begin
+            perform pgevents.write_rows(
+                f.relation,
+                case when not pgevents.is_private(f.relation) then _statement_id end,
+                case when not pgevents.is_private(f.relation) then _query end
+            )
+            from unnest(_filled) f (relation);
+        exception when others then
+            raise warning 'pg_events could not record the rows of %: % (%)', tg_tag, sqlerrm, sqlstate
+                using hint = 'The command itself is not affected.';
+        end;
+    end if;
     if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) then
         perform pg_notify('pgevents', '');
     end if;

@@ -1,0 +1,80 @@
+-- Writes the rows that came with a new table to the log, as an INSERT of them would be: no trigger was there to see them.
+-- Columns are left out, masked and hashed as the table's triggers were told. Conditions are not asked.
+create or replace function pgevents.write_rows(relation oid, statement_id bigint, query text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
+set bytea_output = 'hex'
+set IntervalStyle = 'postgres'
+set DateStyle = 'ISO'
+set extra_float_digits = '1'
+as $function$
+declare
+    _options jsonb;
+    _is_covered boolean;
+    _shown text;
+begin
+    select
+        true,
+        case
+            when t.tgnargs = 1 and f.proname = 'capture_chosen'
+                then convert_from(rtrim(t.tgargs, '\x00'::bytea), getdatabaseencoding()::name)::jsonb
+            else '{}'
+        end
+    into _is_covered, _options
+    from pg_trigger t
+    join pg_proc f on f.oid = t.tgfoid
+    where t.tgrelid = relation
+      and t.tgname = '00_pgevents_insert'
+      and t.tgenabled in ('O', 'A');
+    if _is_covered is not true then
+        return;
+    end if;
+
+    with treated as (
+        select
+            a.attnum,
+            quote_ident(a.attname) as name,
+            a.atttypid,
+            case
+                when _options -> 'drop' ? a.attnum::text then 'drop'
+                when _options ? 'only' and (_options -> 'only' ? a.attnum::text) is not true then 'drop'
+                when _options -> 'mask' ? a.attnum::text then 'mask'
+                when _options -> 'hash' ? a.attnum::text then 'hash'
+            end as treatment
+        from pg_attribute a
+        where a.attrelid = relation
+          and a.attnum > 0
+          and not a.attisdropped
+    )
+    select string_agg(
+        case
+            when t.treatment = 'mask' then format('case when %1$s is distinct from null then text ''***'' end as %1$s', t.name)
+            when t.treatment = 'hash' then format(
+                'case when %1$s is distinct from null then left(encode(sha256('
+                '$5 || convert_to(format(''%%s'', %1$s), getdatabaseencoding())), ''hex''), 32) end as %1$s', t.name)
+            -- A type that is not PostgreSQL's own can have a cast to JSON of its owner's: it is spelt by its output function.
+            when t.atttypid >= 16384
+                then format('case when %1$s is distinct from null then format(''%%s'', %1$s) end as %1$s', t.name)
+            else t.name
+        end,
+        ', ' order by t.attnum
+    )
+    into _shown
+    from treated t
+    where t.treatment is distinct from 'drop';
+
+    execute format(
+        'insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data) '
+        'select $1, ''I'', $3, $4, $2, row_to_json(r.*) from (select %s from only %s) r',
+        _shown, (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation)
+    )
+    using
+        statement_id, query,
+        (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation),
+        (select c.relname from pg_class c where c.oid = relation),
+        (select s.key from pgevents.secret s);
+end
+$function$;
+revoke execute on function pgevents.write_rows(oid, bigint, text) from public;
