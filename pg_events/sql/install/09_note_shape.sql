@@ -5,10 +5,24 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $function$
+declare
+    _relations oid[] := relations;
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        -- A snapshot from before another transaction altered a table sees columns that are no more: the next change of the
+        -- table tells both.
+        _relations := array(
+            select r.relation
+            from unnest(relations) r (relation)
+            where not exists (select from pg_class k where k.oid = r.relation and k.xmax <> '0'::xid)
+              and not exists (
+                  select from pg_attribute k where k.attrelid = r.relation and k.attnum > 0 and k.xmax <> '0'::xid
+              )
+        );
+    end if;
     insert into pgevents.shape (id, relation, columns)
     select event_id, r.relation, coalesce(c.columns, '[]')
-    from unnest(relations) r (relation)
+    from unnest(_relations) r (relation)
     left join lateral (
         select json_agg(
             json_build_object(
@@ -22,12 +36,7 @@ begin
         where a.attrelid = r.relation
           and a.attnum > 0
           and not a.attisdropped
-    ) c on true
-    -- A snapshot from before another transaction altered the table sees columns that are no more: the next change of the
-    -- table tells both.
-    where current_setting('transaction_isolation') = 'read committed'
-       or not exists (select from pg_class k where k.oid = r.relation and k.xmax <> '0'::xid)
-      and not exists (select from pg_attribute k where k.attrelid = r.relation and k.attnum > 0 and k.xmax <> '0'::xid);
+    ) c on true;
 end
 $function$;
 revoke execute on function pgevents.note_shape(bigint, oid[]) from public;
