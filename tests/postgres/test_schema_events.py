@@ -141,7 +141,10 @@ def test_a_new_table_is_covered_in_its_own_transaction(db: psycopg.Connection) -
 
 @pytest.mark.parametrize("command", ["create table m as {}", "do $$begin {} end$$", "select * into m from ({}) s"])
 def test_the_rows_that_come_with_a_table_are_events(db: psycopg.Connection, command: str) -> None:
-    query = "select 1 as a, null::text as b, array['x', null] as c, '\\x01'::bytea as d, interval '1 day' as e union all select 2, 'b', null, null, null"
+    query = (
+        "select 1 as a, null::text as b, array['x', null] as c, '\\x01'::bytea as d, interval '1 day' as e"
+        " union all select 2, 'b', null, null, null"
+    )
     if command.startswith("do"):
         query = f"create table m as {query};"
     db.execute("set local bytea_output = 'escape'; set local IntervalStyle = 'iso_8601'")

@@ -25,6 +25,7 @@ declare
     _is_whole boolean;
     _steps text[];
     _step text;
+    _was_by_row boolean;
     _event_triggers text;
 begin
     select
@@ -120,6 +121,9 @@ begin
     if _steps is null then
         return;
     end if;
+    _was_by_row := exists (
+        select from pg_trigger t where t.tgrelid = relation and t.tgname = '00_pgevents_insert' and t.tgtype & 1 = 1
+    );
 
     -- Event triggers, ours and yours, need not know: a superuser can say so from PostgreSQL 17 on. Else ours are told.
     if current_setting('server_version_num')::integer >= 170000
@@ -137,6 +141,13 @@ begin
         perform set_config('event_triggers', _event_triggers, true);
     else
         perform set_config('pgevents.covering', '', true);
+    end if;
+
+    if _was_by_row and related and exists (
+        select from pg_trigger t where t.tgrelid = relation and t.tgname = '00_pgevents_insert' and t.tgtype & 1 = 0
+    ) then
+        -- Maybe it inherits no more: what it inherited from has no reason either then.
+        perform pgevents.cover(t.relation, true) from pgevents.perhaps_by_statement() t (relation);
     end if;
 end
 $function$;

@@ -18,6 +18,7 @@ declare
     _persistence "char";
     _id bigint;
     _tables oid[] := '{}';
+    _is_reason boolean := false; -- for other tables to be captured row by row, perhaps
 begin
     if coalesce(current_setting('pgevents.building', true), '') = 'on' and pgevents.is_building()
         or coalesce(current_setting('pgevents.covering', true), '') <> '' and pgevents.is_covering()
@@ -42,7 +43,7 @@ begin
                 join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = _dropped.address_names[1]
                   and c.relname = _dropped.address_names[2];
-                continue when _persistence = 't';
+                continue when _persistence = 't' or _dropped.address_names[1] ~ '^pg_temp';
             end if;
             _is_private := case
                 when _relation is not null then pgevents.is_private(_relation)
@@ -74,7 +75,11 @@ begin
             returning id into _id;
             if _dropped.is_relation and _dropped.object_type = 'table' then
                 perform pgevents.note_shape(_id, array[_dropped.objid]);
+            elsif _dropped.object_type = 'table column' and not _dropped.original and _relation is not null then
+                -- It fell with something else: no event of the table's own will tell of it.
+                perform pgevents.note_shape(_id, array[_relation]);
             end if;
+            _is_reason := _is_reason or _dropped.object_type in ('table', 'foreign table', 'table constraint');
             -- How a table is captured depends on its triggers. One of ours comes back with the next command on the table.
             if _dropped.object_type = 'trigger' and _dropped.address_names[3] not like '00\_pgevents\_%' then
                 _tables := _tables || _relation;
@@ -89,6 +94,9 @@ begin
     from pg_class c
     where c.oid = any (_tables)
       and c.relkind in ('r', 'p');
+    if _is_reason then
+        perform pgevents.try_to_cover(t.relation, true) from pgevents.perhaps_by_statement() t (relation);
+    end if;
     if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) then
         perform pg_notify('pgevents', '');
     end if;

@@ -1,0 +1,50 @@
+-- Tables, roots of partitions, that are captured row by row though no trigger of their own asks for it, nor inheritance: what
+-- was the reason may just have been dropped. Where the settings ask for it, that is the reason.
+create or replace function pgevents.perhaps_by_statement()
+returns setof oid
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    if exists (select from pgevents.setting s where s.name = 'choices' and s.value::jsonb ? 'by_row') then
+        return;
+    end if;
+    return query
+    select r.root
+    from (
+        select distinct coalesce(pg_partition_root(t.tgrelid), t.tgrelid)::oid as root
+        from pg_depend d
+        join pg_trigger t on t.oid = d.objid
+        where d.classid = 'pg_trigger'::regclass
+          and d.refclassid = 'pg_proc'::regclass
+          and d.refobjid in (
+              select p.oid
+              from pg_proc p
+              where p.pronamespace = 'pgevents'::regnamespace
+                and p.proname in ('capture_row', 'capture_chosen')
+          )
+          and t.tgtype & 1 = 1
+          and t.tgname = '00_pgevents_insert'
+    ) r
+    where not exists (
+        select from pg_inherits i
+        join pg_class c on c.oid = i.inhrelid
+        where r.root in (i.inhrelid, i.inhparent)
+          and not c.relispartition
+    ) and not exists (
+        select from (
+            select r.root as relid
+            union all
+            select p.relid::oid from pg_partition_tree(r.root) p
+        ) m
+        join pg_trigger t on t.tgrelid = m.relid
+        join pg_proc f on f.oid = t.tgfoid
+        where not t.tgisinternal
+          and f.pronamespace <> 'pgevents'::regnamespace
+          and t.tgtype & 1 = 1
+          and t.tgenabled <> 'D'
+    );
+end
+$function$;
+revoke execute on function pgevents.perhaps_by_statement() from public;
