@@ -161,6 +161,11 @@ def installed(connection: Connection) -> Installed:
     )
 
 
+def event_triggers_off(connection: Connection) -> list[str]:
+    """For whom the server was told to fire no event triggers: `role app`, `this database`; nobody as a rule."""
+    return [who for (who,) in connection.execute(sql.text("event_triggers_off.sql")).fetchall()]
+
+
 @contextmanager
 def _spelt_in_full(connection: Connection) -> Generator[None]:
     """How the database spells a definition depends on the session: a schema on the search path is left out."""

@@ -125,13 +125,17 @@ def drift(plan: Plan) -> list[Finding]:
     return [_wrong("drift", some + more, "pg_events build", data)]
 
 
-def event_triggers(found: Server, installed: Installed) -> list[Finding]:
+def event_triggers(found: Server, installed: Installed, off_for: Sequence[str] = ()) -> list[Finding]:
+    """`off_for`: whose DDL fires no event trigger, see `catalog.event_triggers_off()`."""
     states = {name: installed.event_triggers.get(name, "missing") for name in EVENT_TRIGGERS}
     bad = [
         f"{name} is {'missing' if state == 'missing' else 'disabled'}"
         for name, state in states.items()
         if state not in ("O", "A")
     ]
+    if not bad and off_for:
+        text = f"event_triggers is off for {', '.join(off_for)}: DDL is not recorded and new tables are not covered"
+        return [_wrong("DDL", text, "reset event_triggers there, then run pg_events build", states)]
     if not bad:
         return [Finding("DDL", "ok", "schema changes are recorded", data=states)]
     if found.event_triggers_permitted:

@@ -49,7 +49,7 @@ class _Examination:
                 ("rights", self._rights),
                 ("origin", lambda: doctor.origin(self.server, catalog.installed(self.connection))),
                 ("drift", self._drift),
-                ("DDL", lambda: doctor.event_triggers(self.server, catalog.installed(self.connection))),
+                ("DDL", self._event_triggers),
                 ("consumers", lambda: doctor.consumers(self._rows("consumers.sql"))),
                 ("log", partial(_log_size, self.connection)),
             ]
@@ -112,6 +112,10 @@ class _Examination:
         if wanted.settings["system_identifier"] != catalog.installed(self.connection).settings.get("system_identifier"):
             return []  # the origin is wrong, and says it all
         return doctor.drift(plan(self.server, catalog.installed(self.connection), self._tables(), wanted))
+
+    def _event_triggers(self) -> list[Finding]:
+        installed = catalog.installed(self.connection)
+        return doctor.event_triggers(self.server, installed, catalog.event_triggers_off(self.connection))
 
     def _settings(self) -> list[Finding]:
         row = self._rows("doctor_settings.sql")[0]

@@ -36,6 +36,8 @@ class _Status:
     """DDL is recorded."""
     schema_events_permitted: bool
     """DDL could be recorded: somebody who builds here may create event triggers, or did."""
+    event_triggers_off: Sequence[str]
+    """Whose DDL fires no event trigger."""
     tables: Sequence[Table]
     query_characters: int
     """How much of the client's SQL text an event keeps."""
@@ -68,6 +70,9 @@ def status(settings: str | None, database_url: str | None, check: bool, as_json:
         _show(found)
     if not found.schema_events_permitted:
         say("event triggers are not permitted here: DDL is not recorded, new tables are covered by the next build")
+    if found.event_triggers_off:
+        who = ", ".join(found.event_triggers_off)
+        say(f"event_triggers is off for {who}: DDL is not recorded there, and new tables are not covered")
     missing = _missing(found)
     if not check or not missing:
         return 0
@@ -99,6 +104,7 @@ def _ask(connection: Connection) -> _Status:
         server.version,
         all(installed.event_triggers.get(name) in ("O", "A") for name in catalog.EVENT_TRIGGERS),
         server.event_triggers_permitted or bool(installed.event_triggers),
+        catalog.event_triggers_off(connection),
         catalog.tables(connection, *patterns, choices=choices),
         int(installed.settings.get("query_characters", Settings.query_characters)),
         {(row["table_schema"], row["table_name"]): row["at"] for row in last},

@@ -70,6 +70,20 @@ def test_damage_is_found(call: Any, url: str, execute: Any, damage: str, name: s
     assert found[0]["remedy"]
 
 
+def test_event_triggers_that_are_switched_off_are_named(call: Any, url: str, execute: Any) -> None:
+    with psycopg.connect(url) as connection:
+        if connection.info.server_version < 170000:
+            pytest.skip("PostgreSQL can switch event triggers off from 17 on")
+    execute(url, "do $$ begin execute format('alter database %I set event_triggers = off', current_database()); end $$")
+
+    (finding,) = mine(problems(call, url), url)
+    assert (finding["name"], finding["text"]) == (
+        "DDL",
+        "event_triggers is off for this database: DDL is not recorded and new tables are not covered",
+    )
+    assert "event_triggers is off for this database" in call("status", "--database-url", url).err
+
+
 def test_an_open_transaction_is_named(call: Any, url: str) -> None:
     with psycopg.connect(url, application_name="forgotten") as other:
         other.execute("insert into note values (1)")
