@@ -20,6 +20,7 @@ from typing import Any
 
 import building
 import bulk
+import ddl
 import delivery
 import latency
 import oltp
@@ -42,6 +43,7 @@ WORKLOADS = {
     "latency": latency.run,
     "poll": poll.run,
     "build": building.run,
+    "ddl": ddl.run,
     "volume": volume.run,
 }
 WRITING = ("oltp", "bulk")

@@ -5,6 +5,11 @@ returns setof oid
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set jit = off
+-- Few of the triggers there are depend on these functions.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $function$
 begin
     if exists (select from pgevents.setting s where s.name = 'choices' and s.value::jsonb ? 'by_row') then
@@ -18,12 +23,12 @@ begin
         join pg_trigger t on t.oid = d.objid
         where d.classid = 'pg_trigger'::regclass
           and d.refclassid = 'pg_proc'::regclass
-          and d.refobjid in (
+          and d.refobjid = any (array(
               select p.oid
               from pg_proc p
               where p.pronamespace = 'pgevents'::regnamespace
                 and p.proname in ('capture_row', 'capture_chosen')
-          )
+          ))
           and t.tgtype & 1 = 1
           and t.tgname = '00_pgevents_insert'
     ) r

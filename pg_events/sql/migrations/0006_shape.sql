@@ -8,16 +8,13 @@ drop function if exists pgevents.note_shape(oid);
 drop function if exists pgevents.ddl_query();
 drop function if exists pgevents.object_name(oid, oid, integer);
 
--- `id`: that of the event. A dropped table has no columns, [].
-alter table pgevents.shape rename to shape_before;
-create table pgevents.shape (
-    id bigint not null,
-    relation oid not null,
-    columns json not null
-);
-insert into pgevents.shape (id, relation, columns)
-select 0, s.relation, s.columns from pgevents.shape_before s;
-drop table pgevents.shape_before;
+-- `id`: that of the event. A dropped table has no columns, []. The table stays, with what readers were granted.
+alter table pgevents.shape
+    drop constraint shape_pkey,
+    drop column table_schema,
+    drop column table_name,
+    add column id bigint not null default 0;
+alter table pgevents.shape alter column id drop default;
 create index shape_relation_id on pgevents.shape (relation, id);
 
 -- Replaced by the build that runs this; the view needs it by name.
