@@ -41,7 +41,9 @@ begin
                 when _options -> 'drop' ? a.attnum::text then 'drop'
                 when _options ? 'only' and (_options -> 'only' ? a.attnum::text) is not true then 'drop'
                 when _options -> 'mask' ? a.attnum::text then 'mask'
-                when _options -> 'hash' ? a.attnum::text then 'hash'
+                -- A database that was restored without the key has no hashes.
+                when _options -> 'hash' ? a.attnum::text
+                    then case when exists (select from pgevents.secret) then 'hash' else 'mask' end
             end as treatment
         from pg_attribute a
         where a.attrelid = relation
@@ -54,9 +56,7 @@ begin
             when t.treatment = 'hash' then format(
                 'case when %1$s is distinct from null then left(encode(sha256('
                 '$5 || convert_to(format(''%%s'', %1$s), getdatabaseencoding())), ''hex''), 32) end as %1$s', t.name)
-            -- A type that is not PostgreSQL's own can have a cast to JSON of its owner's: it is spelt by its output function.
-            when t.atttypid >= 16384
-                then format('case when %1$s is distinct from null then format(''%%s'', %1$s) end as %1$s', t.name)
+            when t.atttypid >= 16384 then pgevents.value_expression(t.name, t.atttypid, false) || ' as ' || t.name
             else t.name
         end,
         ', ' order by t.attnum
