@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from tests.conftest import fresh_database
+from tests.installcheck import disjoint
 from tests.postgres.choosing import Build
 
 HERE = Path(__file__).with_name("observables")
@@ -34,13 +35,15 @@ WAYS: dict[str, dict[str, Any]] = {
     "changes alone": {"skip_unchanged": EVERY_TABLE, "query_characters": 0, "wake_up": False},
     "replicated": {"capture_replicated": EVERY_TABLE},
 }
-WRITERS = ("postgres", "owner", "app")
+CASES = [(way, writer) for way in WAYS for writer in ("owner", "app")]
+CASES += [("by statement", "postgres"), ("replicated", "postgres")]
 PARAMETERS = (
     *("application_name", "client_encoding", "DateStyle", "default_transaction_read_only", "in_hot_standby"),
     *("IntervalStyle", "is_superuser", "search_path", "session_authorization", "standard_conforming_strings"),
     "TimeZone",
 )
 """What the server reports to a driver by itself."""
+SETTINGS = "select name, setting from pg_settings"
 FIELDS = (
     *("severity_nonlocalized", "sqlstate", "message_primary", "message_detail", "message_hint", "context"),
     *("statement_position", "internal_query", "internal_position", "schema_name", "table_name", "column_name"),
@@ -60,7 +63,7 @@ class Pair:
     app: str
 
     def urls(self, writer: str) -> tuple[str, str]:
-        """The plain and the captured one, for one of `WRITERS`."""
+        """The plain and the captured one, for a writer of `CASES`."""
         user = {"owner": self.owner, "app": self.app}.get(writer, writer)
         options = f"-c app.owner={self.owner}"
         plain, captured = (make_conninfo(url, user=user, options=options) for url in (self.plain, self.captured))
@@ -143,7 +146,11 @@ class Session:
         return seen
 
     def state(self) -> Seen:
-        """What the session is like now; of a failed transaction less can be known."""
+        """What the session is like now; of a failed transaction less can be known.
+
+        All settings take half of the time. Those that a statement leaves behind are seen at the end of a script at the
+        latest, unless they are the transaction's.
+        """
         status = self.connection.info.transaction_status
         pgconn = self.connection.pgconn
         seen: Seen = {"transaction": status.name}
@@ -151,7 +158,12 @@ class Session:
             with self.connection.cursor(row_factory=dict_row) as cursor:
                 (row,) = cursor.execute((HERE / "probe.sql").read_bytes()).fetchall()
             seen |= {f"{name}.{key}": one for name in row for key, one in entries(row[name])}
+            if status == pq.TransactionStatus.INTRANS:
+                seen |= self.settings()
         return seen | {f"parameter {name}": pgconn.parameter_status(name.encode()) for name in PARAMETERS}
+
+    def settings(self) -> Seen:
+        return {f"setting {name}": value for name, value in self.connection.execute(SETTINGS).fetchall()}
 
     def _executed(self, statement: str) -> Seen:
         with self.connection.cursor() as cursor:
@@ -217,6 +229,8 @@ def compare(script: str, plain: Session, captured: Session) -> Iterator[str]:
         for difference in (*found, *(one for one in states if one not in known)):
             yield f"{script}: {statement}\n    {difference}"
         known = set(states)
+    for difference in differences(plain.settings(), captured.settings()):
+        yield f"{script}, at the end: {difference}"
 
 
 def compare_script(script: str, urls: tuple[str, str]) -> list[str]:
@@ -235,8 +249,7 @@ def events(url: str) -> int:
 # --- the tests ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("writer", WRITERS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "writer"), CASES)
 def test_an_application_sees_the_same(pair_of: Callable[[dict[str, Any]], Pair], way: str, writer: str) -> None:
     pair = pair_of(WAYS[way])
     scripts = (*SCRIPTS, "replica") if writer == "postgres" else SCRIPTS
@@ -246,3 +259,107 @@ def test_an_application_sees_the_same(pair_of: Callable[[dict[str, Any]], Pair],
     assert not found, "\n" + "\n".join(found)
     assert not list(differences(contents(pair.plain), contents(pair.captured)))
     assert events(pair.captured) > 100
+
+
+WRITES = (
+    ("update item set n = n + 1", "update parent set v = 'x'"),
+    ("update item set n = 2 where v = 'first'", "update item set n = 3 where v = 'second'"),
+    ("insert into item (v) select 'a' || n from generate_series(1, 200) n", "insert into item (v) values ('b'), ('c')"),
+    ("insert into parent (v) values ('same'), ('text')", "insert into parent (v) values ('same'), ('text')"),
+    ("truncate ruled", "truncate person"),
+    ("create table one (id integer)", "create table two (id integer)"),
+    ("alter table person add column w text", "alter table base add column w text"),
+    ("drop table ruled", "drop table late_child"),
+)
+"""Statements of two open transactions, neither of which waits for the other."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_writer_waits_for_nobody(pair_of: Callable[[dict[str, Any]], Pair], way: str) -> None:
+    pair = pair_of(WAYS[way])
+
+    for url in pair.urls("owner"):
+        with psycopg.connect(url) as first, psycopg.connect(url) as second:
+            second.execute("set lock_timeout = '5s'")
+            second.commit()
+            for one, other in WRITES:
+                for _ in range(2):  # the second time there is something to look up
+                    first.execute(one.encode())
+                    second.execute(other.encode())
+                    first.rollback()
+                    second.rollback()
+
+
+@pytest.mark.parametrize("writer", ["owner", "app"])
+def test_others_see_the_same_of_a_session(pair_of: Callable[[dict[str, Any]], Pair], writer: str) -> None:
+    pair = pair_of({})
+    seen: list[list[Any]] = []
+
+    for url in pair.urls(writer):
+        with psycopg.connect(url, application_name="an application") as writing, psycopg.connect(pair.plain) as looking:
+            seen.append([])
+            for statement in (
+                "select 1",
+                "update item set n = 2",
+                "insert into ruled select n from generate_series(1, 9) n",
+            ):
+                writing.execute(statement.encode())
+                row = looking.execute(
+                    "select query, state, application_name, usename, backend_xid is null"
+                    " from pg_stat_activity where pid = %s",
+                    [writing.info.backend_pid],
+                ).fetchone()
+                looking.commit()
+                seen[-1].append(row)
+
+    assert seen[0] == seen[1]
+    assert seen[0][1][:3] == ("update item set n = 2", "idle in transaction", "an application")
+
+
+def test_prepared_statements_answer_the_same(pair_of: Callable[[dict[str, Any]], Pair]) -> None:
+    pair = pair_of({})
+    seen: list[list[Any]] = []
+
+    for url in pair.urls("app"):
+        with psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection:
+            seen.append([])
+            for number in range(12):  # more than five: a generic plan comes
+                cursor = connection.execute("insert into item (v) values (%s) returning v, n", [f"p{number}"])
+                seen[-1].append((cursor.statusmessage, cursor.fetchall()))
+                cursor = connection.execute("update item set n = %s where v = %s", [number, f"p{number}"])
+                seen[-1].append((cursor.statusmessage, cursor.rowcount))
+                with connection.pipeline():
+                    cursors = [connection.execute("delete from item where v = %s", [f"p{number}"]) for _ in range(2)]
+                seen[-1].append([cursor.rowcount for cursor in cursors])
+            seen[-1].append(connection.execute("select count(*) from pg_prepared_statements").fetchone())
+
+    assert seen[0] == seen[1]
+    assert seen[0][:3] == [("INSERT 0 1", [("p0", 1)]), ("UPDATE 1", 1), [1, 0]]
+
+
+# --- SERIALIZABLE -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def disjoint_url(server: Any, build: Build) -> Iterator[str]:
+    """A captured database with the tables of `tests.installcheck.disjoint` for two clients."""
+    with fresh_database(server) as url:
+        disjoint.prepare(url, clients=2)
+        assert not build(url, by_row=disjoint.SETTINGS.by_row, redact=disjoint.SETTINGS.redact).failed
+        yield url
+
+
+@pytest.mark.parametrize("kind", disjoint.kinds())
+def test_serializable_transactions_that_share_no_table_both_commit(disjoint_url: str, kind: str) -> None:
+    with psycopg.connect(disjoint_url) as first, psycopg.connect(disjoint_url) as second:
+        for number, connection in enumerate((first, second), 1):
+            disjoint.enter(connection, number)
+            connection.execute("set lock_timeout = '5s'")
+            connection.commit()
+            connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+        for _ in range(3):
+            for statement in disjoint.kinds()[kind]:
+                first.execute(statement.encode())
+                second.execute(statement.encode())
+            first.commit()
+            second.commit()

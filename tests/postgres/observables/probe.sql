@@ -9,7 +9,6 @@ select
      from pg_sequences s where s.schemaname not in ('pgevents') and s.schemaname not like 'pg_temp%') as currval,
     (select jsonb_object_agg(s.sequencename, s.last_value)
      from pg_sequences s where s.schemaname not in ('pgevents') and s.schemaname not like 'pg_temp%') as sequences,
-    (select jsonb_object_agg(s.name, s.setting) from pg_settings s) as settings,
     current_setting('app.user', true) as custom_setting,
     array(select c.relname::text from pg_class c where c.relpersistence = 't' and c.relname not like 'pg_toast%' order by 1) as temporary,
     array(select p.name || ': ' || p.statement from pg_prepared_statements p order by 1) as prepared,
