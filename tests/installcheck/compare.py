@@ -59,7 +59,7 @@ def compare(suite: str, plain: Outcome, captured: Outcome, known: Sequence[Rule]
         if left:
             unexplained[test] = left
         else:
-            explained[test] = reasons
+            explained[test] = reasons or ["widths of columns"]
     same = len(names) - len(explained) - len(unexplained)
     return Compared(suite, len(plain.passed), len(names), same, explained, unexplained, captured.events)
 
