@@ -220,10 +220,10 @@ def differences(plain: Seen, captured: Seen) -> Iterator[str]:
                 return
 
 
-def compare(script: str, plain: Session, captured: Session) -> Iterator[str]:
+def compare(script: str, steps: list[str], plain: Session, captured: Session) -> Iterator[str]:
     """A line for each difference that a statement of the script makes; one that lasts is told once."""
     known: set[str] = set()
-    for statement in statements(script):
+    for statement in steps:
         found = list(differences(plain.run(statement), captured.run(statement)))
         states = list(differences(plain.state(), captured.state()))
         for difference in (*found, *(one for one in states if one not in known)):
@@ -233,10 +233,11 @@ def compare(script: str, plain: Session, captured: Session) -> Iterator[str]:
         yield f"{script}, at the end: {difference}"
 
 
-def compare_script(script: str, urls: tuple[str, str]) -> list[str]:
+def compare_script(script: str, urls: tuple[str, str], steps: list[str] | None = None) -> list[str]:
+    """The differences; the statements are those of the file of that name unless others are given."""
     plain, captured = (Session(url) for url in urls)
     with plain.connection, captured.connection:
-        return list(compare(script, plain, captured))
+        return list(compare(script, steps or statements(script), plain, captured))
 
 
 def events(url: str) -> int:
@@ -259,6 +260,62 @@ def test_an_application_sees_the_same(pair_of: Callable[[dict[str, Any]], Pair],
     assert not found, "\n" + "\n".join(found)
     assert not list(differences(contents(pair.plain), contents(pair.captured)))
     assert events(pair.captured) > 100
+
+
+SLIPS = {
+    "perform nextval('other')": "lastval",
+    "raise notice 'seen'": "notices",
+    "perform set_config('work_mem', '65kB', false)": "setting work_mem",
+    "perform set_config('work_mem', '65kB', true)": "setting work_mem",
+    "perform set_config('TimeZone', 'Asia/Tokyo', false)": "parameter TimeZone",
+    "perform set_config('search_path', 'public', true)": "search_path",
+    "perform set_config('app.user', 'another', true)": "custom_setting",
+    "create temporary table if not exists seen (id integer)": "temporary",
+    "perform pg_advisory_lock(1)": "advisory_locks",
+    "perform from parent": "locks.public.parent",
+    "listen pgevents": "channels",
+    "perform pg_current_xact_id()": "has_xid",
+    "raise exception 'no' using errcode = 'P0099'": "error",
+    "perform pg_notify('app', 'x')": "notifications",
+    "execute 'prepare seen as select 1'": "prepared",
+}
+"""What a trigger could leave behind, and where this is noticed."""
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_what_a_trigger_leaves_behind_is_noticed(
+    server: Any, plain_template: str, owner: str, app: str, slip: str
+) -> None:
+    with fresh_database(server, plain_template) as plain, fresh_database(server, plain_template) as slipping:
+        for url in (plain, slipping):
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("create sequence other")
+        with psycopg.connect(slipping, autocommit=True) as connection:
+            connection.execute(
+                f"create function slip() returns trigger language plpgsql as $$begin {slip}; return null; end$$;"
+                "create trigger slip after update on item for each statement execute function slip()".encode()
+            )
+        urls = Pair(plain, slipping, owner, app).urls("postgres")
+        steps = ["listen app", "begin", "update item set n = 1 where false", "commit", "select 1"]
+
+        found = compare_script("a slip", urls, steps)
+
+    assert any(SLIPS[slip] in line for line in found), found
+
+
+@pytest.mark.parametrize("way", ["by statement", "changes alone"])
+def test_a_transaction_can_be_prepared(pair_of: Callable[[dict[str, Any]], Pair], way: str) -> None:
+    pair = pair_of(WAYS[way])
+
+    for url in pair.urls("app"):
+        with psycopg.connect(url) as connection:
+            name = connection.xid(1, database_name(url), "observed")
+            connection.tpc_begin(name)
+            connection.execute("insert into item (v) values ('prepared')")
+            connection.execute("insert into ruled select n, 'x' from generate_series(1, 9) n")
+            connection.tpc_prepare()
+            connection.tpc_commit()
+            assert connection.execute("select count(*) from item where v = 'prepared'").fetchone() == (1,)
 
 
 WRITES = (
