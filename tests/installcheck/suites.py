@@ -12,13 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
-from psycopg import sql
 
-from pg_events.build import apply, make_plan
-from pg_events.connection import connect
 from pg_events.demo.server import FAST, Server
 from pg_events.errors import PgEventsError
 from pg_events.settings import Settings
+from tests.installcheck.lab import build
 from tests.installcheck.source import Tree
 
 MODULES = {"auto_explain", "passwordcheck"}
@@ -42,6 +40,13 @@ class Suite:
     schedule: str | None = None
     isolation: bool = False
     options: tuple[str, ...] = ()
+
+    @property
+    def database(self) -> str:
+        """The name that the Makefiles give it; a few tests have it in their output."""
+        if self.isolation:
+            return "isolation_regression"
+        return {"plpgsql": "pl_regression", "regress": "regression"}.get(self.name, "contrib_regression")
 
 
 @dataclass(frozen=True)
@@ -94,10 +99,10 @@ def run_suite(suite: Suite, tree: Tree, programs: Path, work: Path, settings: Se
         if owner:
             os.chown(path, owner.pw_uid, owner.pw_gid)
     with Server(programs, settings=SERVER) as server:
-        url = server.create_database("regression")
-        _prepare_database(url)
+        url = server.create_database(suite.database)
+        _prepare_database(url, suite.database)
         if settings is not None:
-            _build(url, settings)
+            build(url, settings)
         command = _command(suite, tree, programs, modules, url)
         answer = subprocess.run(
             command, cwd=work, env=_environment(tree), capture_output=True, text=True, check=False, **_identity(owner)
@@ -119,7 +124,7 @@ def _command(suite: Suite, tree: Tree, programs: Path, modules: Path, url: str) 
         str(program),
         f"--host={unquote(host['host'][0])}",
         f"--port={host['port'][0]}",
-        *("--user=postgres", "--dbname=regression", "--use-existing"),
+        *("--user=postgres", f"--dbname={suite.database}", "--use-existing"),
         *("--inputdir=.", f"--outputdir={'output_iso' if suite.isolation else '.'}"),
         f"--bindir={programs}",
         f"--dlpath={modules}",
@@ -129,22 +134,15 @@ def _command(suite: Suite, tree: Tree, programs: Path, modules: Path, url: str) 
     ]
 
 
-def _prepare_database(url: str) -> None:
+def _prepare_database(url: str, name: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for setting in DATABASE:
-            connection.execute(f"alter database regression set {setting}".encode())
-
-
-def _build(url: str, settings: Settings) -> None:
-    with connect(url, application_name="installcheck") as connection:
-        plan = make_plan(connection, settings)
-    if failed := apply(url, plan).failed:
-        raise PgEventsError(f"build failed: {failed}")
+            connection.execute(f"alter database {name} set {setting}".encode())
 
 
 def _count(url: str) -> int:
     with psycopg.connect(url) as connection:
-        row = connection.execute(sql.SQL("select count(*) from pgevents.log")).fetchone()
+        row = connection.execute("select count(*) from pgevents.log").fetchone()
     assert row
     return row[0]
 

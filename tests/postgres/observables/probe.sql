@@ -21,7 +21,7 @@ select
      from (
          select distinct on (l.relation) l.relation, l.mode
          from pg_locks l
-         where l.pid = pg_backend_pid() and l.locktype = 'relation'
+         where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode <> 'SIReadLock'
          order by l.relation, array_position(array[
              'AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
              'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'

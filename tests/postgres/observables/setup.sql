@@ -190,3 +190,13 @@ end $$;
 grant select, insert, update, delete, truncate on all tables in schema public to public;
 
 grant usage on all sequences in schema public to public;
+
+-- Statistics that one of two databases has could give the other's rows another order.
+do $$
+declare
+    _table regclass;
+begin
+    for _table in select oid from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace loop
+        execute format('alter table %s set (autovacuum_enabled = off)', _table);
+    end loop;
+end $$;
