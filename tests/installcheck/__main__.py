@@ -34,7 +34,7 @@ def main() -> int:
         found = list(run(options))
     except PgEventsError as error:
         print(error, file=sys.stderr)
-        return error.exit_code if hasattr(error, "exit_code") else 1
+        return error.exit_code
     print(table(found))
     return 1 if any(one.unexplained for one in found) else 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from pg_events.errors import PgEventsError
 from pg_events.settings import Settings
 from tests.installcheck.lab import run_clients, two_databases
 
@@ -40,6 +41,14 @@ def enter(connection: psycopg.Connection, number: int) -> None:
 
 
 def main() -> int:
+    try:
+        return run()
+    except PgEventsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.installcheck.disjoint", description=__doc__)
     parser.add_argument("--major", type=int, help="of the server (the newest there is)")
     parser.add_argument("--clients", type=int, default=8, help="%(default)s")

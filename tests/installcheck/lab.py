@@ -1,10 +1,9 @@
 """A server with two databases that differ in capture alone, and clients that run transactions on them side by side."""
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -33,14 +32,9 @@ class Count:
 
     committed: int = 0
     failed: int = 0
-    by_name: Counter[str] = field(default_factory=Counter[str])
 
     def __str__(self) -> str:
         return f"{self.failed:,} of {self.committed + self.failed:,}"
-
-    @property
-    def share(self) -> float:
-        return self.failed / max(1, self.committed + self.failed)
 
 
 def programs(major: int | None) -> Path:

@@ -33,6 +33,14 @@ class Run:
 
 
 def main() -> int:
+    try:
+        return run()
+    except PgEventsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.installcheck.pgbench", description=__doc__)
     parser.add_argument("--major", type=int, help="of the server (the newest there is)")
     parser.add_argument("--clients", type=int, default=8, help="%(default)s")

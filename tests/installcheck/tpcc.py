@@ -15,6 +15,7 @@ from time import monotonic
 import psycopg
 from psycopg import sql
 
+from pg_events.errors import PgEventsError
 from pg_events.settings import Settings
 from tests.installcheck.lab import run_clients, two_databases
 
@@ -55,6 +56,14 @@ def transaction(connection: psycopg.Connection, _number: int) -> None:
 
 
 def main() -> int:
+    try:
+        return run()
+    except PgEventsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.installcheck.tpcc", description=__doc__)
     parser.add_argument("--major", type=int, help="of the server (the newest there is)")
     parser.add_argument("--clients", type=int, default=8, help="%(default)s")

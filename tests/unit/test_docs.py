@@ -33,7 +33,7 @@ from pg_events_tui.keys import KEYS, Key
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = ("README.md", "CHANGELOG.md", ".github/CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "pg_events/docs/compatibility.md")
 PICTURES = sorted((ROOT / "screenshots").glob("*.svg"))
 
 EVERYWHERE = {"--settings", "--database-url", "--help"}
