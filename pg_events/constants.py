@@ -186,6 +186,15 @@ def _flag(value: object) -> bool:
     return value
 
 
+def _flag_or_roles(value: object) -> bool | tuple[str, ...]:
+    if isinstance(value, bool):
+        return value
+    roles = cast("list[object] | tuple[object, ...]", value) if isinstance(value, list | tuple) else ()
+    if not roles or not all(isinstance(role, str) and role for role in roles):
+        raise UsageError(f"True, False or a list of roles such as ['app'], not {_shown(value)}")
+    return cast("tuple[str, ...]", tuple(roles))
+
+
 def _at_least_one(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
@@ -333,7 +342,7 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
     "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
-    "PG_EVENTS_SKIP_OWN": ("skip_own", _flag),
+    "PG_EVENTS_SKIP_OWN": ("skip_own", _flag_or_roles),
     "PG_EVENTS_KEEP": ("keep", _age),
     "PG_EVENTS_KEEP_SIZE": ("keep_bytes", _size),
     "PG_EVENTS_KEEP_UNREAD": ("keep_unread", _flag),

@@ -48,7 +48,9 @@ def serving(wanted: Address, registry: CollectorRegistry, trouble: Callable[[], 
             f"metrics cannot be served on {clean(str(wanted))}: {one_line(reason)}; each worker needs a port of its own, "
             "give one with --metrics or PG_EVENTS_METRICS"
         ) from error
-    thread = threading.Thread(target=server.serve_forever, args=(_CHECK_SECONDS,), name="pg_events metrics", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, args=(_CHECK_SECONDS,), name="pg_events metrics", daemon=True
+    )
     thread.start()
     try:
         yield Address(wanted.host, server.server_address[1])
@@ -137,7 +139,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Handler(MetricsHandler):
-    server: _Server
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = _SECONDS
     trouble: Callable[[], str | None]
 

@@ -1,5 +1,7 @@
-"""Feedback: events that callbacks caused by what they wrote. They are known by the name of the connection, which is in each
-event; a worker can pass its own by, and tells when events feed themselves.
+"""Feedback: events that callbacks caused by what they wrote. They are known by the name of the connection and the role that
+logged in, which are in each event; a worker can skip its own, and tells when events feed themselves.
+
+Any client may choose its name, so the name alone hides no event: the role must be the worker's, or one that the settings name.
 """
 
 import hashlib
@@ -10,6 +12,7 @@ from typing import Final
 
 from pg_events.event import Record
 from pg_events.listener import Cursor
+from pg_events.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +24,8 @@ _WINDOWS: Final = 20
 """In so many windows in a row next to nothing came from elsewhere: each was caused by the one before."""
 _ELSEWHERE: Final = 0.05
 """Such a part of a window's events is next to nothing."""
+_STRANGERS: Final = 10
+"""Maximum roles of which it is told that they use the consumer's name."""
 
 
 def mark(consumer: str) -> str:
@@ -41,15 +46,38 @@ def mark_process(consumer: str) -> None:
 class Feedback:
     """What a worker reads, looked at for events that its callbacks caused."""
 
-    def __init__(self, consumer: str, skips_own: bool) -> None:
+    def __init__(self, consumer: str, skip_own: bool | tuple[str, ...]) -> None:
+        """`skip_own`: whether to skip the consumer's own events; or the roles that its callbacks log in as, when those are
+        not the worker's."""
         self._consumer = consumer
-        self._own = mark(consumer) if skips_own else None
+        self._own = mark(consumer) if skip_own else None
+        self._needs_role = skip_own is True
+        self._roles = frozenset(skip_own) if isinstance(skip_own, tuple) else frozenset[str]()
+        self._told: set[str | None] = set()
         self._window: str | None = None
         self._events = self._caused = self._in_a_row = 0
 
+    def learn_role(self, session_user: str) -> None:
+        """The worker logged in as that role: its callbacks do so, too, unless the settings name others."""
+        if self._needs_role:
+            self._roles = frozenset((session_user,))
+
     def skips(self, record: Record) -> bool:
-        """Is the event to be passed by, since this consumer's callbacks caused it?"""
-        return self._own is not None and record.application_name == self._own
+        """Is the event to be skipped, since this consumer's callbacks caused it?"""
+        if self._own is None or record.application_name != self._own:
+            return False
+        if record.session_user in self._roles:
+            return True
+        if record.session_user not in self._told and len(self._told) < _STRANGERS:
+            self._told.add(record.session_user)
+            role = one_line(record.session_user or "")
+            log.warning(
+                "consumer %s: event %d bears the name of its callbacks' connections, but role %s wrote it: it is delivered; "
+                "if callbacks log in as %s, set PG_EVENTS_SKIP_OWN = [%r]",
+                *(self._consumer, record.id, role, role, role),
+                extra={"event_id": record.id},
+            )
+        return False
 
     def see(self, page: Sequence[Record], cursor: Cursor) -> None:
         """A page was read; `cursor` is behind it.

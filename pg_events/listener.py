@@ -95,6 +95,8 @@ class Listener:
         self.database_url = database_url
         self.page_events = page_events
         self.application_name = application_name
+        self.session_user = ""
+        """The role that the link is logged in as, from the last `connect()` on: as events have it, whatever a pooler maps."""
         self.is_shared = False
         """The link is no session of our own: a pooler stands between, in transaction mode. Nobody can wake us there."""
         self._wanted = (asks_to_be_woken, wake_up)
@@ -128,8 +130,9 @@ class Listener:
         try:
             check_log(connection)
             self._settle(connection)
-            now = connection.execute("select pg_catalog.pg_current_snapshot()::text").fetchone()
+            now = connection.execute("select pg_catalog.pg_current_snapshot()::text, session_user").fetchone()
             assert now is not None
+            self.session_user = now[1]
             self.cursor = Cursor(now[0]) if self._firm is None else not_ahead(self._firm, now[0])
         except psycopg.Error as error:
             connection.close()

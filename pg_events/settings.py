@@ -91,8 +91,9 @@ class Settings:
     """The same of `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS` and the like."""
     lease_seconds: float = 60.0
     """`PG_EVENTS_LEASE_SECONDS`: how long a worker that says nothing is believed to run."""
-    skip_own: bool = False
-    """`PG_EVENTS_SKIP_OWN`: True when events are passed by that this consumer's own callbacks caused."""
+    skip_own: bool | tuple[str, ...] = False
+    """`PG_EVENTS_SKIP_OWN`: True skips events that this consumer's own callbacks caused, logged in as the worker's role; a
+    list names the roles that they log in as instead."""
     keep: timedelta | None = None
     """`PG_EVENTS_KEEP`: a worker deletes events that are older, such as `"30d"`. None: it deletes none for their age."""
     keep_bytes: int | None = None

@@ -134,6 +134,7 @@ class Worker:
         """
         try:
             self._listener.connect()
+            self._feedback.learn_role(self._listener.session_user)
             self._shares.join()
             self.no_link = None
             if not once:
@@ -292,6 +293,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 self._listener.connect()
+                self._feedback.learn_role(self._listener.session_user)
                 # Whether the last transaction was committed, and what was undone, the server knows.
                 is_undone = self._transaction is not None and self._transaction.is_undone
                 self._shares.join(reload=is_undone, is_reconnect=True)

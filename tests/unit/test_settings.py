@@ -197,6 +197,11 @@ def test_the_query_is_kept_whole_not_at_all_or_in_part(folder: Path, written: st
     assert settings_of(folder, f"PG_EVENTS_QUERY = {written}").query_characters == characters
 
 
+@pytest.mark.parametrize(("written", "roles"), [("True", True), ("False", False), ("['app', 'jobs']", ("app", "jobs"))])
+def test_own_events_are_those_of_the_worker_or_of_roles(folder: Path, written: str, roles: object) -> None:
+    assert settings_of(folder, f"PG_EVENTS_SKIP_OWN = {written}").skip_own == roles
+
+
 def test_none_means_the_default(folder: Path) -> None:
     assert settings_of(folder, "PG_EVENTS_QUERY = None").query_characters == 8192
 
