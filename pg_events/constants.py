@@ -189,10 +189,10 @@ def _flag(value: object) -> bool:
 def _flag_or_roles(value: object) -> bool | tuple[str, ...]:
     if isinstance(value, bool):
         return value
-    roles = cast("list[object] | tuple[object, ...]", value) if isinstance(value, list | tuple) else ()
+    roles = tuple(cast("list[object]", value)) if isinstance(value, list | tuple) else ()
     if not roles or not all(isinstance(role, str) and role for role in roles):
-        raise UsageError(f"True, False or a list of roles such as ['app'], not {_shown(value)}")
-    return cast("tuple[str, ...]", tuple(roles))
+        raise UsageError(f"True, False or a list of roles such as ['app'], not {_shown(cast('object', value))}")
+    return cast("tuple[str, ...]", roles)
 
 
 def _at_least_one(value: object) -> int:

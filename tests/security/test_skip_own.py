@@ -28,9 +28,7 @@ def url(role: str, built_database_url: str) -> str:
 @pytest.fixture
 def as_role(server: Any, url: str, role: str) -> Iterator[psycopg.Connection]:
     database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-    with psycopg.connect(
-        server.url(str(database), role), autocommit=True, application_name=mark(NAME)
-    ) as connection:
+    with psycopg.connect(server.url(str(database), role), autocommit=True, application_name=mark(NAME)) as connection:
         yield connection
 
 
