@@ -454,10 +454,10 @@ def _ends(text: str, limit: int) -> str:
 
 
 def spelled(returned: object) -> str | None:
-    """What a callback returned, as Python spells it, bounded; None for nothing."""
+    """What a callback returned, as Python spells it, bounded and without secrets; None for nothing."""
     if returned is None:
         return None
     try:
-        return repr(returned)[:RETURNED_CHARACTERS]
+        return without_passwords(repr(returned)[: 4 * RETURNED_CHARACTERS])[:RETURNED_CHARACTERS]
     except Exception as error:  # noqa: BLE001 - a stranger's __repr__
         return f"<its repr raised {type(error).__name__}>"

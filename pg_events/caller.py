@@ -25,7 +25,7 @@ from pg_events.filter import Filter
 from pg_events.runs import Asked
 from pg_events.settings import Settings
 from pg_events.source import Item
-from pg_events.text import clean
+from pg_events.text import clean, without_passwords
 
 OUTPUT_CHARACTERS: Final = 20_000
 """Kept of what a callback prints during one call."""
@@ -104,7 +104,7 @@ class Here:
 
 
 class _Kept:
-    """The beginning of what was printed."""
+    """The beginning of what was printed, without secrets: runs are kept."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -116,7 +116,7 @@ class _Kept:
             self._room -= len(text)
 
     def __str__(self) -> str:
-        return "".join(self._parts) + ("\n… cut …" if self._room < 0 else "")
+        return without_passwords("".join(self._parts)) + ("\n… cut …" if self._room < 0 else "")
 
 
 class _Tee(io.TextIOBase):

@@ -10,21 +10,16 @@ import traceback
 from pathlib import Path
 from typing import Final
 
+from pg_events.masking import MASK, without_passwords
+
+__all__ = [
+    "MASK", "clean", "counted", "describe_error", "message", "one_line", "shorten", "without_passwords",
+]  # fmt: skip
+
 _UNSAFE: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _UNSAFE_IN_LINES: Final = re.compile(_UNSAFE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
-
-# Bounded, so that the time grows with the text and not with its square.
-_URL_PASSWORD: Final = re.compile(
-    r"(\b[a-z][a-z0-9+.-]{0,20}://[^:/?#\s@]{0,200}):(?:\S{0,2000}@|[^'\"/\r\n]{0,500}@)", re.IGNORECASE
-)
-_PASSWORD_WORD: Final = re.compile(
-    r"\b(\w{0,30}(?:password|passwd))(\s*=\s*)('(?:\\.|[^'\\]){0,500}'|[^\s&'\"]+)", re.IGNORECASE
-)
-
-MASK: Final = "***"
-"""What stands where a password was."""
 
 
 def clean(text: str, keep_newlines: bool = False) -> str:
@@ -62,16 +57,6 @@ def shorten(text: str, width: int) -> str:
     if len(text) <= width:
         return text
     return text[: width - 1] + "…" if width > 0 else ""
-
-
-def without_passwords(text: str) -> str:
-    """Mask what looks like a password in any URL or connection string inside the text.
-
-    For text that may quote what a user wrote, when the password itself is not known. Rather too much than too little:
-    in a URL everything from the first colon to the word's last `@` goes.
-    """
-    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
-    return _PASSWORD_WORD.sub(rf"\1\2{MASK}", text)
 
 
 def describe_error(error: BaseException) -> str:
