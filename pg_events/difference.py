@@ -7,7 +7,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal, NamedTuple, cast
 
-from pg_events.text import counted
+from pg_events.text import TooDeep, counted
 
 Sign = Literal["+", "-", "~", " "]
 """Came, went, changed, unchanged."""
@@ -261,6 +261,8 @@ def spelled(value: Any, *, nested: bool = False, most: int | None = None) -> str
         return "—"
     if value is None:
         return "null" if nested else "NULL"
+    if isinstance(value, TooDeep):
+        return f"(nested too deep to be shown, {counted(len(value), 'character')})"
     if isinstance(value, str):
         return _encoded(value) if nested or _is_ambiguous(value) else value
     return pretty(value, indent=None, most=most)
@@ -304,9 +306,14 @@ def _written(value: Any, indent: int | None) -> Iterator[str]:
             open_values.pop()
 
 
+def _atom(value: Any) -> str:
+    """A value that has none inside it, as JSON."""
+    return str(value) if isinstance(value, Decimal | TooDeep) else _encoded(value)
+
+
 def _pieces(value: Any, indent: int | None, depth: int) -> Iterator[str | _Inner]:
     if not isinstance(value, dict | list) or not value:
-        yield str(value) if isinstance(value, Decimal) else _encoded(value)
+        yield _atom(value)
         return
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     inside = "" if indent is None else "\n" + " " * (indent * (depth + 1))
@@ -322,6 +329,6 @@ def _pieces(value: Any, indent: int | None, depth: int) -> Iterator[str | _Inner
             yield start + key
             yield _Inner(item)
         else:
-            yield start + key + (str(item) if isinstance(item, Decimal) else _encoded(item))
+            yield start + key + _atom(item)
         start = between
     yield ("" if indent is None else "\n" + " " * (indent * depth)) + closing

@@ -6,12 +6,14 @@ gets. `parse()` turns a payload into a `DataEvent` or a `SchemaEvent` for those 
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import count, repeat
 from typing import Any, Final, NamedTuple, cast
+
+from pg_events.text import TooDeep
 
 ENVELOPE_VERSION: Final = 1
 """Version of the payload's keys and their meaning; apart from the release's. Saved logs carry it in their header."""
@@ -159,15 +161,60 @@ _DATA_HEAD: Final = re.compile(
 
 
 def raw_members(payload: str) -> Iterator[tuple[str, str]]:
-    """Key and value of a JSON object, the value as it is written."""
+    """Key and value of a JSON object, the value as it is written, however deep it is nested."""
     position = payload.index("{") + 1
     while match := _KEY.match(payload, position):
         key, end = _ANY_JSON.raw_decode(payload, match.end(1))
         start = _COLON.match(payload, end)
         if start is None:
             raise ValueError("not a JSON object")
-        position = _ANY_JSON.raw_decode(payload, start.end())[1]
+        position = _end_of_value(payload, start.end())
         yield key, payload[start.end() : position]
+
+
+def members(payload: str, read: Callable[[str], Any]) -> dict[str, Any]:
+    """A JSON object, each value read by `read`; one that raises `RecursionError` stays as `TooDeep`, its inside unread.
+
+    Raises `ValueError` when the text is no JSON object.
+    """
+    found: dict[str, Any] = {}
+    position, sign = 0, "{"
+    while match := _MEMBER.match(payload, position):
+        if match[1] != sign:
+            break
+        position, sign = _end_of_value(payload, match.end()), ","
+        raw = payload[match.end() : position]
+        try:
+            found[json.loads(match[2])] = read(raw)
+        except RecursionError:
+            found[json.loads(match[2])] = TooDeep(raw)
+    if _END.fullmatch(payload, position) is None:
+        raise ValueError(f"not JSON, or cut short, at character {position + 1:,}")
+    return found
+
+
+_MEMBER: Final = re.compile(r'\s*([{,])\s*("(?:[^"\\]++|\\.)*+")\s*:\s*')
+_END: Final = re.compile(r"\s*\}\s*")
+
+
+def _end_of_value(text: str, position: int) -> int:
+    """Where the JSON value that begins there ends. Inside one that is nested too deep for Python only brackets are looked at."""
+    try:
+        return _ANY_JSON.raw_decode(text, position)[1]
+    except RecursionError:
+        pass
+    depth = 0
+    for match in _BRACKET.finditer(text, position):
+        if match[0] in "[{":
+            depth += 1
+        elif match[0] in "]}":
+            depth -= 1
+            if not depth:
+                return match.end()
+    raise ValueError("not JSON, or cut short: a bracket is not closed")
+
+
+_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]')
 
 
 _ANY_JSON: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)

@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, cast
 
 from pg_events.difference import same
-from pg_events.event import SCHEMA, Record
+from pg_events.event import SCHEMA, Record, members
 from pg_events.filter_value import Operator, Value, glob_test, joined, name_test, quote, reach, sign, value_test
+from pg_events.text import TooDeep
 
 KINDS: Final = "IUDTS"
 """The letters `Kinds` may hold, in the order in which it holds them."""
@@ -30,12 +31,23 @@ _UNREADABLE: Final = (ValueError, RecursionError, DecimalException)
 
 
 def _read(text: str | None) -> dict[str, Any] | None:
-    """The JSON object in the text; None when there is none, or when it is broken or nested too deep to be read."""
+    """The JSON object in the text, without members that are nested too deep to be read; None when there is none, or it is
+    broken."""
     try:
         value: Any = None if text is None else _json.decode(text)
+    except RecursionError:
+        value = _read_shallow(text or "")
     except _UNREADABLE:
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _read_shallow(text: str) -> dict[str, Any] | None:
+    try:
+        found = members(text, _json.decode)
+    except _UNREADABLE:
+        return None
+    return {name: value for name, value in found.items() if not isinstance(value, TooDeep)}
 
 
 class Subject:

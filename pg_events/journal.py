@@ -1,7 +1,8 @@
 """Events to and from files: JSON Lines, a header first, then one payload a line; compressed when the name ends in .gz.
 
 What is in a file is whole at any moment: it grows by whole lines (compressed: by whole gzip members, each of which ends
-with a whole line). The reader trusts nothing: what it cannot use it counts, with the line's number, and goes on.
+with a whole line). The reader trusts nothing: what it cannot use it counts, with the line's number, and goes on. What a line can take in memory
+is bounded, however well it was compressed.
 """
 
 import gzip
@@ -15,12 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, NoReturn, Self, cast
 
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.event import METHODS, DataEvent, SchemaEvent, parse
-from pg_events.text import one_line, shorten
+from pg_events.event import METHODS, DataEvent, SchemaEvent, members, parse
+from pg_events.text import TooDeep, one_line, shorten
 
 FORMAT_VERSION: Final = 1
 """Version of the files; apart from the release's. A new one needs an entry in `CONVERTERS`."""
@@ -28,8 +30,11 @@ FORMAT_VERSION: Final = 1
 CONVERTERS: Final[Mapping[int, Callable[[str], str]]] = {}
 """Version -> what makes of its payloads those of the next: files of every older version are read through a chain of them."""
 
-MAX_LINE_BYTES: Final = 256 * 1024 * 1024
+MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 """A longer line is not held in memory: the reader counts it and goes on."""
+
+MAX_VALUES: Final = 1_000_000
+"""A line with more JSON values is not read: an empty object of two bytes takes seventy in memory."""
 
 MAX_PROBLEMS: Final = 100
 """So many bad lines are remembered with their reasons; the rest is counted."""
@@ -362,8 +367,8 @@ def ends_at(path: str | Path) -> datetime | None:
     with Reader(path) as reader:
         for line in reader.raw_lines():
             if match := _AT.search(line, 0, _AT_BYTES):
-                with suppress(ValueError, TypeError):  # no time, or one without a zone
-                    at = datetime.fromisoformat(match[1].decode())
+                with suppress(ValueError):  # no time, or one without a zone
+                    at = _moment(datetime.fromisoformat(match[1].decode()))
                     newest = at if newest is None else max(newest, at)
     return newest or max((line.event.at for line in read(path)), default=None)
 
@@ -395,16 +400,55 @@ def _object(line: bytes) -> tuple[str, dict[str, Any]]:
         raise ValueError("holds a NUL byte")
     try:
         text = line.decode()
-        values = _decoded(text)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
+    _check_size(line)
+    try:
+        values = _decoded(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON, or cut short: {error.msg} at character {error.pos + 1:,}") from None
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        values = _shallow(text)
     if not isinstance(values, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - bad input, not a bug
     return text, cast("dict[str, Any]", values)
+
+
+def _check_size(line: bytes) -> None:
+    """Raises `ValueError` for more values than are read. Counted by the signs in front of them: first all, which is quick, then
+    those outside strings."""
+    if sum(map(line.count, (b",", b"[", b"{"))) <= MAX_VALUES:
+        return
+    outside = (match for match in _SIGN.finditer(line) if match.end() - match.start() == 1)
+    if next(islice(outside, MAX_VALUES, None), None) is not None:
+        raise ValueError(f"more than {MAX_VALUES:,} values")
+
+
+_SIGN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[,\[{]')
+
+
+def _shallow(text: str) -> Any:
+    """An object whose rows' columns are read one by one: what is nested too deep stays as text, and the rest is known."""
+    if not text.lstrip().startswith("{"):
+        raise ValueError("nested too deep")
+    values = members(text, _decoded)
+    for side in ("old_data", "new_data"):
+        if isinstance(row := values.get(side), TooDeep) and row.startswith("{"):
+            values[side] = members(row, _decoded)
+    return values
+
+
+def _moment(at: datetime) -> datetime:
+    """The time, if it is aware and can be told in every time zone. Raises `ValueError`."""
+    if at.tzinfo is None:
+        raise ValueError("not a payload of pg_events: a value is not of its type")
+    if not _YEARS[0] <= at.year <= _YEARS[1]:
+        raise ValueError(f"its time is out of range: {at.isoformat()}")
+    return at
+
+
+_YEARS: Final = (2, 9998)
+"""One from the ends of what Python can tell: a time zone shifts a time by a day."""
 
 
 def _decoded(text: str) -> Any:
@@ -433,7 +477,8 @@ def _event(values: dict[str, Any]) -> DataEvent | SchemaEvent:
     else:
         texts = [event.command_tag, event.session_user, event.application_name]
         is_sound = event.columns is None or isinstance(cast("object", event.columns), dict)
-    numbers = (type(event.id) is int, type(event.xid) is int, event.at.tzinfo is not None)
+    _moment(event.at)
+    numbers = (type(one) is int and 0 <= one < 2**63 for one in (event.id, event.xid))
     if not (is_sound and all(numbers) and all(isinstance(text, str) for text in texts)):
         raise ValueError("not a payload of pg_events: a value is not of its type")
     return event

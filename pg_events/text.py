@@ -13,13 +13,19 @@ from typing import Final
 from pg_events.masking import MASK, without_passwords
 
 __all__ = [
-    "MASK", "clean", "counted", "describe_error", "message", "one_line", "shorten", "without_passwords",
+    "MASK", "TooDeep", "clean", "counted", "describe_error", "message", "one_line", "shorten", "without_passwords",
 ]  # fmt: skip
 
 _UNSAFE: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _UNSAFE_IN_LINES: Final = re.compile(_UNSAFE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
+
+
+class TooDeep(str):
+    """A JSON value that is nested deeper than Python reads, as its text."""
+
+    __slots__ = ()
 
 
 def clean(text: str, keep_newlines: bool = False) -> str:

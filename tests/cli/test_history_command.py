@@ -187,11 +187,12 @@ def test_a_name_of_two_tables_must_be_told_apart(call, item, execute) -> None:
     )
 
 
-def test_what_python_cannot_read_is_told_and_passed_over(call, item, execute) -> None:
+def test_a_value_that_python_cannot_read_leaves_the_rest_of_its_event_readable(call, item, execute) -> None:
     import pg_events
 
+    deep = "[" * 5000 + "]" * 5000
     with psycopg.connect(item) as connection:
-        for value in ("[" * 5000 + "]" * 5000, "7" * 5000):
+        for value in (deep, "7" * 5000):
             connection.execute(
                 "insert into pgevents.event (kind, table_schema, table_name, new_data)"
                 " values ('I', 'public', 'note', %s)",
@@ -199,15 +200,20 @@ def test_what_python_cannot_read_is_told_and_passed_over(call, item, execute) ->
             )
         (xid,) = connection.execute("select pg_current_xact_id()::text").fetchone()
 
-    answer = call("transaction", xid, "--database-url", item)
+    call("export", "log.jsonl", "--database-url", item)
+    for where in (("--database-url", item), ("--log", "log.jsonl")):
+        one = call("transaction", xid, *where)
+        row = call("history", "note", "7", *where)
+        then = call("history", "note", "7", "--at", "0s", *where)
 
-    assert answer.code == 1
-    assert "skipped: nested too deep" in answer.err
-    assert answer.err.startswith("event ")
-    assert answer.out.count("INSERT") == 1
+        assert [one.code, row.code] == [0, 0]
+        assert one.out.count("INSERT") == row.out.count("INSERT") == 2
+        assert "text: (nested too deep to be shown, 10,000 characters)" in row.out
+        assert then.code == 0
     events = pg_events.read(item, where="table:note")
-    assert [event.new_data["id"] for event in events] == [7]
-    assert events.bad_lines == 1
+    assert [event.new_data["id"] for event in events] == [7, 7]
+    assert next(iter(events)).new_data["text"] == deep
+    assert events.bad_lines == 0
 
 
 def test_lines_of_a_saved_log_that_are_passed_over_are_told_and_1(call, item, execute) -> None:

@@ -458,7 +458,7 @@ HOSTILE = [
     (an_event(3, new_data='{"t":"\\u001b[2J","m":"[bold]"}').encode() + b"\n", 3),
     (b"\xff\xfe\n", "not UTF-8"),
     (b"\0" * 100 + b"\n", "NUL"),
-    (an_event(4, new_data='{"a":' + "[" * 5000 + "]" * 5000 + "}").encode() + b"\n", "nested too deep"),
+    (an_event(4, new_data='{"a":' + "[" * 5000 + "]" * 5000).encode() + b"\n", "cut short"),
     (b'{"\x1b[31m": \n', "not JSON"),
     (b'{"pg_events": 99, "\x1b": 1}\n', "not JSON"),
     (b'{"pg_events": 99}\n', "format version 99"),
