@@ -218,6 +218,15 @@ def _patterns(settings: Settings) -> Iterator[tuple[str, str, Sequence[str]]]:
                 yield constant, table, ()
 
 
+def redacted(choices: str, schema: str, name: str) -> Iterator[re.Pattern[str]]:
+    """What the columns are called that are masked or hashed of a table, by the choices of a build as they are kept."""
+    found = cast("dict[str, dict[str, list[str]]]", json.loads(choices))
+    for kind in ("mask", "hash"):
+        for table, columns in found.get(kind, {}).items():
+            if matches(table, schema, name):
+                yield from map(_regex, columns)
+
+
 def matches(pattern: str, schema: str, name: str) -> bool:
     """Whether a name or a glob, with or without a schema, means the table."""
     return _regex(pattern).fullmatch(f"{schema}.{name}" if "." in pattern else name) is not None

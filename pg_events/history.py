@@ -5,22 +5,26 @@ its first column.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 from psycopg import RawCursor
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from pg_events import sql
+from pg_events import choice, sql
 from pg_events.catalog import Connection
 from pg_events.errors import UsageError
 from pg_events.event import DataEvent, raw_members, record
 from pg_events.filter_condition import And, Column, Condition, Key, Kinds, Names, Not, Or
 from pg_events.filter_value import Value
-from pg_events.text import clean, one_line
+from pg_events.redaction import MASKED, names_column
+from pg_events.text import MASK, clean, one_line
 
 Row = Mapping[str, Any]
 
@@ -35,6 +39,15 @@ class Shape:
     """The primary key's columns; empty when there is none, or nobody can tell."""
     generated: frozenset[str] = frozenset()
     has_identity: bool = False
+    not_null: frozenset[str] = frozenset()
+    is_known: bool = False
+    """The database was asked, and has the table: without `key` there is none."""
+    redacted: tuple[re.Pattern[str], ...] = ()
+    """Names of columns that are masked or hashed in the log."""
+
+    def is_redacted(self, column: str) -> bool:
+        """Whether what the log has of the column is not its value."""
+        return any(pattern.fullmatch(column) for pattern in self.redacted)
 
     def key_of(self, row: Row) -> dict[str, Any]:
         """The row's key: column -> value."""
@@ -62,13 +75,31 @@ def shape(connection: Connection, table: str) -> Shape:
     schema, _, name = table.rpartition(".")
     with RawCursor(connection) as cursor:
         rows = cursor.execute(sql.text("table_shape.sql"), (schema, name)).fetchall()
-    places = {column: place for column, _, place, _, _ in rows if place is not None}
+        try:
+            treatments = cursor.execute(sql.text("treatments.sql"), (schema, name)).fetchone()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):  # of a saved log, seen elsewhere
+            treatments = None
+    places = {column: place for column, _, place, *_ in rows if place is not None}
     return Shape(
         {column: kind for column, kind, *_ in rows},
         tuple(sorted(places, key=places.__getitem__)),
-        frozenset(column for column, _, _, generated, _ in rows if generated),
-        any(identity for *_, identity in rows),
+        frozenset(column for column, _, _, generated, *_ in rows if generated),
+        any(identity for *_, identity, _ in rows),
+        frozenset(column for column, *_, is_not_null in rows if is_not_null),
+        bool(rows),
+        () if treatments is None else tuple(_redacted(*treatments, schema, name)),
     )
+
+
+def _redacted(told: Sequence[str], choices: str | None, schema: str, name: str) -> Iterator[re.Pattern[str]]:
+    """By what the table's triggers were told, and by the choices that the next build would tell them."""
+    for options in told:
+        with suppress(ValueError, AttributeError, TypeError):  # not ours: it says nothing
+            found = json.loads(options)
+            for kind in ("mask", "hash"):
+                yield from (re.compile(re.escape(one)) for names in found.get(kind, {}).values() for one in names)
+    if choices is not None:
+        yield from choice.redacted(choices, schema, name)
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
@@ -163,35 +194,94 @@ def at(found: Iterable[Version], moment: datetime) -> Then | None:
 # --- undoing ------------------------------------------------------------------------------------------------------
 
 
-def undo(event: DataEvent, payload: str, shape: Shape) -> str:
+@dataclass(frozen=True)
+class Undo:
+    """What undoes a change."""
+
+    statement: str
+    notes: tuple[str, ...] = ()
+    """What has to be known before it is run."""
+
+    @property
+    def script(self) -> str:
+        """The statement behind its notes, as comments."""
+        return "".join(f"-- {one_line(note)}\n" for note in self.notes) + self.statement
+
+
+def undo(event: DataEvent, payload: str, shape: Shape, redacted: Sequence[str] = ()) -> Undo:
     """The statement that would undo a change. Raises `UsageError` for one that no statement undoes.
 
     Values are spelt as literals where that is sure to mean the same; else PostgreSQL takes them out of JSON by the
-    column's type.
+    column's type. A value that was masked or hashed is left out: by what the database says of the table, by `redacted`, the
+    patterns that a saved log was masked with, and where it can be seen.
     """
     if event.method == "TRUNCATE":
         raise UsageError(f"event {event.id} is a TRUNCATE: the rows that it removed were not recorded")
     raw = record(payload)
-    writer = _Writer(Identifier(event.table_schema, event.table_name), shape)
     old = dict(raw_members(raw.old_data)) if raw.old_data else {}
     new = dict(raw_members(raw.new_data)) if raw.new_data else {}
+    masked = {name for name, value in (*old.items(), *new.items()) if _is_masked(event, shape, redacted, name, value)}
+    writer = _Writer(Identifier(event.table_schema, event.table_name), shape, frozenset(masked))
+    lost: Iterable[str] = ()
     if event.method == "INSERT":
         statement = writer.delete(new)
     elif event.method == "DELETE":
-        statement = writer.insert(old)
+        kept = {name: value for name, value in old.items() if name not in masked}
+        if not kept:
+            raise UsageError(f"every column of event {event.id} is redacted: the row cannot be written again")
+        statement = writer.insert(kept)
+        lost = [
+            name for name in dict.fromkeys([*old, *shape.columns]) if name not in kept and name not in shape.generated
+        ]
     else:
         changed = [name for name in event.changes if name not in shape.generated and name in old]
         if not changed:
             raise UsageError(f"event {event.id} changed nothing that could be undone")
-        statement = writer.update(changed, old, new)
-    return statement.as_string(None)
+        lost = [name for name in changed if name in masked]
+        if len(lost) == len(changed):
+            raise UsageError(
+                f"event {event.id} changed only redacted columns ({_names(lost)}): what they were is not in the log"
+            )
+        statement = writer.update([name for name in changed if name not in masked], old, new)
+    notes = [f"the log does not have the values of {_names(lost)}: left out"] if lost else []
+    if not shape.key and event.method != "DELETE":
+        notes.append("no primary key is known: of several rows with these values one is meant, and it may be another")
+    return Undo(statement.as_string(None), tuple(notes))
 
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(columns)
+
+
+def _is_masked(event: DataEvent, shape: Shape, redacted: Sequence[str], name: str, value: str) -> bool:
+    """Whether the log has a mask or a hash in the place of the value.
+
+    A table with redacted columns keeps no SQL text, and neither does a file that was masked: an event with its text has
+    its values.
+    """
+    if event.query is not None:
+        return False
+    if shape.is_redacted(name) or _LOOKS_MASKED.fullmatch(value) or MASKED.search(value):
+        return True
+    is_regex = False
+    for pattern in redacted:
+        if pattern.startswith("/"):
+            is_regex = True
+        elif names_column(pattern, event.table_schema, event.table_name, name):
+            return True
+    return is_regex and value == "0"
+
+
+_LOOKS_MASKED = re.compile(rf'"(?:{re.escape(MASK)}|[0-9a-f]{{32}})"')
+"""What a masked or a hashed column is in the log."""
 
 _LITERAL = (
     "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "text", "character", "uuid", "date",
     "timestamp", "time", "bytea", "interval",
 )  # fmt: skip
 """How the types begin whose values a literal spells; an array of them is none."""
+_UNCOMPARED = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")
+"""How the types begin whose values do not tell a row by `=`."""
 
 
 @dataclass(frozen=True)
@@ -200,9 +290,10 @@ class _Writer:
 
     table: Identifier
     shape: Shape
+    masked: frozenset[str]
 
     def delete(self, row: Mapping[str, str]) -> Composed:
-        return SQL("delete from {}\nwhere {};").format(self.table, self._key(row))
+        return SQL("delete from {}\nwhere {};").format(self.table, self._row(row))
 
     def insert(self, row: Mapping[str, str]) -> Composed:
         names = [name for name in row if name not in self.shape.generated]
@@ -215,18 +306,43 @@ class _Writer:
 
     def update(self, names: Sequence[str], old: Mapping[str, str], new: Mapping[str, str]) -> Composed:
         values = (SQL("{} = {}").format(Identifier(name), self._value(name, old[name])) for name in names)
-        return SQL("update {}\nset {}\nwhere {};").format(self.table, SQL(",\n    ").join(values), self._key(new))
+        return SQL("update {}\nset {}\nwhere {};").format(self.table, SQL(",\n    ").join(values), self._row(new))
 
-    def _key(self, row: Mapping[str, str]) -> Composed:
-        names = [name for name in self.shape.key_columns(row) if name in row]
-        return SQL(" and ").join(
-            SQL("{} = {}").format(Identifier(name), self._value(name, row[name])) for name in names
+    def _row(self, row: Mapping[str, str]) -> Composed:
+        """What finds the row: its key; without one all its values, and one of the rows that have them."""
+        key = self.shape.key or (("id",) if "id" in row and not self.shape.is_known else ())
+        if key:
+            lost = [name for name in key if name not in row or name in self.masked]
+            if lost:
+                raise UsageError(
+                    f"the key of the row is not in the log ({_names(lost)}): no statement can name the row"
+                )
+            return SQL(" and ").join(self._is(name, row[name]) for name in key)
+        known = [
+            name
+            for name in row
+            if name not in self.masked and not self.shape.columns.get(name, "").startswith(_UNCOMPARED)
+        ]
+        if not self.shape.columns:  # their types are not known: a JSON value may be one that cannot be compared
+            known = [name for name in known if row[name][0] not in "[{"]
+        if not known:
+            raise UsageError("the row has no key and no value that could be compared: no statement can name the row")
+        return SQL("(tableoid, ctid) = (\n    select tableoid, ctid from {}\n    where {}\n    limit 1\n)").format(
+            self.table, SQL("\n      and ").join(self._is(name, row[name]) for name in known)
         )
+
+    def _is(self, name: str, value: str) -> Composed:
+        if value == "null":
+            return SQL("{} is null").format(Identifier(name))
+        if self.shape.columns.get(name) == "real":  # a literal would be a double precision, which is never the same
+            return SQL("{} = {}").format(Identifier(name), self._of_json(name, value))
+        return SQL("{} = {}").format(Identifier(name), self._value(name, value))
 
     def _value(self, name: str, value: str) -> Composable:
         kind = self.shape.columns.get(name, "")
         if value == "null":
-            return SQL("null")
+            # The log has one word for both; where the column takes no NULL it was the other.
+            return Literal("null") if kind in ("json", "jsonb") and name in self.shape.not_null else SQL("null")
         value = _escaped(value)
         if kind in ("json", "jsonb"):
             return Literal(value)
@@ -235,6 +351,9 @@ class _Writer:
             found = json.loads(value, parse_float=Decimal)
             if not isinstance(found, str) or clean(found, keep_newlines=True) == found:
                 return Literal(found)
+        return self._of_json(name, value)
+
+    def _of_json(self, name: str, value: str) -> Composed:
         one = Literal("{" + json.dumps(name) + ": " + value + "}")
         return SQL("(select {} from json_populate_record(null::{}, {}))").format(Identifier(name), self.table, one)
 

@@ -1,8 +1,8 @@
 """Events to and from files: JSON Lines, a header first, then one payload a line; compressed when the name ends in .gz.
 
 What is in a file is whole at any moment: it grows by whole lines (compressed: by whole gzip members, each of which ends
-with a whole line). The reader trusts nothing: what it cannot use it counts, with the line's number, and goes on. What a line can take in memory
-is bounded, however well it was compressed.
+with a whole line). The reader trusts nothing: what it cannot use it counts, with the line's number, and goes on. What a
+line can take in memory is bounded, however well it was compressed.
 """
 
 import gzip
@@ -62,6 +62,8 @@ class Header:
     """`schema.table` -> column -> type, then; empty when the file does not tell."""
     created_at: str = field(default_factory=_now)
     """ISO 8601 with offset."""
+    redacted: tuple[str, ...] = ()
+    """What `export --redact` masked: patterns of columns, and expressions."""
 
     def as_json(self) -> str:
         return json.dumps(
@@ -72,6 +74,7 @@ class Header:
                 "tables": dict(self.tables),
                 "columns": {name: dict(columns) for name, columns in self.columns.items()},
             }
+            | ({"redacted": self.redacted} if self.redacted else {})
         )
 
 
@@ -337,6 +340,7 @@ class Reader:
                 _texts(values.get("tables")),
                 {name: one for name, one in columns.items() if one},
                 str(values.get("created_at", "")),
+                tuple(str(one) for one in _elements(values.get("redacted"))),
             )
 
     def _pass_over(self, number: int, reason: str) -> None:
@@ -347,6 +351,10 @@ class Reader:
 
 def _members(value: object) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _elements(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def _texts(value: object) -> dict[str, str]:

@@ -46,6 +46,11 @@ class Redaction:
                 raise UsageError("--redact takes a column, such as users.email, or a /regex/")
 
     @property
+    def patterns(self) -> list[str]:
+        """The patterns as they were given."""
+        return [*self._columns, *self._regexes]
+
+    @property
     def unused(self) -> list[str]:
         """The patterns that masked nothing: misspelt, perhaps."""
         return [pattern for pattern in (*self._columns, *self._regexes) if pattern not in self._used]
@@ -71,8 +76,7 @@ class Redaction:
     def _is_masked(self, schema: str, table: str, column: str) -> bool:
         names = (schema, table, column)
         if names not in self._wanted:
-            whole = tuple(".".join(names[start:]).casefold() for start in range(3))
-            found = [given for given, glob in self._columns.items() if any(fnmatchcase(name, glob) for name in whole)]
+            found = [given for given in self._columns if names_column(given, *names)]
             self._used.update(found)
             self._wanted[names] = bool(found)
         return self._wanted[names]
@@ -101,6 +105,16 @@ class Redaction:
         if not text:
             return text
         return MASK + hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:6]
+
+
+def names_column(pattern: str, schema: str, table: str, column: str) -> bool:
+    """Whether `email`, `users.email` or `shop.*.email` means the column."""
+    names = (schema, table, column)
+    return any(fnmatchcase(".".join(names[start:]).casefold(), pattern.casefold()) for start in range(3))
+
+
+MASKED = re.compile(r"\*\*\*[0-9a-f]{6}")
+"""A text, or a part of one, that was masked here."""
 
 
 def _nothing(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -79,6 +80,8 @@ def _write(
     chosen: Settings, saved: str | None, wanted: Filter, file: str, overwrite: bool, masks: Redaction | None
 ) -> int:
     with _events(chosen, saved, wanted) as (header, payloads, bad_lines):
+        if masks is not None:
+            header = replace(header, redacted=(*header.redacted, *masks.patterns))
         with recording(header, file, overwrite) as writer:
             for payload in payloads:
                 writer.write(payload if masks is None else masks(payload))

@@ -21,7 +21,7 @@ from pg_events.filter_condition import Numbers
 from pg_events.filter_time import moment_after
 from pg_events.history import Shape, Version
 from pg_events.settings import Settings, load
-from pg_events.source import LOG, Events, Source, open_source
+from pg_events.source import LOG, Events, FileSource, Source, open_source
 from pg_events.text import clean, counted, one_line, shorten
 
 _file = click.option("--log", "file", metavar="FILE", help="A saved log, in place of the database's.")
@@ -73,7 +73,10 @@ def row_history(
     if then is not None:
         return _row_at(found, then) or code
     if undo is not None:
-        return _undo(found, undo, shape) or code
+        return _undo(found, undo, shape, source) or code
+    if not shape.key and not as_json:
+        columns = ", ".join(shape.key_columns(found[0].event.row))
+        say(f"no primary key is known: all rows with the same {columns} are shown as one")
     configure(sys.stdout, errors="backslashreplace")
     for version in found:
         click.echo(version.payload) if as_json else _print(version.event, shape)
@@ -180,7 +183,7 @@ def _row_at(found: list[Version], moment: datetime) -> int:
     return 0
 
 
-def _undo(found: list[Version], number: int, shape: Shape) -> int:
+def _undo(found: list[Version], number: int, shape: Shape, source: Source) -> int:
     numbers = [version.event.id for version in found]
     if number not in numbers:
         raise UsageError(f"event {number} is none of this row's; those are {', '.join(map(str, numbers[-20:]))}")
@@ -188,9 +191,11 @@ def _undo(found: list[Version], number: int, shape: Shape) -> int:
     later = numbers[numbers.index(number) + 1 :]
     if later:
         say(f"the row was changed again by {', '.join(f'#{one}' for one in later[:10])}: look at what it is now")
-    if not shape.key:
-        say("no primary key is known: the statement may hit other rows")
-    click.echo(clean(history.undo(version.event, version.payload, shape), keep_newlines=True))
+    redacted = source.header().redacted if isinstance(source, FileSource) else ()
+    undone = history.undo(version.event, version.payload, shape, redacted)
+    for note in undone.notes:
+        say(note)
+    click.echo(clean(undone.script, keep_newlines=True))
     return 0
 
 

@@ -87,6 +87,40 @@ def test_the_statement_that_undoes_a_change_does(call, item, execute, change) ->
     assert rows(item) == before
 
 
+def test_undo_of_a_table_without_a_key_hits_one_row(call, url, execute) -> None:
+    execute(
+        url,
+        "create table nopk (a integer, r real, d json, n text)",
+        "insert into nopk select 1, 0.1, '[1]', null from generate_series(1, 3)",
+        "insert into nopk values (1, 0.5, null, 'x')",
+    )
+    history = ("history", "nopk", "1", "--database-url", url)
+    shown = call(*history)
+    number = shown.out.split()[0].removeprefix("#")
+    undone = call(*history, "--undo", number)
+
+    execute(url, undone.out)
+
+    assert "all rows with the same a are shown as one" in shown.err
+    assert undone.out.startswith("-- no primary key is known")
+    assert execute(url, "select r, count(*) from nopk group by r order by r") == [(0.1, 2), (0.5, 1)]
+
+
+def test_undo_tells_json_null_from_null_where_the_column_takes_none(call, url, execute) -> None:
+    execute(
+        url,
+        "create table j (id integer primary key, v jsonb not null, w jsonb)",
+        "insert into j values (1, 'null', null)",
+        "delete from j",
+    )
+    history = ("history", "j", "1", "--database-url", url)
+    number = next(line for line in call(*history).out.splitlines() if "DELETE" in line).split()[0].removeprefix("#")
+
+    execute(url, call(*history, "--undo", number).out)
+
+    assert execute(url, "select v::text, w is null from j") == [("null", True)]
+
+
 def test_undo_tells_of_later_changes_and_refuses_what_is_not_the_rows(call, item, execute) -> None:
     execute(
         item, "insert into item (o, p) values (1, 2), (5, 5)", "update item set price = 1 where o = 1", "truncate item"
@@ -133,7 +167,9 @@ def test_a_row_of_a_saved_log_needs_no_database(call, item, execute) -> None:
     assert [line.split()[1] for line in answer.out.splitlines() if line.startswith("#")] == ["INSERT", "UPDATE"]
     number = answer.out.splitlines()[-2].split()[0].removeprefix("#")
     undone = call("history", "note", "7", "--log", "log.jsonl", "--undo", number)
-    assert undone.out == 'update "public"."note"\nset "text" = \'a\'\nwhere "id" = 7;\n'
+    comment, _, statement = undone.out.partition("\n")
+    assert statement == 'update "public"."note"\nset "text" = \'a\'\nwhere "id" = 7;\n'
+    assert comment.startswith("-- no primary key is known")
     assert "no primary key is known" in undone.err
 
 

@@ -1,5 +1,6 @@
-"""A database on which a build ran, and roles that attack it."""
+"""A database on which a build ran, roles that attack it, and the command in this process."""
 
+from tests.cli.conftest import _no_settings, call, execute, run, start
 from tests.postgres.conftest import captured_by, db, url
 
-__all__ = ["captured_by", "db", "url"]
+__all__ = ["_no_settings", "call", "captured_by", "db", "execute", "run", "start", "url"]
