@@ -6,6 +6,7 @@ gets. `parse()` turns a payload into a `DataEvent` or a `SchemaEvent` for those 
 
 import json
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,9 @@ METHODS: Final[Mapping[str, str]] = {"I": "INSERT", "U": "UPDATE", "D": "DELETE"
 
 SCHEMA: Final = "S"
 
+BROKEN: Final = "?"
+"""What is in the log and is no event: a row that no release of ours wrote. Its `ddl` says why; no callback is given it."""
+
 
 class Record(NamedTuple):
     """One row of the log. JSON stays text: what the database wrote is what a callback gets, digit for digit."""
@@ -34,7 +38,7 @@ class Record(NamedTuple):
     at: str
     """Start of the statement that made the change: ISO 8601 with offset."""
     kind: str
-    """`I` `U` `D` `T` for data, `S` for schema."""
+    """`I` `U` `D` `T` for data, `S` for schema; `BROKEN` for what is neither."""
     table_schema: str | None
     """The table's schema; for a schema event that of the object, if it has one."""
     table_name: str | None
@@ -51,9 +55,14 @@ class Record(NamedTuple):
     """JSON object with what the event trigger told; schema events only."""
 
     @property
+    def broken(self) -> str | None:
+        """Why it is no event; None of an event."""
+        return json.loads(self.ddl or "{}").get("broken") if self.kind == BROKEN else None
+
+    @property
     def payload(self) -> str:
         """The event as one line of JSON: the public contract. Keys that do not apply are absent."""
-        if self.kind == SCHEMA:
+        if self.kind in (SCHEMA, BROKEN):
             tail = _members(self.ddl)
         else:
             tail = f', "method": "{METHODS[self.kind]}"'
@@ -84,12 +93,107 @@ def unfold(folded: Record) -> Iterator[Record]:
     return map(Record, count(folded.id), *head, olds, news, repeat(folded.ddl))
 
 
+def sound(row: Record, folded: int | None) -> Iterator[Record]:
+    """The events of a row of the log, `folded` of them if it holds several. Of a row that no capture wrote, such as one whose
+    kind is unknown or whose rows are no JSON objects, one that is `BROKEN`, with its id."""
+    reason = _unsound(row, folded)
+    if reason is not None:
+        at = row.at if _is_time(row.at) else _NO_TIME
+        ddl = json.dumps({"broken": reason})
+        yield row._replace(at=at, kind=BROKEN, table_schema=row.table_schema or "", table_name=row.table_name or "",
+                           query=None, old_data=None, new_data=None, ddl=ddl)  # fmt: skip
+    elif folded is None:
+        yield row
+    else:
+        yield from unfold(row)
+
+
+def _unsound(row: Record, folded: int | None) -> str | None:
+    if not _is_time(row.at):
+        return "its time is out of range"
+    if row.kind == SCHEMA:
+        return (
+            None if folded is None and (row.ddl is None or _is_object(row.ddl)) else "its description is no JSON object"
+        )
+    if row.kind not in METHODS:
+        return f"its kind is unknown: {row.kind[:10]!r}"
+    if row.table_schema is None or row.table_name is None:
+        return "it names no table"
+    if folded is None:
+        # Of a column of type json: JSON, whatever it is.
+        is_sound = all(rows is None or _is_object(rows) for rows in (row.old_data, row.new_data))
+    else:
+        is_sound = _are_objects(row, folded)
+    return None if is_sound else "its rows are no JSON objects"
+
+
+def _is_object(value: str) -> bool:
+    return value.startswith("{") or value.lstrip().startswith("{")
+
+
+def _are_objects(row: Record, folded: int) -> bool:
+    sides = [side for side in (row.old_data, row.new_data) if side is not None]
+    return 0 < folded <= MOST_FOLDED and bool(sides) and all(_are_objects_of(side, folded) for side in sides)
+
+
+def _are_objects_of(rows: str, number: int) -> bool:
+    """Whether the text is so many JSON objects. They are read at one go, with a mark between them that nobody can know: what
+    seems to be one object and is the end of one and the beginning of another does not have it where it belongs."""
+    if rows.count(_FOLD) != number - 1:
+        return False
+    try:
+        found = _ANY_JSON.decode("[" + rows.replace(_FOLD, _MARK_BETWEEN) + "]")
+    except RecursionError:
+        return all(_is_object(one) and _is_whole(one) for one in rows.split(_FOLD))
+    except ValueError:
+        return False
+    return (
+        len(found) == 2 * number - 1
+        and all(type(one) is dict for one in found[::2])
+        and all(one == _MARK for one in found[1::2])
+    )
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        members(text, str)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _is_time(at: str) -> bool:
+    try:
+        return 2 <= datetime.fromisoformat(at).year <= 9998  # a time zone shifts it by a day
+    except ValueError:
+        return False
+
+
+_NO_TIME: Final = "1970-01-01T00:00:00+00:00"
+_MARK: Final = secrets.token_hex(16)
+_MARK_BETWEEN: Final = f',"{_MARK}",'
+
+
 def replayed(payload: str, run: str, attempt: int, *, is_edited: bool = False) -> str:
     """The payload with the key that says it is delivered again on demand; every other byte as it was."""
     note: dict[str, object] = {"run": run, "attempt": attempt}
     if is_edited:
         note["edited"] = True
     return f'{payload[: payload.rindex("}")]}, "replay": {json.dumps(note)}}}'
+
+
+def broken(payload: str) -> str | None:
+    """Why a payload is that of no event; None of one that is. Those are short, and the log made them."""
+    if len(payload) > _BROKEN_CHARACTERS or '"broken": ' not in payload:
+        return None
+    try:
+        return record(payload).broken
+    except (ValueError, RecursionError):
+        return None
+
+
+_BROKEN_CHARACTERS: Final = 10_000
 
 
 def is_of_schema(payload: str) -> bool:
@@ -119,13 +223,13 @@ def record(payload: str) -> Record:
             kind = next(letter for letter, method in METHODS.items() if method == text("method"))
             rest = None
         else:
-            kind = SCHEMA
+            kind = BROKEN if "broken" in members and "command_tag" not in members else SCHEMA
             rest = (
                 "{" + ", ".join(f"{json.dumps(key)}: {raw}" for key, raw in members.items() if key not in _HEAD) + "}"
             )
         return Record(
             int(members["id"]), int(members["xid"]), text("at") or "", kind,
-            text("table_schema" if rest is None else "schema_name"), text("table_name" if rest is None else "object_identity"),
+            text("table_schema" if kind != SCHEMA else "schema_name"), text("table_name" if kind != SCHEMA else "object_identity"),
             text("session_user"), text("application_name"), text("query"),
             row("old_data"), row("new_data"), rest,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pg_events.callbacks import Callback, Failure
 from pg_events.delivery import CallbackGaveUp, Delivery, about, gave_up
-from pg_events.event import SCHEMA, Record, is_of_schema, replayed
+from pg_events.event import BROKEN, SCHEMA, Record, broken, is_of_schema, replayed
 from pg_events.settings import Policy
 from pg_events.share import Kept, Share, Shares, Waiting
 from pg_events.transaction import JointTransaction
@@ -83,6 +83,9 @@ class Handover:
         callback = self.delivery.callback(is_schema)
         if callback is None:
             return
+        if record.kind == BROKEN:
+            self.keep_broken(share, record)
+            return
         policy = self.delivery.policy(is_schema)
 
         def failing(attempts: int) -> None:
@@ -123,6 +126,14 @@ class Handover:
         then = "kept as failed, later events of its row wait" if holds else "kept as failed"
         log.error("%s; %s", text, then, extra=about(callback, record, attempts, failure))
 
+    def keep_broken(self, share: Share, record: Record) -> None:
+        """Keep as failed what is no event. No callback is called, nothing waits behind it, and it never stops the worker:
+        it would stop it at each start."""
+        failure = _broken(record.broken)
+        share.kept.append(Kept(record.id, record.payload, self.shares.keys.key(record), 0, failure))
+        self.report.failed += 1
+        log.error("event %d is none: %s; kept as failed", record.id, failure.message, extra={"event_id": record.id})
+
     def deliver_again(self, share: Share, kept: Waiting) -> None:
         """Call the callback with an event that was kept. Raises `Stopping`."""
         is_schema = is_of_schema(kept.payload)
@@ -132,7 +143,10 @@ class Handover:
             self.shares.done(share, kept.event_id)
             return
         failed_before = self._unnoted.get((kept.event_id, kept.attempts))
-        if failed_before is not None:
+        reason = broken(kept.payload)
+        if reason is not None:
+            given_up = kept.attempts, _broken(reason)
+        elif failed_before is not None:
             given_up = failed_before
         elif kept.is_again:
             # Once: whoever asked sees what came of it, and the live events do not wait for pauses.
@@ -156,3 +170,7 @@ class Handover:
         text = gave_up(callback, what, attempts, failure)
         fields = about(callback, what, attempts, failure) | {"event_id": kept.event_id}
         log.error("%s; it stays among the failed", text, extra=fields)
+
+
+def _broken(reason: str | None) -> Failure:
+    return Failure("BrokenEvent", reason or "it cannot be read", "")

@@ -28,7 +28,7 @@ from pg_events import catalog, session, sql
 from pg_events.catalog import Connection
 from pg_events.connection import Link, ServerSilent, connect, describe, translate
 from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled
-from pg_events.event import MOST_FOLDED, Record, unfold
+from pg_events.event import MOST_FOLDED, Record, sound
 from pg_events.plan import newest_version
 from pg_events.settings import LINK_SECONDS
 
@@ -358,10 +358,7 @@ def _unfolded(rows: Sequence[tuple[Any, ...]], texts: Mapping[int, str]) -> Iter
             row[8] if row[12] is None else texts.get(row[12]),
             row[9], row[10], row[11],
         )  # fmt: skip
-        if row[13] is None:
-            yield record
-        else:
-            yield from unfold(record)
+        yield from sound(record, row[13])
 
 
 def not_ahead(cursor: Cursor, now: str) -> Cursor:

@@ -9,7 +9,7 @@ from typing import Final
 
 from pg_events.callbacks import Failure
 from pg_events.delivery import CallbackGaveUp, most_attempts
-from pg_events.event import SCHEMA, Record
+from pg_events.event import BROKEN, SCHEMA, Record
 from pg_events.feedback import Feedback
 from pg_events.handover import Handover
 from pg_events.lanes import Entry, Lanes
@@ -122,6 +122,9 @@ class Overlap:
             callback = self._handover.delivery.callback(entry.record.kind == SCHEMA)
             if not entry.is_wanted:
                 self._lanes.finish(entry)
+            elif entry.record.kind == BROKEN:
+                self._handover.keep_broken(share, entry.record)
+                self._finish(share, entry)
             elif callback is not None and self._handover.is_due(share, entry.record):
                 self._calls.start(callback, entry)
             else:

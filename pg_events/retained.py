@@ -52,9 +52,10 @@ class Retained:
         while self.position < self.last_id:
             until = min(self.position + _SPAN, self.last_id)
             rows = self._page(until)
-            records = self._listener.records(rows)
+            records = [one for one in self._listener.records(rows) if self.position < one.id <= until]
             self._adapt(records)
-            self.position = rows[-1][0] if rows and len(rows) >= self._asked else until
+            is_full = len(rows) >= self._asked
+            self.position = min(until, rows[-1][0] + (rows[-1][13] or 1) - 1) if rows and is_full else until
             yield [record for record in records if self._wanted.matches(record)]
 
     def _range(self) -> tuple[int, int]:
@@ -70,7 +71,7 @@ class Retained:
             return self._rows_up_to(until, self._where)
         except (psycopg.DataError, psycopg.errors.StatementTooComplex):
             # JSON that PostgreSQL stores and cannot take apart, nested to the limit for instance.
-            return self._rows_up_to(until, self._safe_where)
+            return self._whole_rows(until)
 
     def _rows_up_to(self, until: int, where: SQL | Composed) -> list[tuple[Any, ...]]:
         question = SQL(sql.text("retained.sql")).format(
@@ -84,6 +85,18 @@ class Retained:
         )
         # The index on id gives the order, whatever the statistics say: a plan that sorts would read every page's span. Nor is
         # it worth compiling.
+        return self._rows(question, "set local enable_bitmapscan = off; set local jit = off")
+
+    def _whole_rows(self, until: int) -> list[tuple[Any, ...]]:
+        """Rows of the log that are taken apart here: the server could not read what is in one of them."""
+        question = SQL(sql.text("retained_rows.sql")).format(
+            most_folded=Literal(MOST_FOLDED),
+            after=Literal(self.position),
+            last=Literal(until),
+            snapshot=Literal(self._snapshot),
+            wanted=self._safe_where,
+            rows=Literal(self._asked),
+        )
         return self._rows(question, "set local enable_bitmapscan = off; set local jit = off")
 
     def _rows(self, question: SQL | Composed, setting: LiteralString | None = None) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from pg_events.event import SCHEMA, Record
+from pg_events.event import BROKEN, SCHEMA, Record
 
 SLOTS: Final = 64
 """So many workers at most can share a consumer."""
@@ -36,7 +36,7 @@ class RowKeys:
         """Ask what tells the rows of these events' tables apart, while there is a link: `key()` need not ask then."""
         # A slice is the quickest way to the kind, the schema and the table of each.
         for kind, schema, name in {each[3:6] for each in page}:
-            if kind != SCHEMA:
+            if kind not in (SCHEMA, BROKEN):
                 self._columns_of((schema or "", name or ""))
 
     def key(self, record: Record) -> str:
@@ -47,6 +47,8 @@ class RowKeys:
         """
         if record.kind == SCHEMA:
             return json.dumps(["ddl", record.table_name])
+        if record.kind == BROKEN:
+            return json.dumps(["broken"])
         row = record.new_data if record.kind == "I" else record.old_data
         values = [] if record.kind == "T" else _values(row, self._columns_of(_table(record)))
         return json.dumps([*_table(record), *values], sort_keys=True)

@@ -12,7 +12,7 @@ from pg_events import filter as filters
 from pg_events import journal
 from pg_events.connection import describe
 from pg_events.errors import UsageError
-from pg_events.event import METHODS, SCHEMA, DataEvent, Record, SchemaEvent, record
+from pg_events.event import BROKEN, METHODS, SCHEMA, DataEvent, Record, SchemaEvent, record
 from pg_events.filter import Filter
 from pg_events.filter_condition import And
 from pg_events.listener import Listener
@@ -119,10 +119,8 @@ class FileSource:
 
 
 class LogSource:
-    """The events of the retained log, as they are visible each time they are gone through."""
+    """The events of the retained log, as they are visible each time they are gone through. What is no event is passed over."""
 
-    bad_lines = 0
-    problems: Sequence[journal.Problem] = ()
     columns: Mapping[str, Mapping[str, str]] = {}
     name = LOG
 
@@ -131,6 +129,8 @@ class LogSource:
         self._wanted = wanted
         self._positions = positions
         self._log: Retained | None = None
+        self.bad_lines = 0
+        self.problems: list[journal.Problem] = []
 
     @property
     def fraction(self) -> float:
@@ -141,8 +141,14 @@ class LogSource:
         """Raises `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`."""
         with Listener(self._database_url, application_name="pg_events replay", wake_up=False) as listener:
             self._log = Retained(listener, self._wanted, after)
+            self.bad_lines = 0
+            self.problems.clear()
             for found in self._log:
-                if self._positions is None or found.id in self._positions:
+                if found.kind == BROKEN:
+                    self.bad_lines += 1
+                    if len(self.problems) < journal.MAX_PROBLEMS:
+                        self.problems.append(journal.Problem(found.id, found.broken or ""))
+                elif self._positions is None or found.id in self._positions:
                     yield item_of(found)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from pg_events.cli import database_options
 from pg_events.cli.recording import header_of, kept, overwrite_option, recording
 from pg_events.cli.terminal import say
 from pg_events.errors import UsageError
+from pg_events.event import BROKEN
 from pg_events.filter import Filter
 from pg_events.journal import Header
 from pg_events.listener import Listener
@@ -87,7 +89,7 @@ def _write(
                 writer.write(payload if masks is None else masks(payload))
         bad = bad_lines()
     if bad:
-        say(f"{counted(bad, 'line')} of {saved} could not be read")
+        say(f"{counted(bad, 'line' if saved else 'event')} of {saved or 'the log'} could not be read")
     unused = masks.unused if masks is not None else []
     for pattern in unused:
         say(f"--redact {pattern} masked nothing{'' if pattern[0] == '/' else ': is it spelt as the column is?'}")
@@ -102,7 +104,11 @@ def _events(
     if saved is None:
         assert chosen.database_url is not None
         with Listener(chosen.database_url, application_name="pg_events export", wake_up=False) as listener:
-            yield header_of(listener), (record.payload for record in kept(listener, wanted)), lambda: 0
+            broken = count()
+            payloads = (
+                record.payload for record in kept(listener, wanted) if record.kind != BROKEN or next(broken) < 0
+            )
+            yield header_of(listener), payloads, lambda: next(broken)
         return
     source = FileSource(saved, wanted)
     yield source.header(), (item.payload for item in source.items()), lambda: source.bad_lines

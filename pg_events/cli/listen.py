@@ -21,7 +21,7 @@ from pg_events.cli.page import Page
 from pg_events.cli.recording import header_of, overwrite_option, recording
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.errors import DatabaseUnreachable, UsageError
-from pg_events.event import METHODS, SCHEMA, DataEvent, Record, parse
+from pg_events.event import BROKEN, METHODS, SCHEMA, DataEvent, Record, parse
 from pg_events.listener import Listener
 from pg_events.retained import Retained
 from pg_events.session import SHARED
@@ -175,7 +175,7 @@ def _write_safe_json(record: Record) -> None:
 
 # --- for people ---------------------------------------------------------------------------------------------------
 
-_STYLES = {"I": "green", "U": "yellow", "D": "red", "T": "bold red", SCHEMA: "magenta"}
+_STYLES = {"I": "green", "U": "yellow", "D": "red", "T": "bold red", SCHEMA: "magenta", BROKEN: "reverse red"}
 _COLUMNS = 12
 """More columns than this are not shown."""
 
@@ -200,6 +200,8 @@ def line(record: Record, width: int | None = None) -> Text:
 def _told(record: Record) -> tuple[str, str]:
     """What it is about, and what happened to it."""
     title = f"{record.table_schema}.{record.table_name}"
+    if record.kind == BROKEN:
+        return title, f"(broken: {record.broken})"
     try:
         event = parse(record.payload)
         if isinstance(event, DataEvent):

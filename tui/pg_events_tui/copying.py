@@ -81,7 +81,7 @@ def conditions(record: Record) -> list[str]:
     found = [f"table:{spelt(qualified_name(record))}"]
     if record.kind == SCHEMA:
         found += ["is:ddl", f"tag:{spelt(str(schema_members(record).get('command_tag') or ''))}"]
-    else:
+    elif record.kind in METHODS:
         found.append(f"op:{METHODS[record.kind]}")
     is_giant = describe.is_giant(record)
     row_filter = None if is_giant else _row_filter(record)
