@@ -379,8 +379,16 @@ class Shares:
     # --- kept events --------------------------------------------------------------------------------------------
 
     def waiting(self, share: Share) -> list[Waiting]:
-        """Kept events of the share that are to be delivered now."""
-        return [Waiting(*row) for row in self.ask("failed_waiting.sql", (self.consumer, sorted(share.slots)))]
+        """The next kept events of the share that are to be delivered now."""
+        connection = self._listener.connection
+        try:
+            # The index has their order. Until there are statistics a plan that sorts all that wait looks as cheap.
+            with connection.transaction():
+                connection.execute("set local enable_sort = off; set local enable_bitmapscan = off")
+                rows = self.ask("failed_waiting.sql", (self.consumer, sorted(share.slots)))
+        except psycopg.Error as error:
+            raise translate(error, self._listener.database_url) from error
+        return [Waiting(*row) for row in rows]
 
     def done(self, share: Share, event_id: int, connection: psycopg.Connection | None = None) -> None:
         """A kept event was delivered. As `save()` in the transaction of `connection`, if one is given."""

@@ -39,6 +39,8 @@ _SAVE_SECONDS: Final = 0.5
 """Slow callbacks: the cursor is saved within a page this often, so that a crash repeats little."""
 _LOOK_SECONDS: Final = 1.0
 """How often a worker looks who else is there, and what it is to deliver again."""
+_TURN_SECONDS: Final = 0.5
+"""Kept events are delivered for about so long, or a batch of them, then live ones have their turn."""
 _IDLE_SAVE_SECONDS: Final = 15.0
 """Idle: the cursor moves on by itself, and is saved now and then, for `prune` and for the next worker."""
 _TELL_SECONDS: Final = (10.0, 600.0)
@@ -100,6 +102,11 @@ class Worker:
     def report(self) -> Report:
         """What was done so far."""
         return self._handover.report
+
+    @property
+    def last_failure(self) -> str | None:
+        """The callback, what it raised last, and where; None when it never did."""
+        return self._delivery.last_failure
 
     @property
     def moved_at(self) -> float:
@@ -167,8 +174,7 @@ class Worker:
                 if self._shares.any_waiting:
                     self._put_down()
                     self._deliver_kept()
-                    continue
-                if self._deliver_next(share) or len(self._shares.held) > 1:
+                if self._deliver_next(share) or len(self._shares.held) > 1 or self._shares.any_waiting:
                     continue
                 if once:
                     if self._deliver_kept():
@@ -249,21 +255,26 @@ class Worker:
     # --- kept events --------------------------------------------------------------------------------------------
 
     def _deliver_kept(self) -> bool:
-        """Deliver again what somebody asked for, and what waited for an event that no longer stops it."""
-        found = False
-        for share in [*self._shares.held]:
-            while not self._stopping.is_set() and (waiting := self._shares.waiting(share)):
-                found = True
-                for kept in waiting:
-                    if self._stopping.is_set():
-                        break
-                    with suppress(Stopping):
-                        self._handover.deliver_again(share, kept)
-                    self._handover.moved_at = time.monotonic()
+        """Deliver again what was asked for, and what waited for an event that no longer stops it: one turn, then the live
+        events and the other workers have theirs. False when there was nothing."""
+        shares, found = self._shares, False
+        until = time.monotonic() + _TURN_SECONDS
+        shares.any_waiting = False
+        for share in [*shares.held]:
+            waiting = shares.waiting(share)
+            found = found or bool(waiting)
+            for kept in waiting:
+                if self._stopping.is_set() or time.monotonic() > until:
+                    break
+                with suppress(Stopping):
+                    self._handover.deliver_again(share, kept)
+                self._handover.moved_at = time.monotonic()
             if share.delivered:
-                self._shares.save(share)
+                shares.save(share)
         if found:
-            self._shares.learn_waiting_rows()
+            if shares.waiting_rows:
+                shares.learn_waiting_rows()
+            shares.any_waiting = not self._stopping.is_set()  # the next turn finds out
         return found
 
     # --- the link and the others --------------------------------------------------------------------------------

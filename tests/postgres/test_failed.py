@@ -9,10 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from pg_events import sql
 from pg_events.delivery import CallbackGaveUp
 from pg_events.settings import Policy, Settings
 from pg_events.share import OLDEST, Shares, start_at, start_since
 from pg_events.worker import Report, Worker
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -324,3 +326,65 @@ def test_while_a_row_is_held_the_others_go_on(
         worker.stop()
         thread.join(30)
     assert kept(db) == [(1, 1, "failed", 1), (1, 2, "held", 0)]
+
+
+def test_retries_and_live_events_take_turns(db: psycopg.Connection, run: Run, handler: Handler) -> None:
+    handler.broken = set(range(250))
+    write(db, *((number, 1) for number in range(250)))
+    run(max_attempts=1)
+    handler.broken = set()
+    handler.calls.clear()
+    db.execute("update pgevents.failed set state = 'retry'")
+    write(db, (1000, 1))
+
+    report = run()
+
+    rows = [row for row, _, _ in handler.calls]
+    assert report.delivered == 251
+    assert rows.index(1000) <= 100
+    assert [row for row in rows if row != 1000] == list(range(250))
+    assert kept(db) == []
+
+
+def test_another_worker_has_its_share_while_many_retries_wait(
+    db: psycopg.Connection, built_database_url: str, run: Run, handler: Handler
+) -> None:
+    handler.broken = set(range(300))
+    write(db, *((number, 1) for number in range(300)))
+    run(max_attempts=1)
+    db.execute("update pgevents.failed set state = 'retry'")
+    both, is_shared = threading.Semaphore(0), threading.Event()
+
+    def wait(payload: str) -> None:
+        both.release()
+        is_shared.wait(0.05)  # slow, until the test has seen what it looks for
+
+    workers = [Worker(Settings(built_database_url, wait)) for _ in range(2)]
+    threads = [threading.Thread(target=worker.run) for worker in workers]
+    threads[0].start()
+    assert both.acquire(timeout=60)
+    threads[1].start()
+
+    until(lambda: workers[1].share > 0)
+    waiting = len(kept(db))
+    is_shared.set()
+    for worker, thread in zip(workers, threads, strict=True):
+        worker.stop()
+        thread.join(60)
+
+    assert waiting > 0
+
+
+def test_the_next_that_wait_are_found_without_looking_at_all(db: psycopg.Connection, built_database_url: str) -> None:
+    db.execute(
+        "insert into pgevents.failed (consumer, event_id, payload, attempts, error, traceback, state, slot)"
+        " select 'default', n, '{}', 1, '', '', 'retry', n % 64 from generate_series(1, 20000) n"
+    )
+
+    db.execute("set enable_sort = off; set enable_bitmapscan = off; set enable_seqscan = off")
+    with psycopg.RawCursor(db) as cursor:
+        [(plan,)] = cursor.execute(
+            "explain (analyze, buffers, format json) " + sql.text("failed_waiting.sql"), ("default", list(range(64)))
+        ).fetchall()
+
+    assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 100
