@@ -30,6 +30,9 @@ def tui(settings: str | None, database_url: str | None, log: Path | None, profil
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise UsageError("the console needs a terminal; for a pipe or a file there is: pg_events listen")
 
+    if not is_terminal(sys.stderr):  # Textual draws there
+        raise UsageError("the console draws on stderr, which must be the terminal: leave out 2> and 2>&1 |")
+
     from pg_events_tui import run
 
     return run(chosen, read_only=read_only, log=log, profile=profile)

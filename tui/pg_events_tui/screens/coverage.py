@@ -203,8 +203,9 @@ class CoverageScreen(CoveragePlans):
         self.titled(pane, table.identity)
         now = self.app.now().timestamp()
         series = self.app.rates.tables.get(table.identity)
-        drawn = (table.oid, pane.size.width)
-        pane.show(table_text(table, series, now, max(10, pane.size.width)), keep_place=drawn == self._detail_drawn)
+        width = pane.scrollable_content_region.width
+        drawn = (table.oid, width)
+        pane.show(table_text(table, series, now, max(10, width)), keep_place=drawn == self._detail_drawn)
         self._detail_drawn = drawn
         preview.show(line(span(f" {table.identity}: {table.reason or table.state}")), line(span(" ⏎ detail ", "note")))
 
