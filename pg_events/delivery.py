@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -11,12 +12,14 @@ from pg_events.errors import PgEventsError, UsageError
 from pg_events.event import SCHEMA, Record
 from pg_events.isolation import ready
 from pg_events.settings import Policy, Settings
-from pg_events.text import one_line
+from pg_events.text import one_line, shorten
 
 log = logging.getLogger(__name__)
 
 _TELL_SECONDS: Final = 5.0
 """A pause that is longer is no detail: the events behind wait for it."""
+_KINDS: Final = 100
+"""Kinds of failures whose first one is told at once."""
 
 
 Attempt = Callable[[Callback, str, int], Failure | None]
@@ -57,6 +60,9 @@ class Delivery:
             )
         self._policies = {is_schema: settings.policy(schema=is_schema) for is_schema in (False, True)}
         self.attempt: Attempt = one_call or attempt
+        self.last_failure: str | None = None
+        """What the last failed attempt said, and where."""
+        self._kinds: set[tuple[str, str, str]] = set()
         self.retried = 0
         """Attempts that failed and were made again."""
 
@@ -107,13 +113,42 @@ class Delivery:
         """Seconds from that failure to the next attempt; it is counted, and told when they are many."""
         self.retried += 1
         pause = policy.pause(attempts, random.random())  # noqa: S311 - jitter
+        is_first = self._note(callback, failure)
         log.log(
-            logging.DEBUG if pause < _TELL_SECONDS else logging.WARNING,
+            logging.WARNING if is_first or pause >= _TELL_SECONDS else logging.DEBUG,
             "%s failed on %s (%s), again in %.1f s",
-            *(callback.name, name_of(what), failure.type, pause),
+            *(callback.name, name_of(what), _said(failure) if is_first else failure.type, pause),
             extra=about(callback, what, attempts, failure) | {"seconds": round(pause, 3), "traceback": None},
         )
         return pause
+
+    def note_given_up(self, callback: Callback, failure: Failure) -> None:
+        """The failure is told with its traceback: it is no longer the first of its kind."""
+        self._note(callback, failure)
+
+    def _note(self, callback: Callback, failure: Failure) -> bool:
+        """Is it the first failure of its kind: of the callback, by that exception, at that place?"""
+        self.last_failure = f"{callback.name}: {_said(failure)}"
+        kind = (callback.name, failure.type, place_of(failure) or "")
+        if kind in self._kinds or len(self._kinds) >= _KINDS:
+            return False
+        self._kinds.add(kind)
+        return True
+
+
+_PLACE: Final = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
+
+
+def place_of(failure: Failure) -> str | None:
+    """`file:line` of the innermost frame that is the user's; None when the traceback names none."""
+    found = _PLACE.findall(failure.traceback)
+    return ":".join(found[-1]) if found else None
+
+
+def _said(failure: Failure) -> str:
+    place = place_of(failure)
+    text = f"{failure.type}: {shorten(one_line(failure.message), 300)}" if failure.message else failure.type
+    return f"{text}; {one_line(place)}" if place else text
 
 
 def most_attempts(policy: Policy, before: int) -> int:

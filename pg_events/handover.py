@@ -112,6 +112,7 @@ class Handover:
         self, share: Share, record: Record, callback: Callback, policy: Policy, attempts: int, failure: Failure
     ) -> None:
         """Keep an event as failed, with the next save. Raises `CallbackGaveUp` when the policy is to stop before it."""
+        self.delivery.note_given_up(callback, failure)
         text = gave_up(callback, record, attempts, failure)
         if policy.on_failure == "stop":
             share.attempts[record.id] = attempts

@@ -115,6 +115,8 @@ def worker(
         f"delivered {report.delivered:,}, failed {report.failed:,}, retried {report.retried:,}{held}",
         **{field: getattr(report, field) for field in ("delivered", "failed", "retried", "held")},
     )
+    if one.last_failure is not None and report.failed + report.retried:
+        tell(f"the last failure: {one.last_failure}", error=one.last_failure)
     if signal.SIGINT in received:
         return INTERRUPTED
     return 1 if report.failed else 0
