@@ -38,7 +38,7 @@ from pg_events_tui.screens.live import LiveScreen
 from pg_events_tui.screens.replay import ReplayScreen
 from pg_events_tui.screens.schema import SchemaScreen
 from pg_events_tui.store import Store
-from pg_events_tui.themes import THEMES, made_up
+from pg_events_tui.themes import THEMES, default, made_up
 from pg_events_tui.view import Mode, View
 from pg_events_tui.widgets.header import Health
 
@@ -109,7 +109,7 @@ class ConsoleApp(ReplayingApp):
         for theme in THEMES:
             self.register_theme(theme)
         chosen = state.text(self.remembered, "theme")
-        self.theme = chosen if chosen in self.themes else THEMES[0].name
+        self.theme = chosen if chosen in self.themes else default(self.themes)
         self.set_keymap(dict(keymap or {}))
         self.commands = CommandRunner(self, self.remembered)
 

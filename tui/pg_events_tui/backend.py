@@ -17,10 +17,12 @@ from pg_events.build import Applied
 from pg_events.catalog import Table
 from pg_events.connection import connect, translate
 from pg_events.errors import PgEventsError, UsageError
+from pg_events.event import SCHEMA, Record
 from pg_events.listener import Listener, check_log
 from pg_events.plan import Plan, Step
 from pg_events.settings import Settings
 from pg_events.text import one_line
+from pg_events_tui import row_keys
 
 APPLICATION_NAME = "pg_events tui"
 
@@ -238,7 +240,23 @@ class Database:
 
 
 class DatabaseFeed(Listener):
-    """The log as the console's feed."""
+    """The log as the console's feed. It learns what tells the rows of each table apart, again after DDL."""
+
+    def connect(self) -> None:
+        super().connect()
+        self._learn_keys()
+
+    def poll(self) -> list[Record]:
+        records = super().poll()
+        if any(record.kind == SCHEMA for record in records):
+            self._learn_keys()
+        return records
+
+    def _learn_keys(self) -> None:
+        try:
+            row_keys.learn(self.connection.execute(sql.text("keys_of_tables.sql")).fetchall())
+        except psycopg.Error as error:
+            raise translate(error, self.database_url) from error
 
     def oldest(self) -> int | None:
         return self._one("select min(id) from pgevents.event")
@@ -260,6 +278,7 @@ class NoDatabase:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        row_keys.forget()
 
     @property
     def name(self) -> str:

@@ -53,12 +53,21 @@ def _difference(record: Record) -> str:
 
 def _key(record: Record) -> str | None:
     key = row_key(record)
-    return None if key is None else difference.spelled(key[1])
+    return None if key is None else key.short
 
 
 def _row_filter(record: Record) -> str | None:
     key = row_key(record)
-    return None if key is None else f"table:{spelt(qualified_name(record))} pk:{spelt(key[1])}"
+    if key is None:
+        return None
+    table = f"table:{spelt(qualified_name(record))}"
+    if key.columns == ("id",):
+        return f"{table} pk:{spelt(key.values[0])}"
+    sides = [
+        " ".join(f"{side}.{_path((name,))}={spelt(value)}" for name, value in zip(key.columns, key.values, strict=True))
+        for side in ("new", "old")
+    ]
+    return f"{table} (({sides[0]}) or ({sides[1]}))"
 
 
 FORMS: Final[tuple[Form, ...]] = (

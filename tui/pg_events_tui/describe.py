@@ -8,13 +8,13 @@ from rich.cells import cell_len
 
 from pg_events import difference
 from pg_events.catalog import Table
-from pg_events.difference import spelled
 from pg_events.event import METHODS, SCHEMA, Record
 from pg_events.split import Entry, Fold, split
+from pg_events_tui import row_keys
 from pg_events_tui.difference_lines import ROLES, changed_lines, contrasted, json_lines, split_lines
 from pg_events_tui.lines import HANG, Line, line, size_words, span, text_lines
 from pg_events_tui.store import NOTE, table_title
-from pg_events_tui.summary import clock, column_words, columns, key_of, schema_members
+from pg_events_tui.summary import clock, column_words, columns, schema_members
 
 FACES: Final = ("Diff", "Split", "JSON", "SQL")
 
@@ -56,8 +56,10 @@ def _key(record: Record) -> str:
         row = difference.row_of(record.new_data) or difference.row_of(record.old_data) or {}
     except (ValueError, RecursionError):
         return ""
-    key = key_of(record.table_name or "", row)
-    return f"{key[0]} = {spelled(key[1])}" if key else ""
+    key = row_keys.of_row(record.table_schema, record.table_name, row)
+    if key is None and row_keys.is_keyless(record.table_schema, record.table_name):
+        return "no key: rows cannot be told apart"
+    return key.words if key else ""
 
 
 def _when(at: str, zone: tzinfo | None) -> str:

@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from pg_events import difference
 from pg_events.event import SCHEMA, Record
+from pg_events_tui import row_keys
+from pg_events_tui.row_keys import RowKey
 from pg_events_tui.scan import rows_with
 from pg_events_tui.segment import AT_BYTES, Block
 from pg_events_tui.store import Store, table_title
-from pg_events_tui.summary import GIANT_BYTES, key_of
+from pg_events_tui.summary import GIANT_BYTES
 
 BLOCK: Final = 4_096
 MAX_EACH_WAY: Final = 50
@@ -26,7 +28,9 @@ class RowHistory:
         self.row = row
         self.table = table_title(record.table_schema, record.table_name)
         self.key = row_key(record)
-        """The column that tells the row, and its value; of DDL nothing: its object tells it."""
+        """What tells the row; of DDL nothing: its object tells it."""
+        self.is_keyless = row_keys.is_keyless(record.table_schema, record.table_name)
+        """The table has no key: rows cannot be told apart."""
         self.older: list[int] = []
         """Nearest first, as is `newer`."""
         self.newer: list[int] = []
@@ -34,7 +38,7 @@ class RowHistory:
         self._is_ddl = record.kind == SCHEMA
         self._down, self._up = row, row + 1
         self._is_over = record.kind not in "IUDS" or (self.key is None and not self._is_ddl)
-        needle = "" if self.key is None else _spelt(self.key[1])
+        needle = "" if self.key is None else max(map(_spelt, self.key.values), key=len)
         self._needle = needle.encode() if needle.isprintable() else b""
 
     @property
@@ -87,15 +91,15 @@ class RowHistory:
         return [row for row in rows if row in may]
 
 
-def row_key(record: Record) -> tuple[str, Any] | None:
-    """The column that tells the row from others and its value, None when nothing can tell."""
+def row_key(record: Record) -> RowKey | None:
+    """What tells the row from others, None when nothing can tell."""
     if record.kind == SCHEMA:
         return None
     try:
         row = difference.row_of(record.new_data) or difference.row_of(record.old_data) or {}
     except (ValueError, RecursionError):
         return None
-    return key_of(record.table_name or "", row)
+    return row_keys.of_row(record.table_schema, record.table_name, row)
 
 
 def _spelt(value: Any) -> str:

@@ -9,9 +9,10 @@ from pg_events.event import record
 from pg_events.runs import Outcome
 from pg_events.steering import Pace
 from pg_events.text import counted
+from pg_events_tui import row_keys
 from pg_events_tui.lines import Line, fit, fit_right, line, seconds_words, span
 from pg_events_tui.replay import Replay, Stage
-from pg_events_tui.summary import clock, key_of
+from pg_events_tui.summary import clock
 
 SPEEDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0, None)
 """As `+` and `-` go through them; None is as fast as the callbacks are."""
@@ -174,8 +175,8 @@ def key_words(payload: str) -> str:
         row = difference.row_of(found.new_data) or difference.row_of(found.old_data) or {}
     except (ValueError, RecursionError):
         return ""
-    key = key_of(found.table_name or "", row)
-    return difference.spelled(key[1]) if key else ""
+    key = row_keys.of_row(found.table_schema, found.table_name, row)
+    return key.short if key else ""
 
 
 def result_words(replay: Replay, row: int) -> tuple[str, str]:

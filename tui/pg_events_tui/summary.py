@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from pg_events import difference
 from pg_events.event import SCHEMA, Record
+from pg_events_tui import row_keys
 from pg_events_tui.lines import size_words
 from pg_events_tui.store import NOTE, Store
 
@@ -63,24 +64,11 @@ def _data_cells(record: Record) -> _Cells:
         old, new = difference.row_of(record.old_data), difference.row_of(record.new_data)
     except (ValueError, RecursionError):
         return "", "(not readable)", ()
-    key = key_of(record.table_name or "", new or old or {})
-    text = difference.spelled(key[1]) if key else ""
+    key = row_keys.of_row(record.table_schema, record.table_name, new or old or {})
+    text = key.short if key else ""
     if old is not None and new is not None:
         return text, "nothing changed", difference.changed_columns(old, new)
     return text, f"{len(new or old or {})} cols", ()
-
-
-def key_of(table: str, row: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """The column that most likely tells the row from others, and its value.
-
-    The log does not say which column is the primary key: `id`, `<table>_id`, then the first one.
-    """
-    singular = table.removesuffix("s")
-    for name in ("id", f"{table}_id", f"{singular}_id"):
-        if name in row:
-            return name, row[name]
-    first = next(iter(row.items()), None)
-    return None if first is None or isinstance(first[1], dict | list) else first
 
 
 def _schema_cells(record: Record) -> _Cells:

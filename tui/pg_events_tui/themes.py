@@ -1,8 +1,9 @@
 """The console's colours: calm grounds, few accents, each with a letter or a word beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
+from rich.console import Console
 from textual.color import Color
 from textual.theme import Theme
 
@@ -60,6 +61,16 @@ CONTRAST: Final = Theme(
 
 THEMES: Final = (DARK, LIGHT, CONTRAST)
 """The first is the default."""
+
+
+_OF_16: Final = "ansi-dark"
+"""In the terminal's own palette."""
+
+
+def default(available: Collection[str]) -> str:
+    """The theme to begin with. Of sixteen colours ours would all become white: there it is the terminal's own palette."""
+    has_16 = Console(stderr=True).color_system == "standard"
+    return _OF_16 if has_16 and _OF_16 in available else THEMES[0].name
 
 
 def readable(available: Mapping[str, Theme], *, colours: bool) -> dict[str, Theme]:

@@ -7,7 +7,6 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from pg_events import difference
 from pg_events.event import Record
 from pg_events_tui import describe
 from pg_events_tui.history import RowHistory
@@ -112,9 +111,11 @@ class EventDetail(TextPane):
 
     def _history_lines(self, cells: int) -> list[Line]:
         found = self.history
+        if found is not None and found.is_keyless:
+            return [line(), crop(line(span("no history: the table has no key", "note")), max(1, cells))]
         if found is None or not (found.older or found.newer):
             return []
-        what = f"{found.key[0]} = {difference.spelled(found.key[1])}" if found.key else found.table
+        what = found.key.words if found.key else found.table
         more = "" if found.complete else " …"
         head = line(span("history of ", "heading"), span(what, "heading"), span(f"{more}   [ ] go", "note"))
         rows = [*reversed(found.newer[:SHOWN_EACH_WAY]), found.row, *found.older[:SHOWN_EACH_WAY]]
