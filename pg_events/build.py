@@ -51,7 +51,8 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
     tables = catalog.tables(connection, settings.include, settings.exclude, choices=choice.written(settings))
     invalid = tuple(_check_conditions(connection, tables, settings))
     made = plan(server, installed, tables, wanted(settings, server))
-    return replace(made, warnings=(*made.warnings, *invalid, *_unmatched(connection, settings, tables)))
+    found = (*_patterns_without_tables(settings, tables), *_unmatched(connection, settings, tables))
+    return replace(made, warnings=(*made.warnings, *invalid, *found))
 
 
 def settled(connection: Connection, settings: Settings) -> Settings:
@@ -148,6 +149,18 @@ def _check_condition(connection: Connection, table: Table, condition: str) -> No
         # Binary results need the protocol that takes one statement: a second one behind a semicolon is an error.
         text = fill(sql.text("condition.sql"), {"rows": row[0] or "", "condition": condition})
         connection.execute(cast("LiteralString", text), binary=True)
+
+
+def _patterns_without_tables(settings: Settings, tables: Sequence[Table]) -> Iterator[str]:
+    """A line for each pattern that tables are included or excluded by and that matches none, and for an include that leaves
+    nothing to capture."""
+    for option, patterns in (("include", settings.include), ("exclude", settings.exclude)):
+        for pattern in patterns:
+            if not any(choice.matches(pattern, table.schema, table.name) for table in tables):
+                yield f"PG_EVENTS_{option.upper()} or --{option}: no table matches {pattern!r}"
+    is_any_wanted = any(trigger.wanted for table in tables for trigger in table.triggers)
+    if settings.include and tables and not is_any_wanted:
+        yield "PG_EVENTS_INCLUDE or --include leaves no table to capture"
 
 
 def _unmatched(connection: Connection, settings: Settings, tables: Sequence[Table]) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """`failed`: events whose callback gave up."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import click
 from psycopg import RawCursor
@@ -21,9 +22,12 @@ from pg_events.errors import PgEventsError, UsageError
 from pg_events.filter import Filter
 from pg_events.listener import check_log
 from pg_events.settings import load
-from pg_events.text import clean, counted, one_line
+from pg_events.text import clean, counted, one_line, shorten
 
 Row = dict[str, Any]
+
+_PAGE: Final = 500
+"""Failed events that are read at a time, to be listed."""
 
 _consumer = click.option("--name", metavar="NAME", help="Only those of the consumer NAME.")
 _where = click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U'.")
@@ -54,28 +58,62 @@ def failed(context: click.Context) -> None:
 @database_options
 @_consumer
 @_where
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help="At most N.")
 @_json_lines
-def list_failed(settings: str | None, database_url: str | None, name: str | None, where: str, as_json: bool) -> int:
-    """List failed events, oldest first: number, consumer, when, attempts and error."""
+def list_failed(
+    settings: str | None, database_url: str | None, name: str | None, where: str, limit: int, as_json: bool
+) -> int:
+    """List failed events, oldest first: number, consumer, when, table, row, attempts and error."""
     wanted = filters.parse(where)
-    with connected(load(settings, database_url), "failed") as connection:
-        rows = _find(connection, name, None, wanted)
     page = Page()
-    for row in rows:
-        if as_json:
-            click.echo(json.dumps(row, default=_plain))
-        else:
-            page.print(Text(clean(_line(row))), no_wrap=True, overflow="ellipsis")
-    if not rows:
+    shown = 0
+    with connected(load(settings, database_url), "failed") as connection:
+        check_log(connection)
+        for row in islice(_matching(connection, name, wanted), limit + 1):
+            shown += 1
+            if shown > limit:
+                say(f"there are more than {limit:,}; see --limit and --where")
+            elif as_json:
+                click.echo(json.dumps(row, default=_plain))
+            else:
+                page.print(Text(clean(_line(row))), no_wrap=True, overflow="ellipsis")
+    if not shown:
         say("no failed events")
     return 0
+
+
+def _matching(connection: Connection, name: str | None, wanted: Filter) -> Iterator[Row]:
+    """Failed events, oldest first, read by pages: however many there are, few are in memory."""
+    place: tuple[object, ...] = (None, None, None)
+    while True:
+        with RawCursor(connection, row_factory=dict_row) as cursor:
+            rows = cursor.execute(sql.text("failed_list.sql"), (name, None, *place, _PAGE)).fetchall()
+        for row in rows:
+            if not str(wanted) or _matches(wanted, row["payload"]):
+                yield row
+        if len(rows) < _PAGE:
+            return
+        place = rows[-1]["failed_at"], rows[-1]["event_id"], rows[-1]["consumer"]
 
 
 def _line(row: Row) -> str:
     sign = {"failed": f"{row['attempts']}×", "retry": f"{row['attempts']}×, to be retried", "held": "held"}[
         row["state"]
     ]
-    return f"#{row['event_id']}  {row['consumer']}  {_when(row)}  {sign}  {one_line(row['error'])}"
+    about = _about(row["payload"])
+    return f"#{row['event_id']}  {row['consumer']}  {_when(row)}  {about}  {sign}  {one_line(row['error'])}"
+
+
+def _about(payload: str) -> str:
+    """The table and the row, or the object, that an event is about."""
+    try:
+        found = event.record(payload)
+        table = found.table_name or "" if found.kind == event.SCHEMA else f"{found.table_schema}.{found.table_name}"
+        row = event.members(found.new_data or found.old_data or "{}", str)
+    except (ValueError, RecursionError):
+        return "?"
+    first = next(((name, row[name]) for name in ("id", *row) if name in row), None)
+    return table if first is None else f"{table} {first[0]}={shorten(one_line(first[1]), 40)}"
 
 
 @failed.command(short_help="Show one, with payload and traceback.")
@@ -181,7 +219,8 @@ def _find(
     check_log(connection)
     with RawCursor(connection, row_factory=dict_row) as cursor:
         rows = cursor.execute(
-            sql.text("failed_list.sql"), (name, None if event_ids is None else list(event_ids))
+            sql.text("failed_list.sql"),
+            (name, None if event_ids is None else list(event_ids), None, None, None, None),
         ).fetchall()
     known = {row["event_id"] for row in rows}
     for event_id in event_ids or ():
