@@ -157,6 +157,8 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
             return [parse(record.payload) for record in found]
         meant = " ".join(part for part in (str(head), where or "") if part) or "events"
         wanted = "none was captured" if count is None else f"{len(found)} and not {count} were captured"
+        if self._records is None:
+            wanted += " so far: the block still runs, and what it has not committed is not seen"
         raise AssertionError(f"{meant}: {wanted}; {self._listing()}{self._advice(table)}")
 
     def _listing(self) -> str:

@@ -1,5 +1,6 @@
 """What is wrong, and the remedy. Pure: answers of the database in, findings out."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -189,7 +190,7 @@ def transactions(rows: Sequence[Row]) -> list[Finding]:
         )
     if hidden:
         role = "this role"
-        text = f"{counted(hidden, 'session')} of other roles are hidden from {role}"
+        text = f"{counted(hidden, 'session')} of other roles {'is' if hidden == 1 else 'are'} hidden from {role}"
         found.append(Finding("transactions", "unknown", text, "grant pg_read_all_stats to it", {"hidden": hidden}))
     return found or [Finding("transactions", "ok", f"none is open for more than {_duration(OLD_SECONDS)}")]
 
@@ -236,7 +237,8 @@ def consumers(rows: Sequence[Row]) -> list[Finding]:
                 _wrong(
                     "consumers",
                     f"no worker runs for consumer {name}; it waits for {waits}",
-                    f"pg_events worker --name {name}",
+                    f"pg_events worker --name {shlex.quote(name)}, or, if it is not needed: "
+                    f"pg_events consumers drop {shlex.quote(name)}",
                     data,
                 )
             )

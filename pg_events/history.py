@@ -87,7 +87,7 @@ def shape(connection: Connection, table: str) -> Shape:
         any(identity for *_, identity, _ in rows),
         frozenset(column for column, *_, is_not_null in rows if is_not_null),
         bool(rows),
-        () if treatments is None else tuple(_redacted(*treatments, schema, name)),
+        () if treatments is None else tuple(_redacted(treatments[0], treatments[1], schema, name)),
     )
 
 
@@ -123,8 +123,9 @@ def _named(shape: Shape, key: Sequence[str]) -> dict[str, str]:
     if all(sign and (name in shape.columns or (not shape.columns and name)) for name, sign, _ in pairs):
         return {name: value for name, _, value in pairs}
     if len(key) != len(known):
-        wanted = " ".join(known).upper() or "one value"
-        raise UsageError(f"the key of this table is {wanted}; {len(key)} values were given: {one_line(' '.join(key))}")
+        wanted = ", ".join(known) or "one value"
+        given = "1 value was" if len(key) == 1 else f"{len(key)} values were"
+        raise UsageError(f"the key of this table is {wanted}; {given} given: {one_line(' '.join(key))}")
     return dict(zip(known, key, strict=True))
 
 

@@ -6,6 +6,7 @@ ends. It asks what the doctor asks. It alone keeps its link from one round to th
 """
 
 import logging
+import shlex
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
@@ -154,7 +155,7 @@ def _kept(consumer: str, held: Unread) -> Finding:
         "retention",
         "problem",
         f"at least {_span(held)} would be pruned, and are kept: consumer {consumer} has not been given them",
-        f"see pg_events status; one that is gone: pg_events consumers drop {consumer}",
+        f"see pg_events status; one that is gone: pg_events consumers drop {shlex.quote(consumer)}",
         {"consumer": consumer},
     )
 

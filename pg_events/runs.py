@@ -103,7 +103,10 @@ class Recorder:
                 time.sleep(0.001)
                 continue
             except OSError as error:
-                raise PgEventsError(f"the run cannot be kept in {one_line(str(_root()))}: {error.strerror}") from error
+                raise PgEventsError(
+                    f"the run cannot be kept in {one_line(str(_root()))}: {error.strerror}; set XDG_STATE_HOME to a directory "
+                    "that can be written"
+                ) from error
             recorder._line(
                 json.dumps({"pg_events_run": FORMAT_VERSION, "run": run, "started_at": _now(), **asdict(asked)})
             )

@@ -193,7 +193,13 @@ class Shares:
         # A standby that was promoted may never have heard of a consumer that was just made. By now its newest event is one
         # too many, and snapshots of the old primary mean nothing there.
         start = start_since(self._made_at) if is_reconnect and self._made_at is not None else self._start
-        for _, made_at in self.ask("consumer_create.sql", (self.consumer, *start[1:])):
+        made = self.ask("consumer_create.sql", (self.consumer, *start[1:]))
+        if not made and not is_reconnect and self._worker is None and self._start != NEWEST:
+            log.warning(
+                "consumer %s is known and goes on where it stopped: --from is for a new one (see pg_events consumers drop)",
+                self.consumer,
+            )
+        for _, made_at in made:
             log.info("consumer %s is new: it starts %s", self.consumer, start.words)
             self._made_at = made_at if self._start == NEWEST else None
         name = f"{socket.gethostname()}:{os.getpid()}"

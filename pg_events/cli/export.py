@@ -21,7 +21,7 @@ from pg_events.listener import Listener
 from pg_events.redaction import Redaction
 from pg_events.settings import Settings, load
 from pg_events.source import LOG, FileSource, asked_of
-from pg_events.text import counted
+from pg_events.text import clean, counted
 
 
 @click.command(short_help="Write the kept events to a file.")
@@ -67,6 +67,8 @@ def export(
     if test is None:
         if file is None:
             raise UsageError("name the file to write: log.jsonl (help: pg_events export --help)")
+        if Path(file).suffix.lower() in (".csv", ".tsv", ".sql", ".parquet", ".xlsx"):
+            raise UsageError(f"{clean(file)}: what is written is JSON Lines; name it .jsonl or .jsonl.gz")
         return _write(chosen, saved, wanted, file, overwrite, masks)
     from pg_events.cli.testcase import Testcase
 

@@ -157,7 +157,7 @@ def retry(
     chosen = _change(settings, database_url, "failed_retry.sql", event_ids, name, where, everything)
     _tell("retried", chosen, as_json)
     if chosen:
-        say(f"{counted(len(chosen), 'event')} to be delivered again, by the worker of {_consumers(chosen)}")
+        say(f"{counted(len(chosen), 'event')} to be delivered again, by the {_workers(chosen)}")
     return 0
 
 
@@ -245,6 +245,11 @@ def _tell(what: str, chosen: Sequence[tuple[str, int]], as_json: bool) -> None:
 
 def _consumers(chosen: Sequence[tuple[str, int]]) -> str:
     return ", ".join(clean(consumer) for consumer in dict.fromkeys(consumer for consumer, _ in chosen))
+
+
+def _workers(chosen: Sequence[tuple[str, int]]) -> str:
+    several = len({consumer for consumer, _ in chosen}) > 1
+    return f"{'workers' if several else 'worker'} of {_consumers(chosen)}"
 
 
 def _when(row: Row) -> str:

@@ -47,7 +47,8 @@ def prune(
         if limit.unread:
             say(f"consumer {name} will never be given {counted(events, 'event')} of them, {span}")
         else:
-            say(f"kept {counted(events, 'event')} more, {span}, that consumer {name} has not been given")
+            kept = f"event {first_id}" if first_id == last_id else f"{counted(events, 'event')}, {span}"
+            say(f"kept {kept}: consumer {name} has not been given {'it' if first_id == last_id else 'them'}")
     return 0
 
 
@@ -68,6 +69,8 @@ def _limit(chosen: Settings, keep: str | None, keep_size: str | None, unread: bo
 
 
 def _words(limit: Limit) -> str:
-    old = f"older than {amount.shown_age(limit.age)}" if limit.age is not None else ""
+    old = "of any age" if not limit.age else f"older than {amount.shown_age(limit.age)}"
+    if limit.age is None:
+        old = ""
     large = f"beyond {amount.shown_size(limit.size_bytes)}" if limit.size_bytes is not None else ""
     return " or ".join(filter(None, (old, large)))

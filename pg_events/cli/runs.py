@@ -93,6 +93,8 @@ def compare(first: str, second: str, as_json: bool) -> int:
         if as_json:
             click.echo(json.dumps(asdict(difference)))
             continue
+        if difference.change.startswith("only in"):  # what was not replayed again is counted
+            continue
         then, now = (one_line(error) if error else "ok" for error in (difference.first, difference.second))
         words = f"{then} → {now}" if then != now else then
         click.echo(clean(shorten(f"{difference.change}: #{difference.id} {difference.what}  {words}", 500)))

@@ -81,8 +81,8 @@ def test_the_help_scrolls_to_its_end(console, size) -> None:
 
 
 def test_every_pane_of_text_can_scroll(console) -> None:
-    from pg_events_tui.widgets.text_pane import TextPane
     from pg_events_tui.lines import line, span
+    from pg_events_tui.widgets.text_pane import TextPane
 
     async def scenario(c):
         for mode in "12345":
