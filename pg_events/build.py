@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import LiteralString, cast
 
 import psycopg
-from psycopg import RawCursor
 
 from pg_events import catalog, choice, sql
 from pg_events.apply import LOCK_TIMEOUT_SECONDS, Applied, OnStep, apply
@@ -14,6 +13,7 @@ from pg_events.catalog import Connection, Installed, Server, Table
 from pg_events.choice import Named
 from pg_events.condition import check_names
 from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError, UsageError
+from pg_events.link import RawCursor
 from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, fill, plan, quoted
 from pg_events.settings import Settings
 from pg_events.text import one_line

@@ -2,22 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.rows import class_row, namedtuple_row
 
 from pg_events import choice, sql
 from pg_events.choice import EVERYTHING, Choice
 from pg_events.errors import NotInstalled, NotPermitted
+from pg_events.link import Link, RawCursor
 
-Connection = psycopg.Connection[Any]
+Connection = Link
 
 OPERATIONS: Final = ("insert", "update", "delete", "truncate")
 EVENT_TRIGGERS: Final = ("pgevents_schema_changed", "pgevents_schema_dropped")
@@ -143,8 +142,7 @@ def server(connection: Connection) -> Server:
 def installed(connection: Connection) -> Installed:
     """Ask what a build left behind. Raises `NotInstalled` when there is no schema `pgevents`, `NotPermitted`."""
     try:
-        with _spelt_in_full(connection):
-            row = connection.execute(sql.text("installed.sql")).fetchone()
+        row = connection.execute(sql.text("installed.sql")).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         raise NotInstalled("no pg_events in this database; run: pg_events build") from error
     except psycopg.errors.InsufficientPrivilege as error:
@@ -166,20 +164,6 @@ def event_triggers_off(connection: Connection) -> list[str]:
     return [who for (who,) in connection.execute(sql.text("event_triggers_off.sql")).fetchall()]
 
 
-@contextmanager
-def _spelt_in_full(connection: Connection) -> Generator[None]:
-    """How the database spells a definition depends on the session: a schema on the search path is left out."""
-    with connection.transaction():
-        connection.execute(
-            "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
-            " pg_catalog.set_config('quote_all_identifiers', 'off', true),"
-            # To compile what is asked takes a hundred times as long as to answer it.
-            " pg_catalog.set_config('jit', 'off', true),"
-            " pg_catalog.set_config('standard_conforming_strings', 'on', true)"
-        )
-        yield
-
-
 def tables(
     connection: Connection,
     include: Sequence[str] = (),
@@ -193,7 +177,7 @@ def tables(
     `choices` is what `choice.written()` made of the settings.
     Views and the like come along with the reason why they are not covered. Needs no right beyond CONNECT.
     """
-    with _spelt_in_full(connection), RawCursor(connection, row_factory=namedtuple_row) as cursor:
+    with RawCursor(connection, row_factory=namedtuple_row) as cursor:
         rows: list[Any] = cursor.execute(
             sql.coverage(with_options=choices != "{}", of_all_tables=True),
             (list(include), list(exclude), None if relation is None else [relation], choices),
@@ -204,15 +188,13 @@ def tables(
 
 def columns(connection: Connection) -> dict[str, dict[str, str]]:
     """`schema.table` -> column -> its type, in the table's order, of every table whose changes are captured."""
-    with _spelt_in_full(connection):
-        rows = connection.execute(sql.text("columns.sql")).fetchall()
+    rows = connection.execute(sql.text("columns.sql")).fetchall()
     return {f"{schema}.{name}": dict(json.loads(pairs)) for schema, name, _, pairs in rows}
 
 
 def fingerprints(connection: Connection) -> dict[str, str]:
     """`schema.table` -> digest of its columns' names and types, of every table whose changes are captured."""
-    with _spelt_in_full(connection):
-        rows = connection.execute(sql.text("columns.sql")).fetchall()
+    rows = connection.execute(sql.text("columns.sql")).fetchall()
     return {f"{schema}.{name}": hashlib.sha256(text.encode()).hexdigest()[:16] for schema, name, text, _ in rows}
 
 

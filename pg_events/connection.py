@@ -3,17 +3,15 @@
 A database URL holds a password, and libpq quotes the URL in its errors. Nothing here repeats what it was given.
 """
 
-import contextlib
 import math
 import re
-from collections.abc import Generator, Iterator, Mapping
-from time import monotonic
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus, unquote
 
 import psycopg
 from psycopg import pq
-from psycopg.abc import Buffer, PQGen
+from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import Row
@@ -21,6 +19,7 @@ from psycopg.sql import Composable
 from psycopg.types.string import TextBinaryLoader, TextLoader
 
 from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
+from pg_events.link import SETTINGS, Cursor, Link
 from pg_events.text import MASK, message, one_line, shorten, without_passwords
 
 _TCP: Final[Mapping[str, int]] = {
@@ -33,56 +32,6 @@ _TCP: Final[Mapping[str, int]] = {
 """A server that vanished without a word is noticed within a minute, not after the two hours of the kernel's default."""
 
 
-class ServerSilent(psycopg.OperationalError):
-    """The server owed an answer for too long: its process is frozen, or the way to it swallows everything."""
-
-
-class Link(psycopg.Connection[Any]):
-    """A connection on which silence can have a limit. TCP's own limits do not see a process that was stopped."""
-
-    silence_seconds: float | None = None
-    """A question that brings not one byte for so long is given up with `ServerSilent`, and the connection closed."""
-
-    @contextlib.contextmanager
-    def patiently(self) -> Generator[None]:
-        """For questions that may take their time: silence has no limit in the block."""
-        limit, self.silence_seconds = self.silence_seconds, None
-        try:
-            yield
-        finally:
-            self.silence_seconds = limit
-
-    def wait(self, gen: PQGen[Any], *args: Any, **kwargs: Any) -> Any:
-        """Every question of psycopg's passes through here."""
-        if self.silence_seconds is None:
-            return super().wait(gen, *args, **kwargs)
-        try:
-            return super().wait(_while_heard(gen, self.silence_seconds), *args, **kwargs)
-        except ServerSilent:
-            self.silence_seconds = None
-            # Should the server only have been slow, it need not go on. A frozen one does not hear it, nor is it asked twice.
-            with contextlib.suppress(psycopg.Error):
-                self.cancel_safe(timeout=2.0)
-            self.close()
-            raise
-
-
-def _while_heard(waiting: PQGen[Any], seconds: float) -> Generator[Any, Any, Any]:
-    """The same generator, ended when nothing came in or went out for so long. Psycopg looks ten times a second."""
-    heard = monotonic()
-    try:
-        wanted = next(waiting)
-        while True:
-            ready = yield wanted
-            if ready:
-                heard = monotonic()
-            elif monotonic() - heard > seconds:
-                raise ServerSilent(f"no answer for {seconds:.3g} s")
-            wanted = waiting.send(ready)
-    except StopIteration as done:
-        return done.value
-
-
 def connect(
     database_url: str,
     *,
@@ -92,7 +41,8 @@ def connect(
     silence_seconds: float | None = None,
     plain: bool = False,
 ) -> Link:
-    """Connect, with the session as pg_events needs it: UTF-8, UTC, ISO dates; `json` and `jsonb` arrive as text.
+    """Connect, with statements as pg_events needs them: UTF-8, UTC, ISO dates, and names that mean what they say, whatever
+    the `search_path` of database and role; `json` and `jsonb` arrive as text.
 
     `connect_timeout` (seconds, at least 2, for each address tried) and the TCP settings yield to those in the URL.
     Of several hosts the one that is no standby is taken, unless the URL's `target_session_attrs` says otherwise.
@@ -122,6 +72,7 @@ def connect(
     except psycopg.Error as error:
         raise _refused(error, database_url) from error
     else:
+        connection.database_url = database_url
         connection.silence_seconds = silence_seconds
         try:
             if not plain:
@@ -134,24 +85,30 @@ def connect(
     raise unreadable  # here, outside `except`, so that the error that quotes the URL does not hang on it
 
 
-def _prepare_session(connection: psycopg.Connection) -> None:
+def _prepare_session(connection: Link) -> None:
     # A server without an encoding stores any bytes; asked for UTF-8 it checks, and refuses to send the others. One bad
     # byte must not stop the log: there all bytes come as they are and are decoded leniently here.
     lenient = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+    connection.cursor_factory = _Utf8Cursor if lenient else Cursor
     # After connecting, not with the start-up parameter `options`: PgBouncer refuses that one, and carries these three
-    # over from one server connection to the next.
-    connection.execute(
-        "select pg_catalog.set_config('client_encoding', %s, false),"
+    # over from one server connection to the next. Every name is qualified: nothing is pinned yet.
+    number, *_ = connection.ask_first(
+        "select pg_catalog.pg_backend_pid(),"
+        " pg_catalog.set_config('client_encoding', %s, false),"
         " pg_catalog.set_config('TimeZone', 'UTC', false),"
         " pg_catalog.set_config('DateStyle', 'ISO', false)",
-        ("SQL_ASCII" if lenient else "UTF8",),
+        "SQL_ASCII" if lenient else "UTF8",
     )
+    # Behind something that stands between the server has another process number than the one that we were given.
+    connection.is_proxied = number != connection.info.backend_pid
+    connection.has_session = not connection.is_proxied
+    if connection.is_proxied:
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    connection.settle(SETTINGS)
     _register_loaders(connection, lenient)
-    if lenient:
-        connection.cursor_factory = _Utf8Cursor
 
 
-class _Utf8Cursor(psycopg.Cursor[Row]):
+class _Utf8Cursor(Cursor[Row]):
     """Sends queries as UTF-8 where psycopg would insist on ASCII: on a server without an encoding."""
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> Self:

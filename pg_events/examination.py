@@ -9,7 +9,6 @@ from time import monotonic
 from typing import Any, Final
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.rows import dict_row
 
 from pg_events import build, catalog, doctor, session, sql
@@ -17,6 +16,7 @@ from pg_events.catalog import Connection, Server
 from pg_events.connection import connect, translate
 from pg_events.doctor import Finding
 from pg_events.errors import PgEventsError
+from pg_events.link import RawCursor
 from pg_events.plan import plan
 from pg_events.settings import Settings
 
@@ -84,8 +84,7 @@ class _Examination:
         assert self.settings.database_url is not None
         # The echo listens, and what listens in a pooled session stays there: on a connection that ends.
         with connect(self.settings.database_url, application_name="pg_events doctor") as other:
-            is_proxied = session.is_proxied(other)
-            return doctor.link(is_proxied, is_proxied and session.is_shared(other, self.settings.database_url))
+            return doctor.link(other.is_proxied, session.is_shared(other, self.settings.database_url))
 
     def _rights(self) -> list[Finding]:
         row = self._rows("doctor_rights.sql")[0]

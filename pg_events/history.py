@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pg_events import choice, sql
@@ -23,6 +22,7 @@ from pg_events.errors import UsageError
 from pg_events.event import DataEvent, raw_members, record
 from pg_events.filter_condition import And, Column, Condition, Key, Kinds, Names, Not, Or
 from pg_events.filter_value import Value
+from pg_events.link import RawCursor
 from pg_events.redaction import MASKED, names_column
 from pg_events.text import MASK, clean, one_line
 

@@ -15,9 +15,10 @@ from typing import Final
 import psycopg
 
 from pg_events import examination, retention, session
-from pg_events.connection import Link, connect, translate
+from pg_events.connection import connect, translate
 from pg_events.doctor import Finding
 from pg_events.errors import PgEventsError
+from pg_events.link import Link
 from pg_events.retention import Limit, Pruner, Unread
 from pg_events.settings import Settings
 from pg_events.text import counted, one_line
@@ -93,8 +94,7 @@ class Housekeeping:
                 silence_seconds=self._link_seconds,
             )
             self._connection = connection
-            if not session.is_proxied(connection):
-                session.settle(connection)
+            session.settle(connection)
         return self._connection
 
     def _disconnect(self) -> None:

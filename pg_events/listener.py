@@ -15,20 +15,19 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.sql import SQL
 
 from pg_events import catalog, session, sql
 from pg_events.catalog import Connection
-from pg_events.connection import Link, ServerSilent, connect, describe, translate
+from pg_events.connection import connect, describe, translate
 from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled
 from pg_events.event import MOST_FOLDED, Record, sound
+from pg_events.link import Link, RawCursor, ServerSilent
 from pg_events.plan import newest_version
 from pg_events.settings import LINK_SECONDS
 
@@ -151,11 +150,11 @@ class Listener:
         asks, wake_up = self._wanted
         self._wake_up = wake_up and not self.is_shared
         self._asks = asks and self._wake_up
+        session.settle(connection)
         if self.is_shared:
             if not was_shared:
                 log.warning("%s: %s", describe(self.database_url), session.SHARED)
             return
-        session.settle(connection)
         if self._wake_up:
             # An idle look is planned once: planning costs more than looking, and with millions of events kept it costs
             # three times that.
@@ -289,10 +288,7 @@ class Listener:
     def _rows(self, question: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         connection = self.connection
         try:
-            with (
-                session.settled_transaction(connection) if self.is_shared else nullcontext(),
-                RawCursor(connection) as cursor,
-            ):
+            with RawCursor(connection) as cursor:
                 rows = cursor.execute(sql.text(question), parameters).fetchall()
         except psycopg.Error as error:
             raise self._lost(error) from error

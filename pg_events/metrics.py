@@ -32,10 +32,11 @@ from psycopg.sql import SQL, Literal
 
 from pg_events import __version__, session, sql
 from pg_events.callbacks import Callback
-from pg_events.connection import Link, connect
+from pg_events.connection import connect
 from pg_events.constants import Address
 from pg_events.endpoint import serving
 from pg_events.errors import PgEventsError
+from pg_events.link import Link
 from pg_events.text import clean
 from pg_events.worker import Worker
 
@@ -166,8 +167,8 @@ class Sampler:
                     application_name=f"pg_events metrics {self._consumer}",
                     silence_seconds=_SILENCE_SECONDS,
                 )
-            with session.settled_transaction(self._link):  # whatever the statistics say, the log is not read through
-                row = self._link.execute(question).fetchone()
+                session.settle(self._link)  # whatever the statistics say, the log is not read through
+            row = self._link.execute(question).fetchone()
         except (PgEventsError, psycopg.Error) as error:
             log.debug("metrics: the database was not asked: %s", error)
             self.close()

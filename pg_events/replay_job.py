@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from psycopg import RawCursor
 from psycopg.rows import dict_row
 
 from pg_events import filter as filters
@@ -15,6 +14,7 @@ from pg_events.catalog import Connection
 from pg_events.connection import describe
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.filter import Filter
+from pg_events.link import RawCursor
 from pg_events.runs import Asked, Recorder, Run
 from pg_events.settings import Settings
 from pg_events.source import LOG, Source, open_source

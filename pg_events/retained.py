@@ -83,9 +83,8 @@ class Retained:
             wanted=where,
             events=Literal(self._asked),
         )
-        # The index on id gives the order, whatever the statistics say: a plan that sorts would read every page's span. Nor is
-        # it worth compiling.
-        return self._rows(question, "set local enable_bitmapscan = off; set local jit = off")
+        # The index on id gives the order, whatever the statistics say: a plan that sorts would read every page's span.
+        return self._rows(question, "set local enable_bitmapscan = off")
 
     def _whole_rows(self, until: int) -> list[tuple[Any, ...]]:
         """Rows of the log that are taken apart here: the server could not read what is in one of them."""

@@ -8,11 +8,11 @@ from functools import cache
 from time import monotonic
 from typing import Final, NamedTuple
 
-from psycopg import RawCursor
 from psycopg.sql import SQL, Composed, Literal
 
 from pg_events import sql
 from pg_events.catalog import Connection
+from pg_events.link import RawCursor
 
 BATCH_ROWS: Final = 10_000
 """So many rows of the log are looked at in one transaction: none of them is long."""

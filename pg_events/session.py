@@ -6,17 +6,16 @@ second connection notifies is heard by a session, and by nobody behind such a po
 """
 
 import secrets
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
 import psycopg
 from psycopg import sql as composed
 
-from pg_events.catalog import Connection
 from pg_events.connection import connect
 from pg_events.errors import PgEventsError
+from pg_events.link import Link
 
 CHANNEL: Final = "pgevents"
 ECHO_SECONDS: Final = 2.0
@@ -26,39 +25,35 @@ SHARED: Final = (
     "with the address of the server itself it would be quicker"
 )
 
-_SETTINGS: Final = (
+_SETTINGS: Final[Mapping[str, str]] = {
     # What an administrator sets for a role, to end sessions that are forgotten and questions that run away.
-    ("idle_session_timeout", "0"),
-    ("idle_in_transaction_session_timeout", "0"),
-    ("transaction_timeout", "0"),
-    ("statement_timeout", "0"),
-    ("lock_timeout", "0"),
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
     # A cursor is saved by one statement, which must see what is there now.
-    ("default_transaction_isolation", "read committed"),
-    ("default_transaction_read_only", "off"),
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
     # The indexes are right whatever the statistics say, and however stale they are.
-    ("enable_seqscan", "off"),
-    # Before PostgreSQL 18 a table without a fitting index then seems so dear that its question is compiled: a second each.
-    ("jit", "off"),
-)
+    "enable_seqscan": "off",
+}
+_SINCE_17: Final = {"transaction_timeout": "0"}
 
 
-def is_proxied(connection: Connection) -> bool:
-    """Something stands between us and the server: it answers under another process number than the one it gave us."""
-    row = connection.execute("select pg_catalog.pg_backend_pid()").fetchone()
-    assert row is not None
-    return row[0] != connection.info.backend_pid
-
-
-def is_shared(connection: Connection, database_url: str) -> bool:
-    """Is each transaction somebody else's session? True behind a pooler in transaction or statement mode.
+def is_shared(connection: Link, database_url: str) -> bool:
+    """Is each transaction somebody else's session? True behind a pooler in transaction mode.
 
     Asks for an echo when something stands between, and listens on the channel of the wake-ups from then on.
     """
-    return is_proxied(connection) and not _hears(connection, database_url)
+    if not connection.is_proxied:
+        return False
+    if not _hears(connection, database_url):
+        return True
+    connection.claim_session()
+    return False
 
 
-def _hears(connection: Connection, database_url: str) -> bool:
+def _hears(connection: Link, database_url: str) -> bool:
     """Does the connection hear what another one to the same URL says?"""
     token = secrets.token_hex(16)
     connection.execute(composed.SQL("listen ") + composed.Identifier(CHANNEL))
@@ -74,24 +69,6 @@ def _hears(connection: Connection, database_url: str) -> bool:
     return False
 
 
-def settle(connection: Connection) -> None:
-    """Make a session of our own fit for a long life: no timeout ends it. Not for one that is shared."""
-    _set(connection, is_local=False)
-
-
-@contextmanager
-def settled_transaction(connection: Connection) -> Generator[None]:
-    """A transaction with the same settings, that leaves none of them behind: for a session that is shared."""
-    with connection.transaction():
-        _set(connection, is_local=True)
-        yield
-
-
-def _set(connection: Connection, is_local: bool) -> None:
-    connection.execute(
-        "select pg_catalog.set_config(s.name, s.value, %s)"
-        " from unnest(%s::text[], %s::text[]) s (name, value)"
-        # `transaction_timeout` came with PostgreSQL 17.
-        " where pg_catalog.current_setting(s.name, true) is not null",
-        (is_local, *map(list, zip(*_SETTINGS, strict=True))),
-    )
+def settle(connection: Link) -> None:
+    """Make a connection fit for a long life: no timeout ends its session or its transactions."""
+    connection.settle(_SETTINGS if connection.info.server_version < 170_000 else {**_SETTINGS, **_SINCE_17})

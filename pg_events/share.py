@@ -23,13 +23,13 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg import RawCursor
 
 from pg_events import sql
 from pg_events.callbacks import Failure
 from pg_events.connection import translate
 from pg_events.errors import CursorTaken, DatabaseUnreachable
 from pg_events.event import Record
+from pg_events.link import RawCursor
 from pg_events.listener import EVERYTHING, Cursor, Listener
 from pg_events.row_key import SLOTS, RowKeys, slot_of
 

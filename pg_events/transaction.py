@@ -21,12 +21,15 @@ from pg_events.callbacks import Callback, Failure, describe_failure
 from pg_events.connection import connect, translate
 from pg_events.delivery import attempt
 from pg_events.errors import DatabaseUnreachable, PgEventsError
+from pg_events.link import Link
 
 log = logging.getLogger(__name__)
 
 _CALLS: Final = 50
 _SECONDS: Final = 0.1
 """After so many calls, or so long, what was written is committed."""
+_PATIENTLY: Final = "set local idle_in_transaction_session_timeout = 0"
+_PATIENTLY_SINCE_17: Final = f"{_PATIENTLY}; set local transaction_timeout = 0"
 _CHECK: Final = "set constraints all immediate"
 """Fails where the commit would."""
 
@@ -45,7 +48,7 @@ class JointTransaction:
     def __init__(self, database_url: str, application_name: str) -> None:
         self._database_url = database_url
         self._application_name = application_name
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: Link | None = None
         self._open = ExitStack()
         self._calls = 0
         self._began_at = 0.0
@@ -103,7 +106,7 @@ class JointTransaction:
             return failure or _CUT
         return failure
 
-    def commit(self, save: Callable[[psycopg.Connection[Any]], None]) -> None:
+    def commit(self, save: Callable[[Link], None]) -> None:
         """Have `save` note on the connection what was done, and commit that with what callbacks wrote.
 
         Raises what `save` does, and `DatabaseUnreachable` when the link is lost: then only the server knows whether it
@@ -112,8 +115,8 @@ class JointTransaction:
         connection = self._begun()
         try:
             # A worker that is frozen between the two next steps must not hold back whoever takes over.
-            connection.execute("set local idle_in_transaction_session_timeout = '5s'")
-            save(connection)
+            with connection.interlude({"idle_in_transaction_session_timeout": "5s"}):
+                save(connection)
             self._open.close()
         except psycopg.Error as error:
             is_single, reason = self._is_single, self._lost(error)
@@ -155,7 +158,7 @@ class JointTransaction:
 
     # --- the transaction ----------------------------------------------------------------------------------------
 
-    def _begun(self) -> psycopg.Connection[Any]:
+    def _begun(self) -> Link:
         self.connect()
         assert self._connection is not None
         if not self._calls:
@@ -164,11 +167,8 @@ class JointTransaction:
                 # Within it psycopg refuses commit() and rollback().
                 self._open.enter_context(self._connection.transaction())
                 # A callback may take its time between two statements.
-                self._connection.execute(
-                    "select pg_catalog.set_config(s.name, '0', true)"
-                    " from unnest('{idle_in_transaction_session_timeout,transaction_timeout}'::text[]) s (name)"
-                    " where pg_catalog.current_setting(s.name, true) is not null"
-                )
+                is_17 = self._connection.info.server_version >= 170_000
+                self._connection.execute(_PATIENTLY_SINCE_17 if is_17 else _PATIENTLY)
             except psycopg.Error as error:
                 raise self._lost(error) from error
             self._is_single, self._single = self._single > 0, max(0, self._single - 1)

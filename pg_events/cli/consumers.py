@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import click
-from psycopg import RawCursor
 from psycopg.rows import dict_row
 
 from pg_events import sql
@@ -15,6 +14,7 @@ from pg_events.cli.page import Page
 from pg_events.cli.status import consumers_table
 from pg_events.cli.terminal import say
 from pg_events.errors import PgEventsError, UsageError
+from pg_events.link import RawCursor
 from pg_events.listener import check_log
 from pg_events.settings import load
 from pg_events.text import clean

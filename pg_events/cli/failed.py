@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any, Final
 
 import click
-from psycopg import RawCursor
 from psycopg.rows import dict_row
 from rich.text import Text
 
@@ -20,6 +19,7 @@ from pg_events.cli.page import Page
 from pg_events.cli.terminal import say
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.filter import Filter
+from pg_events.link import RawCursor
 from pg_events.listener import check_log
 from pg_events.settings import load
 from pg_events.text import clean, counted, one_line, shorten

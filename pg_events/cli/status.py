@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from psycopg import RawCursor
 from psycopg.rows import dict_row
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from pg_events.cli.database import connected
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
 from pg_events.constants import FULL_QUERY
+from pg_events.link import RawCursor
 from pg_events.settings import Settings, load
 from pg_events.text import clean, counted
 

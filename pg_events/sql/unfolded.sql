@@ -1,16 +1,17 @@
 lateral (
-    -- The events e of the log's row l, in the order of `number`, with the columns that such a row has.
+    -- The events e of the log's row l, in the order of `number`, with the columns that such a row has. Names are qualified:
+    -- capture_end.sql, of which this is a part, runs on connections of the user's.
     select
         l.id, l.xid, l.at, l.statement_id, l.kind, l.table_schema, l.table_name, l.session_user_name, l.application_name,
         l.query, l.old_data, l.new_data, l.ddl, 0 as number
     where l.folded is null
     union all
     select
-        l.id + r.number - 1, l.xid, l.at, l.statement_id, l.kind, l.table_schema, l.table_name, l.session_user_name,
-        l.application_name, l.query, r.old_data, r.new_data, l.ddl, r.number
+        l.id operator(pg_catalog.+) r.number operator(pg_catalog.-) 1, l.xid, l.at, l.statement_id, l.kind,
+        l.table_schema, l.table_name, l.session_user_name, l.application_name, l.query, r.old_data, r.new_data, l.ddl, r.number
     from (
         -- The offset keeps a condition on a row from reading its text as JSON once for each time it is mentioned.
-        select f.old_row::json as old_data, f.new_row::json as new_data, f.number
+        select f.old_row::pg_catalog.json as old_data, f.new_row::pg_catalog.json as new_data, f.number
         from rows from (
             pg_catalog.string_to_table(l.old_rows, pg_catalog.chr(30)),
             pg_catalog.string_to_table(l.new_rows, pg_catalog.chr(30))

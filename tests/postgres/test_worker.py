@@ -322,7 +322,7 @@ def test_a_server_restart_under_load_loses_nothing(mode: str) -> None:
     with Server(programs, settings=FAST | {"fsync": "on", "synchronous_commit": "on"}) as server:
         url = server.create_database("restarted")
         with connect(url, application_name="test") as connection:
-            connection.execute("create table item (id integer primary key, name text)")
+            connection.execute("create table public.item (id integer primary key, name text)")
             build.apply(url, build.make_plan(connection, Settings(database_url=url)))
         acknowledged: list[int] = []
         restarted = threading.Event()

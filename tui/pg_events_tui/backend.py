@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import Any, Final, LiteralString, NoReturn, Protocol
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
@@ -18,6 +17,7 @@ from pg_events.catalog import Table
 from pg_events.connection import connect, translate
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.event import SCHEMA, Record
+from pg_events.link import RawCursor
 from pg_events.listener import Listener, check_log
 from pg_events.plan import Plan, Step
 from pg_events.settings import Settings
