@@ -11,11 +11,13 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, LiteralString, cast
 
 import psycopg
 
+from pg_events.blockers import Watch, watched
 from pg_events.catalog import Connection
 from pg_events.connection import connect, translate
 from pg_events.errors import PgEventsError
@@ -25,8 +27,12 @@ LOCK_TIMEOUT_SECONDS: Final = 0.2
 """The longest a build makes a writer wait."""
 TRIES: Final = 30
 """How often a table is tried whose lock is not to be had."""
+OTHER_BUILD_SECONDS: Final = 60.0
+"""How long a build waits for another one. Nobody waits behind it meanwhile."""
 
 _REFUSED: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+_MADE: Final = (psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation)
+"""Another build has made the schema meanwhile."""
 
 OnStep = Callable[[Step, str], None]
 """Called after each step with `done`, `waiting` (its table is busy, it is tried again) or the reason why it failed."""
@@ -93,25 +99,19 @@ class _Limits:
 
 
 def _quiet(connection: Connection, lock_timeout_seconds: float) -> _Limits:
-    """A build's own settings: names must be spelt in full, and notices about what exists are not for people.
-
-    The role's own limits are for its usual work.
-    """
-    connection.execute("set search_path = pg_catalog, pg_temp")
-    connection.execute("set quote_all_identifiers = off")
-    connection.execute("set statement_timeout = 0")
-    connection.execute("set default_transaction_read_only = off")
-    connection.execute("set client_min_messages = warning")
+    """A build's own settings: the role's limits are for its usual work, and notices about what exists are not for people."""
     row = connection.execute(
-        "select setting::float8 / 1000 from pg_settings where name = 'deadlock_timeout'"
+        "select setting::float8 / 1000, has_parameter_privilege(name, 'set') from pg_settings where name = 'deadlock_timeout'"
     ).fetchone()
     assert row is not None
-    # Who looks first is the victim of a deadlock, and has an autovacuum cancelled that holds what it waits for.
-    connection.execute(
-        "select set_config('deadlock_timeout', %s, false) where has_parameter_privilege('deadlock_timeout', 'set')",
-        [_milliseconds(lock_timeout_seconds / 4)],
+    deadlock_seconds, may_look_first = row
+    connection.settle(
+        {"statement_timeout": "0", "default_transaction_read_only": "off", "client_min_messages": "warning"}
     )
-    return _Limits(lock_timeout_seconds, row[0])
+    if may_look_first:
+        # Who looks first is the victim of a deadlock, and has an autovacuum cancelled that holds what it waits for.
+        connection.settle({"deadlock_timeout": _milliseconds(lock_timeout_seconds / 4)})
+    return _Limits(lock_timeout_seconds, deadlock_seconds)
 
 
 def _milliseconds(seconds: float) -> str:
@@ -125,22 +125,28 @@ def _apply_together(connection: Connection, steps: list[Step], told: OnStep, res
     """
     if not steps:
         return
+    begin = time.monotonic()
     for tries in range(1, TRIES + 1):
+        watch, version = Watch(), 0
+        patience = limits.lock_seconds if tries == 1 else OTHER_BUILD_SECONDS
         try:
-            with connection.transaction():
-                connection.execute("select pg_advisory_xact_lock(hashtext('pgevents.build'))")
+            with connection.transaction(), _watched(connection, tries > 1) as watch:
                 _say_who(connection)
-                _limit(connection, limits.lock_seconds)
-                version = _version(connection)
+                version = _keep_others_out(connection, patience)
+                # Whoever is making the schema has no lock on anything but its name.
+                _limit(connection, limits.lock_seconds if version else patience)
                 for step in steps:
                     if step.migration is None or step.migration > version:
                         _run(connection, step)
             break
-        except _REFUSED as error:
-            if tries == TRIES:
+        except (*_REFUSED, *_MADE) as error:
+            if version and isinstance(error, _MADE):
+                raise
+            waited = time.monotonic() - begin
+            if tries == TRIES or waited > OTHER_BUILD_SECONDS:
                 raise PgEventsError(
-                    f"{steps[0].action} {steps[0].object}: the log's lock was not to be had in {TRIES} tries of "
-                    f"{limits.lock_seconds} s, a long transaction holds it (pg_events doctor names it); run it again"
+                    f"{steps[0].action} {steps[0].object}: given up after {waited:.1f} s, its lock is held by {watch.words}; "
+                    "run it again when that has ended"
                 ) from error
             told(steps[0], "waiting")
             _let_others_through(limits)
@@ -164,10 +170,20 @@ def _let_others_through(limits: _Limits) -> None:
     time.sleep(random.uniform(0.5, 1.5) * limits.lock_seconds)  # noqa: S311 - jitter
 
 
-def _version(connection: Connection) -> int:
-    """Of the schema, now that this build is alone; 0 when there is none."""
+def _watched(connection: Connection, is_wanted: bool) -> AbstractContextManager[Watch]:
+    """For a second try, which waits for somebody who stays: learn who that is."""
+    return watched(connection) if is_wanted else nullcontext(Watch())
+
+
+def _keep_others_out(connection: Connection, seconds: float) -> int:
+    """Let no other build change the schema until the transaction ends; the schema's version, 0 when there is none.
+
+    The lock is one that only the schema's owner can take, and that hinders nobody else.
+    """
     if connection.execute("select to_regclass('pgevents.migration')").fetchone() == (None,):
         return 0
+    _limit(connection, seconds)
+    connection.execute(cast("LiteralString", lock("pgevents.migration", "SHARE UPDATE EXCLUSIVE")))
     row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
     assert row is not None
     return row[0]
@@ -189,9 +205,9 @@ def _apply_by_table(
     queue = deque(_Turn(steps) for steps in tables)
     while queue:
         turn = queue.popleft()
-        steps = turn.steps
+        steps, watch = turn.steps, Watch()
         try:
-            with connection.transaction():
+            with connection.transaction(), _watched(connection, turn.tries == TRIES) as watch:
                 _say_who(connection)
                 _limit(connection, limits.lock_seconds)
                 _lock_tree(connection, turn, limits)
@@ -205,7 +221,8 @@ def _apply_by_table(
                 if len(queue) == 1 or turn.tries > 2:
                     _let_others_through(limits)
                 continue
-            _give_up(steps, f"its lock was not to be had in {TRIES} tries of {limits.lock_seconds} s", told, result)
+            tried = f"its lock was not to be had in {TRIES} tries of {limits.lock_seconds} s"
+            _give_up(steps, f"{tried}, it is held by {watch.words}", told, result)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             _give_up(steps, "the table is gone; build again", told, result)
         except psycopg.errors.InsufficientPrivilege as error:

@@ -8,10 +8,13 @@ from functools import cache
 from time import monotonic
 from typing import Final, NamedTuple
 
+import psycopg
 from psycopg.sql import SQL, Composed, Literal
 
 from pg_events import sql
+from pg_events.blockers import watched
 from pg_events.catalog import Connection
+from pg_events.errors import PgEventsError
 from pg_events.link import RawCursor
 
 BATCH_ROWS: Final = 10_000
@@ -19,13 +22,15 @@ BATCH_ROWS: Final = 10_000
 _SAMPLED_BYTES: Final = 16_000_000
 """So much of each table is read to learn what its rows take."""
 
-_WAIT: Final = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('pg_events prune', 0))"
-_TRY: Final = "select pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('pg_events prune', 0))"
+# A lock that only the log's owner can take, and that hinders nobody but others that want the same: of a table that vacuum
+# seldom has anything to do with.
+_WAIT: Final = "set local lock_timeout = '60s'; lock table pgevents.consumer in share update exclusive mode"
+_TRY: Final = "lock table pgevents.consumer in share update exclusive mode nowait"
 _BY_INDEX: Final = (
     # The order of the ids comes from their index, however stale the statistics are: a plan that sorts reads the whole log
-    # for each batch. Nor is it worth compiling.
+    # for each batch.
     "select pg_catalog.set_config(name, 'off', true)"
-    " from pg_catalog.unnest(array['enable_seqscan', 'enable_bitmapscan', 'jit']) name"
+    " from pg_catalog.unnest(array['enable_seqscan', 'enable_bitmapscan']) name"
 )
 
 
@@ -88,8 +93,7 @@ def prune(connection: Connection, limit: Limit, *, batch_rows: int = BATCH_ROWS)
 
 def vacuum(connection: Connection) -> None:
     """Make the room of deleted rows free to be used again. Takes its time; hinders nobody."""
-    with RawCursor(connection) as cursor:
-        cursor.execute("vacuum (skip_locked) pgevents.event, pgevents.statement")
+    connection.alone("vacuum (skip_locked) pgevents.event, pgevents.statement")
 
 
 class Pruner:
@@ -166,9 +170,8 @@ class _Walk:
             begin = monotonic()
             # Within the transaction, and no longer: behind a pooler a session's locks are anybody's.
             with self._connection.transaction(), RawCursor(self._connection) as cursor:
-                mine = cursor.execute(_WAIT if waits else _TRY).fetchone()
-                self.is_somebody_elses = mine == (False,)
-                if self.is_somebody_elses:
+                if not self._is_alone(waits):
+                    self.is_somebody_elses = True
                     return
                 cursor.execute(_BY_INDEX)
                 row = cursor.execute(self._question(position)).fetchone()
@@ -185,6 +188,24 @@ class _Walk:
             told = {consumer: Unread(*values) for consumer, values in json.loads(unread).items()}
             yield _Batch(last_id, Pruned(deleted, rows, kept, told), monotonic() - begin)
             position = last_id
+
+    def _is_alone(self, waits: bool) -> bool:
+        """Nobody else prunes until the transaction ends."""
+        try:
+            with self._connection.transaction():
+                self._connection.execute(_TRY)
+                return True
+        except psycopg.errors.LockNotAvailable:
+            if not waits:
+                return False
+        with watched(self._connection) as watch:
+            try:
+                self._connection.execute(_WAIT)
+                return True
+            except psycopg.errors.LockNotAvailable as error:
+                raise PgEventsError(
+                    f"the log is being pruned by {watch.words}; run it again when that has ended"
+                ) from error
 
     def _question(self, position: int) -> Composed:
         excess = SQL("null::bigint") if self._excess is None else Literal(self._excess)

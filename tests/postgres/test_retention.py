@@ -5,6 +5,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from pg_events.connection import connect
 from pg_events.retention import Limit, Pruner, Unread, live_bytes, prune
 from pg_events.settings import Settings
 from pg_events.worker import Worker
@@ -18,7 +19,7 @@ NINE_DAYS = Limit(timedelta(days=9))
 
 @pytest.fixture
 def db(built_database_url: str):
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
+    with connect(built_database_url, application_name="test", plain=True) as connection:
         connection.execute("create table t (id integer)")
         connection.execute("delete from pgevents.event")
         yield connection
@@ -156,7 +157,7 @@ def test_a_worker_reads_what_it_has_to_keep_once_and_not_each_time(
 def test_only_one_prunes_at_a_time(db: psycopg.Connection, built_database_url: str) -> None:
     db.execute("insert into t values (1)")
     with psycopg.connect(built_database_url) as other:
-        other.execute("select pg_advisory_xact_lock(hashtextextended('pg_events prune', 0))")
+        other.execute("lock table pgevents.consumer in share update exclusive mode")
 
         assert Pruner(ALL).prune(db, never) is None
 
