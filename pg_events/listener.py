@@ -101,6 +101,8 @@ class Listener:
         self._wanted = (asks_to_be_woken, wake_up)
         self._asks = self._wake_up = False
         self._link_seconds = link_seconds
+        self._version = 0
+        """Of the schema, at the last look at it."""
         self._patience = 1
         self._connection: Link | None = None
         self._cursor = cursor
@@ -127,7 +129,7 @@ class Listener:
             silence_seconds=self._link_seconds * self._patience,
         )
         try:
-            check_log(connection)
+            self._version = check_log(connection)
             self._settle(connection)
             now = connection.execute("select pg_catalog.pg_current_snapshot()::text, session_user").fetchone()
             assert now is not None
@@ -208,6 +210,7 @@ class Listener:
     def recent(self, limit: int) -> list[Record]:
         """The last `limit` events, oldest first. The cursor moves to right after them."""
         rows = self._rows("recent.sql", (limit,))
+        self.check_version(rows)
         records = self.records([row[1:] for row in reversed(rows) if row[1] is not None])[-limit:]
         self.cursor = Cursor(rows[0][0])
         return records
@@ -215,7 +218,8 @@ class Listener:
     def poll(self) -> list[Record]:
         """The next page in order; empty when nothing is new.
 
-        Raises `DatabaseUnreachable` when the link is lost: `connect()` again, nothing is missed.
+        Raises `DatabaseUnreachable` when the link is lost: `connect()` again, nothing is missed. `NotInstalled` when another
+        release has changed the schema: the cursor stays where it was.
         """
         records = (self._next_page() if self._window or self.cursor.window_end else []) or self._look()
         if records:
@@ -238,6 +242,7 @@ class Listener:
         """Open a window up to now, and read it if it fits a page."""
         begin = self.cursor.snapshot
         rows = self._rows("window.sql", (begin, self.page_events + 1))
+        self.check_version(rows)
         end: str = rows[0][0]
         found = [row[1:] for row in rows if row[1] is not None]
         if sum(row[13] or 1 for row in found) > self.page_events:
@@ -278,6 +283,7 @@ class Listener:
         after = position - MOST_FOLDED
         while True:
             rows = self._rows("page.sql", (begin, end, after, first_id, self.page_events))
+            self.check_version(rows)
             for record in _unfolded(rows, self._texts(rows)):
                 if record.id > position:
                     yield record
@@ -295,6 +301,12 @@ class Listener:
         self._patience = 1
         connection.silence_seconds = self._link_seconds
         return rows
+
+    def check_version(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Raise `NotInstalled` when the log's rows, which tell the schema's version at their end, are not such as this release
+        reads: another one has built meanwhile."""
+        if rows and rows[0][-1] != self._version:
+            self._version = checked_version(rows[0][-1] or 0, self.connection.info.dbname)
 
     def records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
         """Rows of the log as records: the time without its JSON quotes, the statement's text put in where it is kept apart,
@@ -373,8 +385,18 @@ def not_ahead(cursor: Cursor, now: str) -> Cursor:
     return cursor
 
 
-def check_log(connection: Connection) -> None:
-    """Raise `NotInstalled` when there is no log or that of an earlier release, `PgEventsError` when it is a later one's,
+def checked_version(version: int, database: str) -> int:
+    """The schema's version. Raises `NotInstalled` when it is that of an earlier or a later release."""
+    if version < (newest := newest_version(version)):
+        raise NotInstalled(
+            f"the pgevents schema in database {database} is version {version}, this release needs {newest}; run: "
+            "pg_events build"
+        )
+    return version
+
+
+def check_log(connection: Connection) -> int:
+    """The schema's version. Raise `NotInstalled` when there is no log or that of an earlier or a later release,
     `ForeignCursor` when it was made on another cluster, and `DatabaseUnreachable` on a standby: its snapshots do not name
     the transactions that still run.
     """
@@ -389,11 +411,7 @@ def check_log(connection: Connection) -> None:
         raise NotInstalled(f"no pg_events in database {connection.info.dbname}; run: pg_events build")
     row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
     assert row is not None
-    if row[0] < (newest := newest_version(row[0])):
-        raise NotInstalled(
-            f"the pgevents schema in database {connection.info.dbname} is version {row[0]}, this release needs {newest}; run: "
-            "pg_events build"
-        )
+    version = checked_version(row[0], connection.info.dbname)
     row = connection.execute(
         "select s.value, c.system_identifier::text from pgevents.setting s, pg_control_system() c"
         " where s.name = 'system_identifier'"
@@ -404,3 +422,4 @@ def check_log(connection: Connection) -> None:
             "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one "
             + ForeignCursor.BUT_UPGRADED
         )
+    return version

@@ -7,7 +7,7 @@ from typing import Final
 
 from pg_events import sql
 from pg_events.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
-from pg_events.errors import PgEventsError
+from pg_events.errors import NotInstalled
 from pg_events.sql import fill
 
 SHARE_ROW_EXCLUSIVE: Final = "SHARE ROW EXCLUSIVE"
@@ -164,10 +164,10 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def newest_version(installed: int) -> int:
-    """The version of the schema that this release makes. Raises `PgEventsError` when a newer one is installed."""
+    """The version of the schema that this release makes. Raises `NotInstalled` when a newer one is installed."""
     newest = max(number for number, _ in migrations())
     if installed > newest:
-        raise PgEventsError(
+        raise NotInstalled(
             f"the database's pgevents schema is version {installed}, this release knows {newest}; upgrade pg_events"
         )
     return newest
@@ -176,7 +176,7 @@ def newest_version(installed: int) -> int:
 def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: Wanted) -> Plan:
     """The steps from what is installed to what is wanted.
 
-    Raises `PgEventsError` when the database has a newer schema than this release knows.
+    Raises `NotInstalled` when the database has a newer schema than this release knows.
     """
     newest_version(installed.version)
     warnings: list[str] = []

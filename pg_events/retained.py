@@ -52,6 +52,7 @@ class Retained:
         while self.position < self.last_id:
             until = min(self.position + _SPAN, self.last_id)
             rows = self._page(until)
+            self._listener.check_version(rows)
             records = [one for one in self._listener.records(rows) if self.position < one.id <= until]
             self._adapt(records)
             is_full = len(rows) >= self._asked

@@ -17,7 +17,7 @@ from typing import Final
 
 from pg_events.callbacks import Callback
 from pg_events.delivery import Delivery, Stopping
-from pg_events.errors import CursorTaken, DatabaseUnreachable, UsageError
+from pg_events.errors import CursorTaken, DatabaseUnreachable, NotInstalled, PgEventsError, UsageError
 from pg_events.event import Record
 from pg_events.feedback import Feedback, mark
 from pg_events.handover import Handover, Report
@@ -136,7 +136,8 @@ class Worker:
         """Deliver until `stop()`; with `once` until nothing is new.
 
         A link that is lost later is taken up again for ever, with growing pauses; at the first connection it raises:
-        `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, `ForeignCursor`. Raises `CallbackGaveUp` when a callback
+        `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, `ForeignCursor`. Raises `NotInstalled` later, too, when
+        another release has changed the schema. Raises `CallbackGaveUp` when a callback
         failed whose policy is to stop: the cursor is before the event.
         """
         try:
@@ -192,6 +193,12 @@ class Worker:
                 if not self._shares.is_known:
                     self._shares.join()
                 self._look_at = 0.0
+            except NotInstalled:
+                # Another release has built. Its schema may not be one that the cursor can be saved in: then what was done is
+                # done again.
+                with suppress(PgEventsError):
+                    self._put_down()
+                raise
         with suppress(DatabaseUnreachable, CursorTaken):
             self._put_down()
 

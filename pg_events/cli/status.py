@@ -19,6 +19,7 @@ from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
 from pg_events.constants import FULL_QUERY
 from pg_events.link import RawCursor
+from pg_events.listener import checked_version
 from pg_events.settings import Settings, load
 from pg_events.text import clean, counted
 
@@ -93,6 +94,7 @@ def _missing(found: _Status) -> list[str]:
 def _ask(connection: Connection) -> _Status:
     server = catalog.server(connection)
     installed = catalog.installed(connection)
+    checked_version(installed.version, server.database)
     patterns = [json.loads(installed.settings.get(name, "[]")) for name in ("include", "exclude")]
     choices = installed.settings.get("choices", "{}")
     with RawCursor(connection, row_factory=dict_row) as cursor:

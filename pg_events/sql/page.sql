@@ -1,5 +1,5 @@
 -- The next $5 rows of the log in a large window, in order: visible in the snapshot $2, not visible in $1, with ids above $3.
--- $4 is the least id of the transactions that had not begun at $1.
+-- The last column is the version of the schema that they are of. $4 is the least id of the transactions that had not begun at $1.
 -- Two ordered streams merged: the transactions that were running at $1 can hold ids far below all others, and must not
 -- make each page read what lies between. The conditions on xid are functions, so that the order comes from the index.
 select
@@ -16,7 +16,8 @@ select
     coalesce(p.new_rows, p.new_data::text),
     case when p.ddl is not null then pgevents.described(p.id, p.ddl) end,
     p.statement_id,
-    p.folded
+    p.folded,
+    (select max(m.version) from pgevents.migration m)
 from (
     (
         select e.*

@@ -1,4 +1,5 @@
--- The rows of the log with the last $1 events that are visible now, newest first, and the snapshot they are visible in.
+-- The rows of the log with the last $1 events that are visible now, newest first, the snapshot they are visible in, and the version
+-- of the schema that they are of.
 select
     pg_catalog.pg_current_snapshot()::text,
     e.id,
@@ -14,7 +15,8 @@ select
     coalesce(e.new_rows, e.new_data::text),
     case when e.ddl is not null then pgevents.described(e.id, e.ddl) end,
     e.statement_id,
-    e.folded
+    e.folded,
+    (select max(m.version) from pgevents.migration m)
 from (values (1)) one
 left join lateral (
     -- One row can be a hundred events: no more rows than are needed.

@@ -1,4 +1,5 @@
--- The next events that are kept and may be asked for: ids above {after} up to {last}, visible in the snapshot.
+-- The next events that are kept and may be asked for: ids above {after} up to {last}, visible in the snapshot. The last
+-- column is the version of the schema that they are of.
 -- The condition on xid is a function, so that the order comes from the index on id.
 select
     e.id,
@@ -14,7 +15,8 @@ select
     e.new_data,
     case when e.ddl is not null then pgevents.described(e.id, e.ddl) end,
     e.statement_id,
-    null::smallint
+    null::smallint,
+    (select max(m.version) from pgevents.migration m)
 from pgevents.event l
 cross join {unfolded}
 where l.id > {after} - {most_folded}

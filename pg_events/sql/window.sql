@@ -1,5 +1,5 @@
 -- The rows of the log that became visible since the snapshot $1, at most $2 of them, in no useful order, each with the
--- snapshot of this look. One row of nulls when there are none.
+-- snapshot of this look and the version of the schema that they are of. One row of nulls when there are none.
 -- Two index ranges: transactions that had not begun at $1, and those that were running then. Both end at what this
 -- statement's own snapshot sees, so a log restored from another cluster, with ids from its future, is left alone. Both
 -- are ranges, in the index's own order: for `xid = x order by id` the index on ids looks as cheap while the log is small,
@@ -45,6 +45,7 @@ select
     coalesce(f.new_rows, f.new_data::text),
     case when f.ddl is not null then pgevents.described(f.id, f.ddl) end,
     f.statement_id,
-    f.folded
+    f.folded,
+    (select max(m.version) from pgevents.migration m)
 from look
 left join found f on true
