@@ -18,7 +18,14 @@ from psycopg.rows import Row
 from psycopg.sql import Composable
 from psycopg.types.string import TextBinaryLoader, TextLoader
 
-from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
+from pg_events.errors import (
+    DatabaseUnreachable,
+    NotInstalled,
+    NotPermitted,
+    PgEventsError,
+    PoolerUnsupported,
+    UsageError,
+)
 from pg_events.link import SETTINGS, Cursor, Link
 from pg_events.text import MASK, message, one_line, shorten, without_passwords
 
@@ -52,6 +59,7 @@ def connect(
     Raises `UsageError` for a URL that cannot be read, `NotPermitted` when the server refuses the role,
     `DatabaseUnreachable` for everything else, a database that does not exist included.
     """
+    database_url = stripped(database_url)
     parameters = _parameters(database_url)
     wanted: dict[str, int | str] = {**_TCP, "connect_timeout": max(2, math.ceil(connect_timeout))}
     if "," in parameters.get("host", parameters.get("hostaddr", "")):
@@ -164,8 +172,14 @@ _UNESCAPED: Final = (
 )
 
 
+def stripped(database_url: str) -> str:
+    """The URL without the line end that a file or a shell has left behind it."""
+    return database_url.strip(" \t\r\n" if "://" in database_url else "\r\n")
+
+
 def _parameters(database_url: str) -> dict[str, str]:
     """Keyword -> value, as libpq reads the URL. Raises `UsageError` with a text that repeats nothing of it."""
+    database_url = stripped(database_url)
     scheme = re.match(r"\s*([a-z][a-z0-9+.-]*)://(.*)", database_url, re.IGNORECASE | re.DOTALL)
     if scheme and scheme[1] not in ("postgresql", "postgres"):
         raise UsageError("the database URL must begin with postgresql://")
@@ -339,6 +353,11 @@ def translate(error: psycopg.Error, database_url: str) -> PgEventsError:
     `NotInstalled` when the schema `pgevents` or a part of it is, else a plain `PgEventsError`. One line, without the
     password.
     """
+    if "statement pooling mode" in message(error):
+        return PoolerUnsupported(
+            f"{describe(database_url)}: a pooler in statement mode stands between, which passes no transactions on; use the "
+            "server itself, or transaction mode"
+        )
     state = error.sqlstate or ""
     reason = error.diag.message_primary or next(iter(message(error).splitlines()), type(error).__name__)
     text = f"{describe(database_url)}: {_safe(_LIBPQ_PREFIX.sub('', reason), database_url)}"

@@ -40,6 +40,12 @@ class DatabaseUnreachable(PgEventsError):
     exit_code = 3
 
 
+class PoolerUnsupported(PgEventsError):
+    """What stands between passes no transactions on: trying again does not help."""
+
+    exit_code = 3
+
+
 class NotPermitted(PgEventsError):
     """The role lacks a right; the text names the missing GRANT."""
 

@@ -136,7 +136,12 @@ def load(
     """
     search_first(current_directory())
     reference = settings or environ.get("PG_EVENTS_SETTINGS")
-    module = import_settings(reference) if reference else None
+    try:
+        module = import_settings(reference) if reference else None
+    except UsageError as error:
+        if settings:
+            raise
+        raise UsageError(f"PG_EVENTS_SETTINGS: {error}") from error
     source = reference or ("--database-url" if database_url else "PG_EVENTS_DATABASE_URL")
     values = read(module, source) if module else {}
     url = database_url or values.get("database_url") or environ.get("PG_EVENTS_DATABASE_URL") or None

@@ -157,8 +157,8 @@ def _show_plan(job: Job, given: Options) -> int:
     except UsageError:  # there is something to count all the same
         found, routes = [], Routes(None, None)
     names = reference_names(found)
-    failed = _failed(job)
     source = job.open()
+    failed = _failed(job)
     drift = Drift(source, job.settings.database_url)
     drifted: list[str] = [] if drift.unknown is None else [f"tables are not compared: {drift.unknown}"]
     with _bar("counting", source, given) as bar:

@@ -162,3 +162,21 @@ def test_the_command_listen_behind_a_pooler_prints_all(pooled_url: str, db: psyc
         out, _ = listener.communicate(timeout=PATIENCE_SECONDS)
 
     assert ids(out.splitlines()) == list(range(50))
+
+
+@pytest.mark.parametrize("command", [("listen",), ("worker", "--once"), ("status",), ("doctor",), ("build",)])
+def test_a_pooler_in_statement_mode_is_refused_in_a_line(
+    program: Path, db: psycopg.Connection, built_database_url: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "chosen.py").write_text("PG_EVENTS_DATA_UPDATE_CALLBACK = print\n")
+    with bouncing(program, built_database_url, "statement", 2) as url:
+        answer = subprocess.run(
+            [sys.executable, "-m", "pg_events", *command, "--database-url", url, "--settings", "chosen.py"],
+            capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE_SECONDS,
+        )  # fmt: skip
+
+    assert answer.returncode == 3
+    assert answer.stdout == ""
+    assert answer.stderr.count("\n") == 1
+    assert "a pooler in statement mode stands between" in answer.stderr
+    assert "use the server itself, or transaction mode" in answer.stderr

@@ -72,6 +72,13 @@ def test_an_unusual_url_that_libpq_reads_is_read(database_url: str) -> None:
     assert "ter2" not in describe(database_url)
 
 
+@pytest.mark.parametrize("database_url", [f"{URL}\n", f"{URL}\r\n", f"\n{URL} \n", f"{URL}?port=6518\n"])
+def test_a_line_end_behind_the_url_is_left_out(database_url: str) -> None:
+    assert describe(database_url).startswith("market@db.example:")
+    assert "\n" not in describe(database_url)
+    assert "hunter2" not in mask("got hunter2", database_url)
+
+
 # --- names for display --------------------------------------------------------------------------------------------
 
 
