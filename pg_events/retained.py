@@ -22,8 +22,8 @@ _PAGE_EVENTS: Final = (50, 2_000)
 """The fewest and the most events of a page."""
 _PAGE_BYTES: Final = 8_000_000
 """About this much is held in memory, if the events let it."""
-_SPAN: Final = 10_000 * MOST_FOLDED
-"""So many ids a statement looks at, at most: no statement takes long, and a bar can move."""
+_SPAN_ROWS: Final = 10_000
+"""Maximum rows of the log that one statement looks at: no statement takes long, and a bar can move."""
 
 
 class Retained:
@@ -50,7 +50,7 @@ class Retained:
     def pages(self) -> Iterator[list[Record]]:
         """The events by pages; one can be empty, for `position` to be looked at."""
         while self.position < self.last_id:
-            until = min(self.position + _SPAN, self.last_id)
+            until = self._span_end()
             rows = self._page(until)
             self._listener.check_version(rows)
             records = [one for one in self._listener.records(rows) if self.position < one.id <= until]
@@ -65,6 +65,12 @@ class Retained:
         else:
             question = SQL(sql.text("retained_range.sql")).format(wanted=self._safe_where)
         return self._rows(question)[0]
+
+    def _span_end(self) -> int:
+        """The last id that the next statement looks at."""
+        question = SQL(sql.text("span_end.sql")).format(after=Literal(self.position), rows=Literal(_SPAN_ROWS))
+        found: int | None = self._rows(question)[0][0]
+        return self.last_id if found is None else min(found, self.last_id)
 
     def _page(self, until: int) -> list[tuple[Any, ...]]:
         self._asked = self._page_events
