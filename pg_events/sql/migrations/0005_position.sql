@@ -1,37 +1,19 @@
 -- An id is a position in the write-ahead log.
 
--- `nextval` in a trigger changes what `lastval()` returns to the application. A record of its own in the write-ahead log
--- has a position that no other record has and that grows; nothing in the session changes. The function returns the first
--- of so many ids, all inside that record: it counts down from the record's end, and what is decoded from the log counts up
--- from the start of a change. A record has room for fifty ids; for more the message makes it longer.
--- Where an earlier log has higher ids than the server has positions, the distance is added.
-do $do$
-declare
-    _base bigint;
-begin
-    select greatest(
+-- Where an earlier log has higher ids than the server has positions, the distance is added, see new_id.sql. That file makes
+-- the function; the columns' defaults need it by name.
+insert into pgevents.setting (name, value)
+select
+    'id_base',
+    greatest(
         0,
         greatest(
             coalesce((select max(e.id) + 100 from pgevents.event e), 0),
             coalesce((select max(s.id) + 100 from pgevents.statement s), 0),
             coalesce((select max(f.event_id) + 100 from pgevents.failed f), 0)
         ) - (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint
-    )
-    into _base;
-    execute format(
-        $format$
-        create function pgevents.new_id(number_of_ids integer)
-        returns bigint
-        language sql
-        volatile
-        return (pg_logical_emit_message(false, 'pgevents'::text, repeat(' ', number_of_ids - 50)) - '0/0'::pg_lsn)::bigint
-            - number_of_ids + %s::bigint
-        $format$,
-        _base
-    );
-end
-$do$;
-revoke execute on function pgevents.new_id(integer) from public;
+    )::text;
+create function pgevents.new_id(number_of_ids integer) returns bigint language sql volatile return null::bigint;
 
 alter table pgevents.event alter column id set default pgevents.new_id(1);
 alter table pgevents.statement alter column id set default pgevents.new_id(1);
