@@ -28,6 +28,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "quote_all_identifiers": "off",
     # To compile what is asked takes a hundred times as long as to answer it.
     "jit": "off",
+    # As early as can be: a few milliseconds can be the limit.
+    "idle_session_timeout": "0",
 }
 """What statements of ours see, whatever is set for the database and the role."""
 

@@ -27,7 +27,6 @@ SHARED: Final = (
 
 _SETTINGS: Final[Mapping[str, str]] = {
     # What an administrator sets for a role, to end sessions that are forgotten and questions that run away.
-    "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "statement_timeout": "0",
     "lock_timeout": "0",
