@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from typing import Final, LiteralString, cast
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
+from pg_events import trust
 from pg_events.blockers import Watch, watched
 from pg_events.catalog import Connection
 from pg_events.connection import connect, translate
-from pg_events.errors import PgEventsError
+from pg_events.errors import NotPermitted, PgEventsError
 from pg_events.plan import Plan, Step, lock, locks, phases
 
 LOCK_TIMEOUT_SECONDS: Final = 0.2
@@ -58,17 +60,17 @@ def apply(
     told = on_step or _tell_nobody
     result = Applied()
     before, tables, after = phases(plan.steps)
-    with connect(database_url, application_name="pg_events build") as connection:
+    with connect(database_url, application_name="pg_events build", checks_owner=False) as connection:
         limits = _quiet(connection, lock_timeout_seconds)
         try:
-            _apply_together(connection, before, told, result, limits)
+            _apply_together(connection, before, plan, told, result, limits)
             _apply_by_table(connection, tables, told, result, limits)
             if result.failed:
                 # The schema must not be dropped under triggers that are still there; a grant does no harm.
                 kept = [step for step in after if step.action == "drop"]
                 _give_up(kept, "tables still have triggers; run it again", told, result)
                 after = [step for step in after if step.action != "drop"]
-            _apply_together(connection, after, told, result, limits)
+            _apply_together(connection, after, plan, told, result, limits)
         except psycopg.Error as error:
             raise translate(error, database_url) from error
     return result
@@ -118,7 +120,9 @@ def _milliseconds(seconds: float) -> str:
     return f"{max(1, int(seconds * 1000))}ms"
 
 
-def _apply_together(connection: Connection, steps: list[Step], told: OnStep, result: Applied, limits: _Limits) -> None:
+def _apply_together(
+    connection: Connection, steps: list[Step], plan: Plan, told: OnStep, result: Applied, limits: _Limits
+) -> None:
     """Steps that touch no table of the users': all of them or none, one build at a time.
 
     Whoever writes to a covered table writes to the log: what wants the log for itself must not wait for long either.
@@ -131,14 +135,17 @@ def _apply_together(connection: Connection, steps: list[Step], told: OnStep, res
         patience = limits.lock_seconds if tries == 1 else OTHER_BUILD_SECONDS
         try:
             with connection.transaction(), _watched(connection, tries > 1) as watch:
-                _say_who(connection)
-                version = _keep_others_out(connection, patience)
+                version = _begin_together(connection, steps, plan, patience)
                 # Whoever is making the schema has no lock on anything but its name.
                 _limit(connection, limits.lock_seconds if version else patience)
                 for step in steps:
                     if step.migration is None or step.migration > version:
                         _run(connection, step)
             break
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise NotPermitted(
+                f"{error.diag.message_primary}; remedy: run it as the owner of the schema pgevents, or as a superuser"
+            ) from error
         except (*_REFUSED, *_MADE) as error:
             if version and isinstance(error, _MADE):
                 raise
@@ -153,6 +160,20 @@ def _apply_together(connection: Connection, steps: list[Step], told: OnStep, res
     for step in steps:
         result.applied += 1
         told(step, "done")
+
+
+def _begin_together(connection: Connection, steps: list[Step], plan: Plan, patience: float) -> int:
+    """Begin a transaction that changes the schema; the schema's version, 0 when there is none, and 1 where it is not read."""
+    if plan.role is not None:
+        connection.execute(SQL("set local role {}").format(Identifier(plan.role)))
+    _say_who(connection)
+    if not _keep_others_out(connection, patience):
+        return 0
+    if plan.is_first_part or all(step.action == "drop" for step in steps):
+        return 1
+    # The plan was made a moment ago: the schema may be another one's now.
+    trust.check(connection, builds=True)
+    return _version(connection)
 
 
 def _say_who(connection: Connection) -> None:
@@ -175,15 +196,19 @@ def _watched(connection: Connection, is_wanted: bool) -> AbstractContextManager[
     return watched(connection) if is_wanted else nullcontext(Watch())
 
 
-def _keep_others_out(connection: Connection, seconds: float) -> int:
-    """Let no other build change the schema until the transaction ends; the schema's version, 0 when there is none.
+def _keep_others_out(connection: Connection, seconds: float) -> bool:
+    """Let no other build change the schema until the transaction ends; whether there is a schema.
 
     The lock is one that only the schema's owner can take, and that hinders nobody else.
     """
     if connection.execute("select to_regclass('pgevents.migration')").fetchone() == (None,):
-        return 0
+        return False
     _limit(connection, seconds)
     connection.execute(cast("LiteralString", lock("pgevents.migration", "SHARE UPDATE EXCLUSIVE")))
+    return True
+
+
+def _version(connection: Connection) -> int:
     row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
     assert row is not None
     return row[0]
@@ -255,6 +280,8 @@ def _missing_right(steps: list[Step], role: str, error: psycopg.Error) -> str:
     message = error.diag.message_primary or str(error)
     if any(step.needs_owner for step in steps) or len(locks(steps)) > 1:
         return f"{message}; remedy: run it as the table's owner"
+    if "pgevents" in message:  # a member of the schema's owner without its rights
+        return f"{message}; remedy: run it as the owner of the schema pgevents"
     return f"{message}; remedy: grant trigger on {steps[0].table} to {role}, and usage on its schema"
 
 

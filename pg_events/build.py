@@ -7,14 +7,14 @@ from typing import LiteralString, cast
 
 import psycopg
 
-from pg_events import catalog, choice, sql
+from pg_events import catalog, choice, doctor, sql, trust
 from pg_events.apply import LOCK_TIMEOUT_SECONDS, Applied, OnStep, apply
 from pg_events.catalog import Connection, Installed, Server, Table
 from pg_events.choice import Named
 from pg_events.condition import check_names
 from pg_events.errors import ForeignCursor, NotPermitted, PgEventsError, UsageError
 from pg_events.link import RawCursor
-from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, fill, plan, quoted
+from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step, Wanted, fill, plan, quoted, restore, take_over, text_literal
 from pg_events.settings import Settings
 from pg_events.text import one_line
 
@@ -23,6 +23,7 @@ __all__ = [
     "Applied",
     "OnStep",
     "apply",
+    "first_part",
     "forgotten",
     "grant_steps",
     "make_plan",
@@ -35,10 +36,14 @@ __all__ = [
 def make_plan(connection: Connection, settings: Settings) -> Plan:
     """What a build would do now. Reads only, and takes no lock on any table.
 
-    Raises `NotPermitted` when the role could not even begin, `PgEventsError` on a standby, `ForeignCursor` when what
-    is installed came here from another cluster, `UsageError` for a condition of the settings that is none.
+    Where the schema belongs to a role that may less, it is the first part of a build only: it takes the schema over, and
+    the rest is planned when that is done. Raises `NotPermitted` when the role could not even begin, `PgEventsError` on a
+    standby, `ForeignCursor` when what is installed came here from another cluster, `UsageError` for a condition of the
+    settings that is none.
     """
-    server = catalog.server(connection)
+    if (first := first_part(connection, settings)) is not None:
+        return first
+    server = catalog.server(connection, checks_owner=False)
     _check_rights(server)
     installed = catalog.installed(connection) if server.is_installed else Installed()
     if installed.settings.get("system_identifier", server.system_identifier) != server.system_identifier:
@@ -52,7 +57,39 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
     invalid = tuple(_check_conditions(connection, tables, settings))
     made = plan(server, installed, tables, wanted(settings, server))
     found = (*_patterns_without_tables(settings, tables), *_unmatched(connection, settings, tables))
-    return replace(made, warnings=(*made.warnings, *invalid, *found))
+    return replace(made, warnings=(*made.warnings, *invalid, *found, *_published(connection)))
+
+
+def first_part(connection: Connection, settings: Settings) -> Plan | None:
+    """What must be done before anything in the schema is read; None where that may be read as it is.
+
+    Raises `NotPermitted` when it is not for this role to do.
+    """
+    owner = trust.ask(connection)
+    if owner is None:
+        return None
+    if owner.is_buildable:
+        return _restored(connection, settings)
+    server = catalog.server(connection, checks_owner=False)
+    if server.is_standby:
+        raise PgEventsError(f"{server.database} is a read-only standby; build on its primary")
+    if owner.wrong or not owner.has_owners_rights:
+        raise NotPermitted(f"{owner.problem}; remedy: {owner.remedy}")
+    return take_over(server, owner.attached, owner.is_weaker, wanted(settings, server))
+
+
+def _restored(connection: Connection, settings: Settings) -> Plan | None:
+    """What a schema needs that was restored without its data; None for any other."""
+    server = catalog.server(connection, checks_owner=False)
+    if not server.is_installed or not server.owns_schema or catalog.installed(connection).version:
+        return None
+    triggers = [trigger for table in catalog.tables(connection) for trigger in table.triggers]
+    if settings.only_database and any("capture_chosen(" in (trigger.installed or "") for trigger in triggers):
+        raise UsageError(
+            "the schema pgevents was restored without its data, and what the settings chose for tables is lost with it; "
+            "remedy: run pg_events build with the settings file"
+        )
+    return restore(wanted(settings, server))
 
 
 def settled(connection: Connection, settings: Settings) -> Settings:
@@ -61,7 +98,8 @@ def settled(connection: Connection, settings: Settings) -> Settings:
     Tables must not lose what was chosen for them because somebody builds without the settings at hand. Raises
     `NotPermitted`.
     """
-    if settings.only_database and catalog.server(connection).is_installed:
+    trust.check(connection, builds=True)
+    if settings.only_database and catalog.server(connection, checks_owner=False).is_installed:
         return _settled(settings, catalog.installed(connection))
     return settings
 
@@ -82,7 +120,8 @@ def _settled(settings: Settings, installed: Installed) -> Settings:
 
 def forgotten(connection: Connection, settings: Settings) -> Iterator[str]:
     """A line for the patterns of tables that the last build was told, maybe by options, and these settings do not have."""
-    if settings.only_database or not catalog.server(connection).is_installed:
+    trust.check(connection, builds=True)
+    if settings.only_database or not catalog.server(connection, checks_owner=False).is_installed:
         return
     kept = catalog.installed(connection).settings
     for name, then in (("include", "covered only"), ("exclude", "left out")):
@@ -105,6 +144,7 @@ def wanted(settings: Settings, server: Server) -> Wanted:
             "query_characters": str(settings.query_characters),
             "wake_up": "on" if settings.wake_up else "off",
             "system_identifier": server.system_identifier,
+            "database_oid": server.database_oid,
         },
         settings.query_characters,
     )
@@ -177,6 +217,11 @@ def _unmatched(connection: Connection, settings: Settings, tables: Sequence[Tabl
     )
 
 
+def _published(connection: Connection) -> Iterator[str]:
+    for name, what in connection.execute(sql.text("publications.sql")).fetchall():
+        yield f"{doctor.published(name, what)}; remedy: {doctor.UNPUBLISH}"
+
+
 def _check_rights(server: Server) -> None:
     if server.is_standby:
         raise PgEventsError(f"{server.database} is a read-only standby; build on its primary")
@@ -187,19 +232,24 @@ def _check_rights(server: Server) -> None:
         )
     if server.is_installed and not server.owns_schema:
         raise NotPermitted(
-            f"role {server.role} does not own the schema pgevents; build as its owner, or: "
-            f"grant the owner's role to {quoted(server.role)}"
+            f"role {server.role} does not own the schema pgevents, {server.owner} does; remedy: build as {server.owner}, or "
+            "as a superuser"
         )
 
 
 def teardown_plan(connection: Connection) -> Plan:
     """The steps that remove every trace, tables' triggers first."""
-    server = catalog.server(connection)
+    server = catalog.server(connection, checks_owner=False)
     steps: list[Step] = []
-    if server.is_installed:
-        _check_rights(server)
+    if server.owner:  # nothing in the schema is read: whoever may less than we may own it
+        _check_teardown(server)
         drop = "".join(f"drop event trigger if exists {name};\n" for name in catalog.EVENT_TRIGGERS)
-        if catalog.installed(connection).event_triggers:
+        if makers := _makers(connection):
+            if not_ours := [maker for maker, is_ours in makers if not is_ours]:
+                raise NotPermitted(
+                    f"the event triggers of pg_events are {not_ours[0]}'s, role {server.role} may not drop them; remedy: run "
+                    f"teardown as {not_ours[0]}"
+                )
             steps.append(Step("drop", "event triggers", None, drop, "", "teardown"))
     steps += [
         Step(
@@ -217,14 +267,41 @@ def teardown_plan(connection: Connection) -> Plan:
         for trigger in table.triggers
         if trigger.installed is not None
     ]
-    if server.is_installed:
+    if server.owner:
         steps.append(Step("drop", "schema pgevents", None, sql.text("drop_schema.sql"), "", "teardown"))
     return Plan(tuple(steps), 0)
 
 
-def grant_steps(connection: Connection, role: str) -> list[Step]:
-    """What a role needs to read (tui, listen, export, status). Raises `UsageError` when there is no such role."""
-    if connection.execute("select from pg_roles where rolname = %s", [role]).fetchone() is None:
+def _check_teardown(server: Server) -> None:
+    if server.is_standby:
+        raise PgEventsError(f"{server.database} is a read-only standby; run teardown on its primary")
+    if not server.owns_schema:
+        raise NotPermitted(
+            f"role {server.role} does not own the schema pgevents, {server.owner} does; remedy: run teardown as "
+            f"{server.owner}, or as a superuser"
+        )
+
+
+def _makers(connection: Connection) -> list[tuple[str, bool]]:
+    """Who made each of the event triggers, and whether this role may drop it."""
+    return connection.execute(sql.text("event_trigger_makers.sql")).fetchall()
+
+
+def grant_steps(connection: Connection, role: str, capability: str | None) -> list[Step]:
+    """What makes a role a `reader` or a `worker` (who reads, too), or, with None, takes all of it back.
+
+    Raises `UsageError` when there is no such role, or it owns the schema.
+    """
+    if connection.execute("select from pg_catalog.pg_roles where rolname = %s", [role]).fetchone() is None:
         raise UsageError(f"there is no role {role!r} to grant to; create it first")
-    text = fill(sql.text("grant.sql"), {"role": quoted(role)})
-    return [Step("grant", f"reading to {role}", None, text, "", "--grant")]
+    owner = catalog.server(connection, checks_owner=False).owner
+    if role == owner:
+        if capability is not None:
+            return []  # it may do all that already
+        raise UsageError(f"role {role!r} owns the schema pgevents: what it may cannot be taken back")
+    values = {"role": text_literal(role), "capability": "null" if capability is None else text_literal(capability)}
+    text = f"{fill(sql.text('record_grant.sql'), values)}\n{sql.whole('set_rights.sql')}"
+    if capability is None:
+        return [Step("revoke", f"everything from {role}", None, text, "", "--revoke")]
+    what = "reading" if capability == "reader" else "delivering"
+    return [Step("grant", f"{what} to {role}", None, text, "", f"--grant-{capability}")]

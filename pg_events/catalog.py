@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import class_row, namedtuple_row
 
-from pg_events import choice, sql
+from pg_events import choice, sql, trust
 from pg_events.choice import EVERYTHING, Choice
 from pg_events.errors import NotInstalled, NotPermitted
 from pg_events.link import Link, RawCursor
@@ -44,6 +44,16 @@ class Server:
     """The role owns it, or is a member of the role that does."""
     event_triggers_permitted: bool
     """The role may create event triggers, or the schema's owner may."""
+    database_oid: str = "1"
+    """Tells a database from its copy in the same cluster."""
+    owner: str = ""
+    """Of the schema `pgevents`; empty where there is none."""
+    builds_as: str = ""
+    """The role that a build acts as: the owner, when the role is a member of it."""
+    may_read: bool = True
+    """It may read the log: console, listen, export, history, status."""
+    may_deliver: bool = True
+    """It may do what a worker does."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,17 @@ class Installed:
     """Function -> digest of its definition now."""
     event_triggers: dict[str, str] = field(default_factory=dict[str, str])
     """Event trigger -> `O` enabled, `D` disabled, `R` on replicas only, `A` always."""
+    lent_event_triggers: dict[str, str] = field(default_factory=dict[str, str])
+    """Event trigger -> the role that made it, where its function belongs to another one."""
+    misowned: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    """Kind, name as SQL writes it, and owner of what does not belong to the schema's owner."""
+    rights: list[tuple[str, bool, str, str]] = field(default_factory=list[tuple[str, bool, str, str]])
+    """Role, whether no build gave it, privilege and object: of rights that are there and should not be, or are missing."""
+
+    @property
+    def capabilities(self) -> dict[str, str]:
+        """Role -> `reader` or `worker`, as builds were told."""
+        return json.loads(self.settings.get("grants", "{}"))
 
 
 @dataclass(frozen=True)
@@ -131,31 +152,42 @@ class Table:
         return self.operation("truncate")
 
 
-def server(connection: Connection) -> Server:
-    """Ask what the server is. Needs no right beyond CONNECT."""
+def server(connection: Connection, *, checks_owner: bool = True) -> Server:
+    """Ask what the server is. Needs no right beyond CONNECT.
+
+    Raises `NotPermitted` when the session must not use what is in the schema (see `trust`), unless the caller looks at
+    its owner itself.
+    """
     with connection.cursor(row_factory=class_row(Server)) as cursor:
-        found = cursor.execute(sql.text("server.sql")).fetchone()
+        found = cursor.execute(sql.whole("server.sql")).fetchone()
     assert found is not None
+    if checks_owner and found.owner:
+        trust.check(connection)  # in this order: what was not there when the server was asked is not read either
     return found
 
 
 def installed(connection: Connection) -> Installed:
     """Ask what a build left behind. Raises `NotInstalled` when there is no schema `pgevents`, `NotPermitted`."""
     try:
-        row = connection.execute(sql.text("installed.sql")).fetchone()
+        row = connection.execute(sql.whole("installed.sql")).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         raise NotInstalled("no pg_events in this database; run: pg_events build") from error
     except psycopg.errors.InsufficientPrivilege as error:
         role = connection.info.user
-        raise NotPermitted(f"role {role} may not read the log; remedy: pg_events build --grant {role}") from error
+        raise NotPermitted(
+            f"role {role} may not read the log; remedy: pg_events build --grant-reader {role}"
+        ) from error
     assert row is not None
-    version, settings, recorded, functions, event_triggers = row
+    version, settings, recorded, functions, event_triggers, misowned, lent, rights = row
     return Installed(
         version,
         json.loads(settings),
         {name: (source, definition) for name, (source, definition) in json.loads(recorded).items()},
         json.loads(functions),
         json.loads(event_triggers),
+        json.loads(lent),
+        [(kind, name, owner) for kind, name, owner in json.loads(misowned)],
+        [(role, is_foreign, privilege, name) for role, is_foreign, privilege, name in json.loads(rights)],
     )
 
 
@@ -183,7 +215,20 @@ def tables(
             (list(include), list(exclude), None if relation is None else [relation], choices),
         ).fetchall()
         subscriptions: dict[int, str] = dict(cursor.execute(sql.text("subscriptions.sql")).fetchall())
-    return [_table(list(group), subscriptions) for _, group in groupby(rows, key=attrgetter("oid"))]
+        found = [_table(list(group), subscriptions) for _, group in groupby(rows, key=attrgetter("oid"))]
+        is_open = [table.oid for table in found if table.state in ("missing", "partial", "disabled")]
+        not_coverable: dict[int, str] = dict(
+            cursor.execute(sql.text("coverable.sql"), (is_open,)).fetchall() if is_open else ()
+        )
+    return [
+        replace(table, reason=_not_coverable(table, not_coverable[table.oid])) if table.oid in not_coverable else table
+        for table in found
+    ]
+
+
+def _not_coverable(table: Table, builder: str) -> str:
+    what = table.reason.partition("; run: ")[0]
+    return f"{what}, and {builder} may not create them; remedy: grant trigger on {table.identity} to {builder}"
 
 
 def columns(connection: Connection) -> dict[str, dict[str, str]]:

@@ -18,6 +18,7 @@ from psycopg.rows import Row
 from psycopg.sql import Composable
 from psycopg.types.string import TextBinaryLoader, TextLoader
 
+from pg_events import trust
 from pg_events.errors import (
     DatabaseUnreachable,
     NotInstalled,
@@ -47,6 +48,7 @@ def connect(
     connect_timeout: float = 10,
     silence_seconds: float | None = None,
     plain: bool = False,
+    checks_owner: bool = True,
 ) -> Link:
     """Connect, with statements as pg_events needs them: UTF-8, UTC, ISO dates, and names that mean what they say, whatever
     the `search_path` of database and role; `json` and `jsonb` arrive as text.
@@ -55,8 +57,10 @@ def connect(
     Of several hosts the one that is no standby is taken, unless the URL's `target_session_attrs` says otherwise.
     No statement is prepared by itself, so that a transaction pooler does no harm. `silence_seconds` see `Link`.
     With `plain` session and types are as psycopg and the role have them: for statements of a user's own.
+    Who looks at the owner of the schema `pgevents` itself does without `checks_owner`: see `trust`.
 
-    Raises `UsageError` for a URL that cannot be read, `NotPermitted` when the server refuses the role,
+    Raises `UsageError` for a URL that cannot be read, `NotPermitted` when the server refuses the role or the role
+    must not use what is in the schema,
     `DatabaseUnreachable` for everything else, a database that does not exist included.
     """
     database_url = stripped(database_url)
@@ -85,10 +89,15 @@ def connect(
         try:
             if not plain:
                 _prepare_session(connection)
+            if checks_owner:
+                trust.check(connection)
             connection.autocommit = autocommit
         except psycopg.Error as error:
             connection.close()
             raise translate(error, database_url) from error
+        except NotPermitted:
+            connection.close()
+            raise
         return connection
     raise unreadable  # here, outside `except`, so that the error that quotes the URL does not hang on it
 
@@ -376,7 +385,7 @@ def _remedy(reason: str, database_url: str) -> str:
     if not reason.startswith("permission denied"):
         return ""  # "must be owner of table …" says it all
     role = one_line(_parameters(database_url).get("user") or _defaults().get("user", "ROLE"))
-    return f"; who built gives what reading needs: pg_events build --grant {role}; a worker is run by who built"
+    return f"; remedy: pg_events build --grant-reader {role}, or --grant-worker {role}, as the schema's owner"
 
 
 def _safe(reason: str, database_url: str) -> str:

@@ -9,6 +9,7 @@ from pg_events.catalog import EVENT_TRIGGERS, Installed, Server
 from pg_events.errors import ForeignCursor
 from pg_events.plan import Plan
 from pg_events.text import counted
+from pg_events.trust import Owner
 
 OLD_SECONDS: Final = 300.0
 """A transaction that has been open for so long, or events that wait for so long, are worth a word."""
@@ -69,25 +70,36 @@ def not_installed(found: Server) -> list[Finding]:
     return [_wrong("installation", f"pg_events is not installed in {found.database}", "pg_events build")]
 
 
-def rights(found: Server, row: Row, without_trigger: Sequence[str]) -> list[Finding]:
+def owner(found: Owner) -> list[Finding]:
+    """Whether what stands in the schema may be used by this role."""
+    data = {"owner": found.owner, "role": found.role, "powers": found.more}
+    if found.is_trusted:
+        return [Finding("owner", "ok", f"the schema pgevents is {found.owner}'s, and so is all in it", data=data)]
+    return [_wrong("owner", found.problem, found.remedy, data)]
+
+
+def rights(found: Server, capabilities: Mapping[str, str], without_trigger: Sequence[str]) -> list[Finding]:
+    """Whether the role may do what it is there for. `capabilities`: see `Installed.capabilities`."""
     data = {
         "role": found.role,
-        "owner": row["owner"],
-        "may_read": row["may_read"],
+        "owner": found.owner,
+        "may_read": found.may_read,
+        "may_deliver": found.may_deliver,
         "without_trigger": list(without_trigger),
+        "roles": dict(capabilities),
     }
-    if not row["may_read"]:
+    if not found.owns_schema and (
+        not found.may_read or (capabilities.get(found.role) == "worker" and not found.may_deliver)
+    ):
+        is_told = found.role in capabilities
+        what = "deliver" if found.may_read else "read the log"
+        option = "" if is_told else f" --grant-reader {found.role} (or --grant-worker)"
         return [
-            _wrong(
-                "rights",
-                f"role {found.role} may not read the log",
-                f"pg_events build --grant {found.role}, as {row['owner']}",
-                data,
-            )
+            _wrong("rights", f"role {found.role} may not {what}", f"pg_events build{option}, as {found.owner}", data)
         ]
     if not found.owns_schema:
-        text = f"role {found.role} may read; building and delivering need the rights of {row['owner']}"
-        return [Finding("rights", "ok", text, data=data)]
+        can = "deliver and read" if found.may_deliver else "read"
+        return [Finding("rights", "ok", f"role {found.role} may {can}; {found.owner} builds", data=data)]
     if without_trigger:
         some = ", ".join(without_trigger[:3]) + (", …" if len(without_trigger) > 3 else "")
         return [
@@ -101,6 +113,26 @@ def rights(found: Server, row: Row, without_trigger: Sequence[str]) -> list[Find
     return [Finding("rights", "ok", f"role {found.role} may build, deliver and read", data=data)]
 
 
+UNPUBLISH: Final = (
+    "publish a list of tables or schemas in its place, or give subscribers the schema: "
+    "pg_dump --schema-only --schema pgevents"
+)
+
+
+def published(name: str, what: str) -> str:
+    """A publication with our tables in it, and what comes of it."""
+    return (
+        f"publication {name} is for {what}, so the log's tables are sent to its subscribers: one that does not have the schema "
+        "pgevents stops"
+    )
+
+
+def publications(rows: Sequence[Row]) -> list[Finding]:
+    return [_wrong("publications", published(row["name"], row["what"]), UNPUBLISH, row) for row in rows] or [
+        Finding("publications", "ok", "none sends the log's tables")
+    ]
+
+
 def origin(found: Server, installed: Installed) -> list[Finding]:
     made_on = installed.settings.get("system_identifier", found.system_identifier)
     if made_on != found.system_identifier:
@@ -112,7 +144,19 @@ def origin(found: Server, installed: Installed) -> list[Finding]:
                 {"made_on": made_on, "system_identifier": found.system_identifier},
             )
         ]
-    return [Finding("origin", "ok", "the log was made on this cluster")]
+    if not installed.version:
+        return [_wrong("origin", "the schema pgevents was restored without its data", "pg_events build")]
+    database = installed.settings.get("database_oid", found.database_oid)
+    if database != found.database_oid:
+        return [
+            _wrong(
+                "origin",
+                "this database is a copy of another one in this cluster, whose consumers were copied, too",
+                "pg_events build: it forgets those consumers here",
+                {"made_in": database, "database_oid": found.database_oid},
+            )
+        ]
+    return [Finding("origin", "ok", "the log was made in this database")]
 
 
 def drift(plan: Plan) -> list[Finding]:
@@ -134,6 +178,10 @@ def event_triggers(found: Server, installed: Installed, off_for: Sequence[str] =
         for name, state in states.items()
         if state not in ("O", "A")
     ]
+    if installed.lent_event_triggers:
+        maker = next(iter(installed.lent_event_triggers.values()))
+        text = f"the event triggers are {maker}'s, and their functions {found.owner}'s, who can change what runs in {maker}'s DDL"
+        return [_wrong("DDL", text, f"run pg_events build as {maker}", states)]
     if not bad and off_for:
         text = f"event_triggers is off for {', '.join(off_for)}: DDL is not recorded and new tables are not covered"
         return [_wrong("DDL", text, "reset event_triggers there, then run pg_events build", states)]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from pg_events import build, catalog, doctor, session, sql
+from pg_events import build, catalog, doctor, session, sql, trust
 from pg_events.catalog import Connection, Server
 from pg_events.connection import connect, translate
 from pg_events.doctor import Finding
@@ -30,9 +30,13 @@ def examine(settings: Settings) -> list[Finding]:
     """
     assert settings.database_url is not None
     with connect(
-        settings.database_url, application_name="pg_events doctor", silence_seconds=SILENCE_SECONDS
+        settings.database_url,
+        application_name="pg_events doctor",
+        silence_seconds=SILENCE_SECONDS,
+        checks_owner=False,
     ) as connection:
-        return _Examination(settings, connection, catalog.server(connection)).findings()
+        server = catalog.server(connection, checks_owner=False)
+        return _Examination(settings, connection, server, trust.ask(connection)).findings()
 
 
 @dataclass(frozen=True)
@@ -40,21 +44,31 @@ class _Examination:
     settings: Settings
     connection: Connection
     server: Server
+    owner: trust.Owner | None
+
+    @property
+    def is_readable(self) -> bool:
+        """pg_events is installed, and nothing in its schema would run with rights that its owner lacks."""
+        return self.server.is_installed and self.owner is not None and self.owner.is_trusted
 
     def findings(self) -> list[Finding]:
         found = [*doctor.server(self.server), *self._try("pooler", self._link)]
         checks: list[tuple[str, Callable[[], list[Finding]]]]
-        if self.server.is_installed:
+        if self.owner is not None:
+            found += doctor.owner(self.owner)
+        if self.is_readable:
             checks = [
                 ("rights", self._rights),
                 ("origin", lambda: doctor.origin(self.server, catalog.installed(self.connection))),
                 ("drift", self._drift),
+                ("publications", lambda: doctor.publications(self._rows("publications.sql"))),
                 ("DDL", self._event_triggers),
                 ("consumers", lambda: doctor.consumers(self._rows("consumers.sql"))),
                 ("log", partial(_log_size, self.connection)),
             ]
         else:
-            found += doctor.not_installed(self.server)
+            if self.owner is None:
+                found += doctor.not_installed(self.server)
             checks = []
         checks += [
             *((name, partial(check, self.connection)) for name, check in _HINDRANCES),
@@ -83,18 +97,19 @@ class _Examination:
     def _link(self) -> list[Finding]:
         assert self.settings.database_url is not None
         # The echo listens, and what listens in a pooled session stays there: on a connection that ends.
-        with connect(self.settings.database_url, application_name="pg_events doctor") as other:
+        with connect(self.settings.database_url, application_name="pg_events doctor", checks_owner=False) as other:
             return doctor.link(other.is_proxied, session.is_shared(other, self.settings.database_url))
 
     def _rights(self) -> list[Finding]:
-        row = self._rows("doctor_rights.sql")[0]
+        may_read = self.server.may_read or self.server.owns_schema
         wanted = (
             [table.oid for table in self._tables() if any(trigger.wanted for trigger in table.triggers)]
-            if row["may_read"]
+            if may_read
             else []
         )
         without = [each["relation"] for each in self._rows("doctor_no_trigger.sql", wanted)]
-        return doctor.rights(self.server, row, without)
+        capabilities = catalog.installed(self.connection).capabilities if may_read else {}
+        return doctor.rights(self.server, capabilities, without)
 
     def _tables(self) -> list[catalog.Table]:
         chosen = build.settled(self.connection, self.settings)
@@ -108,7 +123,11 @@ class _Examination:
     def _drift(self) -> list[Finding]:
         chosen = build.settled(self.connection, self.settings)
         wanted = build.wanted(chosen, self.server)
-        if wanted.settings["system_identifier"] != catalog.installed(self.connection).settings.get("system_identifier"):
+        kept = catalog.installed(self.connection).settings
+        if any(
+            wanted.settings[name] != kept.get(name, wanted.settings[name])
+            for name in ("system_identifier", "database_oid")
+        ):
             return []  # the origin is wrong, and says it all
         return doctor.drift(plan(self.server, catalog.installed(self.connection), self._tables(), wanted))
 
@@ -123,7 +142,7 @@ class _Examination:
             "select count(*) as prepared from pg_catalog.pg_prepared_xacts where database = current_database()"
         )
         settings = self.settings
-        if self.server.is_installed:
+        if self.is_readable:
             settings = build.settled(self.connection, settings)
         return doctor.settings(row, roles, settings.capture_replicated, settings.wake_up, here["prepared"] > 0)
 

@@ -411,6 +411,10 @@ def check_log(connection: Connection) -> int:
         raise NotInstalled(f"no pg_events in database {connection.info.dbname}; run: pg_events build")
     row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
     assert row is not None
+    if row[0] == 0:
+        raise NotInstalled(
+            f"the pgevents schema in database {connection.info.dbname} was restored without its data; run: pg_events build"
+        )
     version = checked_version(row[0], connection.info.dbname)
     row = connection.execute(
         "select s.value, c.system_identifier::text from pgevents.setting s, pg_control_system() c"

@@ -51,12 +51,22 @@ class Plan:
     """Objects that are as they should be."""
     warnings: tuple[str, ...] = ()
     """What cannot be done here, and the remedy."""
+    role: str | None = None
+    """What touches no table of yours is done as this role; None: as who connects."""
+    is_first_part: bool = False
+    """Of a build that first has to take the schema over: only when that is done it is known what else there is to do."""
 
     @property
     def script(self) -> str:
         """The plan as SQL for psql; empty when there is nothing to do."""
         before, tables, after = phases(self.steps)
-        return "\n".join([*map(_commented, before), *map(_one_transaction, tables), *map(_commented, after)])
+        role = [] if self.role is None or not before else [f"set role {quoted(self.role)};\n"]
+        reset = ["reset role;\n"] if role else []
+        if self.is_first_part:
+            return "\n".join(["begin;\n", *map(_commented, before), "commit;\n"])
+        return "\n".join(
+            [*role, *map(_commented, before), *reset, *map(_one_transaction, tables), *map(_commented, after)]
+        )
 
 
 def phases(steps: Iterable[Step]) -> tuple[list[Step], list[list[Step]], list[Step]]:
@@ -181,14 +191,123 @@ def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: 
     newest_version(installed.version)
     warnings: list[str] = []
     found = [
+        *_owner_steps(installed, server),
         *_migration_steps(installed),
         *_function_steps(installed, wanted),
         *_setting_steps(installed, wanted),
+        *_right_steps(installed),
         *_event_trigger_steps(installed, server, warnings),
         *_trigger_steps(tables),
     ]
     steps = tuple(step for step in found if step is not None)
-    return Plan(steps, len(found) - len(steps), tuple(warnings))
+    role = None if server.builds_as in ("", server.role) else server.builds_as
+    return Plan(steps, len(found) - len(steps), tuple(warnings), role)
+
+
+def take_over(server: Server, attached: Sequence[str], is_weaker: bool, wanted: Wanted) -> Plan:
+    """The steps that make the schema one that this role can trust, before anything in it is read."""
+    detach = sql.text("detach.sql")
+    steps = [
+        Step("drop", f"{what} in pgevents", None, "" if is_weaker else detach, "", "not made by a build")
+        for what in attached
+    ]
+    if is_weaker:
+        functions = {name: f"{text.strip()}\n\n{_record(name, text)}" for name, text in installable(wanted).items()}
+        text = fill(
+            sql.whole("take_over.sql"),
+            {
+                "migrations": text_literal("\n".join(sql.text(name) for _, name in migrations())),
+                "functions": text_literal("\n".join(installable(wanted).values())),
+                "remedy": text_literal(
+                    f"run pg_events build as {server.owner} and then this again, or pg_events teardown and pg_events build"
+                ),
+            },
+        )
+        kept = "\n".join(
+            [
+                fill(sql.text("record_former.sql"), {"former": text_literal(server.owner)}),
+                *functions.values(),
+                sql.whole("set_rights.sql"),
+            ]
+        )
+        if server.may_create_event_triggers:
+            kept += f"\n{sql.text('event_triggers.sql')}\n{sql.text('note_shapes.sql')}"
+        reason = f"it belongs to {server.owner}, who may less than {server.role}, and goes on to read and deliver"
+        steps.append(Step("set", f"owner of the schema pgevents: {server.role}", None, f"{text}\n{kept}", "", reason))
+    return Plan(tuple(steps), 0, is_first_part=True)
+
+
+def restore(wanted: Wanted) -> Plan:
+    """The steps for a schema that came without its data: what it must remember is made again."""
+    text = fill(
+        sql.whole("restore.sql"),
+        {
+            "migrations": text_literal("\n".join(sql.text(name) for _, name in migrations())),
+            "functions": text_literal("\n".join(installable(wanted).values())),
+            "versions": ", ".join(f"({number}, {text_literal(_title(name))})" for number, name in migrations()),
+            "remedy": text_literal("run pg_events teardown and pg_events build"),
+        },
+    )
+    reason = "restored without them; values are hashed with another key from now on"
+    return Plan(
+        (Step("create", "contents of pgevents.migration and pgevents.secret", None, text, "", reason),),
+        0,
+        is_first_part=True,
+    )
+
+
+def _title(migration: str) -> str:
+    return migration.rpartition("/")[2].removesuffix(".sql")
+
+
+def text_literal(text: str) -> str:
+    """Text as an SQL literal, where standard_conforming_strings is on."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _owner_steps(installed: Installed, server: Server) -> Iterable[Step | None]:
+    """Who owns a function can change what it does: what belonged to another role is made again in the same transaction."""
+    for kind, name, owner in installed.misowned:
+        if kind == "function" and _function_name(name) not in _function_names():
+            yield Step("drop", f"function {name}", None, f"drop function {name} cascade;\n", "", f"{owner} made it")
+            continue
+        text = f"alter {kind} {name} owner to {quoted(server.owner)};\n"
+        yield Step(
+            "set", f"owner of {kind} {name}", None, text, "", f"belongs to {owner}, the schema to {server.owner}"
+        )
+
+
+def _function_names() -> set[str]:
+    return {name.rpartition("/")[2][3:].removesuffix(".sql") for name in sql.names("install")}
+
+
+def _function_name(signature: str) -> str:
+    """`pgevents.cover(oid,boolean)` -> `cover`."""
+    return signature.partition("(")[0].removeprefix("pgevents.")
+
+
+def _right_steps(installed: Installed) -> Iterable[Step | None]:
+    text = sql.whole("set_rights.sql")
+    if any(number > installed.version for number, _ in migrations()):
+        # What is made now is not known yet.
+        yield Step("set", "rights", None, text, "", "not there yet")
+        return
+    if not installed.rights:
+        yield None
+    for is_foreign, action, reason in (
+        (True, "revoke", "not given by a build: {}"),
+        (False, "grant", "missing: {}"),
+    ):
+        by_role: dict[str, list[str]] = {}
+        for role, was_not_given, privilege, name in installed.rights:
+            if was_not_given == is_foreign:
+                by_role.setdefault(role, []).append(f"{privilege} on {name}")
+        for role, rights in by_role.items():
+            some = ", ".join(rights[:_MANY]) + (", …" if len(rights) > _MANY else "")
+            yield Step(action, f"rights of {role}", None, text, "", reason.format(some))
+
+
+_MANY: Final = 3
 
 
 def _migration_steps(installed: Installed) -> Iterable[Step | None]:
@@ -197,7 +316,7 @@ def _migration_steps(installed: Installed) -> Iterable[Step | None]:
         if number <= installed.version:
             yield None
             continue
-        title = name.rpartition("/")[2].removesuffix(".sql")
+        title = _title(name)
         text = (
             f"{sql.text(name).strip()}\n\n"
             f"insert into pgevents.migration (version, name) values ({number}, '{title}');\n"
@@ -206,21 +325,27 @@ def _migration_steps(installed: Installed) -> Iterable[Step | None]:
 
 
 def _function_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:
+    misowned = {_function_name(name) for kind, name, _ in installed.misowned if kind == "function"}
     for name, text in installable(wanted).items():
         recorded = installed.recorded.get(name)
         now = installed.functions.get(name)
         source = digest(text)
-        if recorded == (source, now):
+        if recorded == (source, now) and name not in misowned:
             yield None
             continue
-        if recorded is None or now is None:
+        if recorded == (source, now):
+            action, reason = "replace", "it belonged to another role"
+        elif recorded is None or now is None:
             action, reason = "create", "not there yet"
         elif recorded[0] != source:
             action, reason = "replace", "this release or these settings have another version"
         else:
             action, reason = "replace", "changed by hand since the last build"
-        record = fill(sql.text("record_function.sql"), {"name": name, "source": source})
-        yield Step(action, f"function pgevents.{name}()", None, f"{text.strip()}\n\n{record}", "", reason)
+        yield Step(action, f"function pgevents.{name}()", None, f"{text.strip()}\n\n{_record(name, text)}", "", reason)
+
+
+def _record(name: str, text: str) -> str:
+    return fill(sql.text("record_function.sql"), {"name": name, "source": digest(text)})
 
 
 def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None]:
@@ -228,18 +353,36 @@ def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None
         if installed.settings.get(name) == value:
             yield None
             continue
+        if name == "database_oid" and name in installed.settings:
+            text = sql.text("forget_consumers.sql")
+            yield Step(
+                "drop", "consumers", None, text, "", "this is a copy of another database, and they are that one's"
+            )
         text = fill(sql.text("record_setting.sql"), {"name": name, "value": value.replace("'", "''")})
         yield Step("set", f"setting {name}", None, text, "", f"now {value}")
 
 
 def _event_trigger_steps(installed: Installed, server: Server, warnings: list[str]) -> Iterable[Step | None]:
-    if all(installed.event_triggers.get(name) in ("O", "A") for name in EVENT_TRIGGERS):
+    is_there = all(installed.event_triggers.get(name) in ("O", "A") for name in EVENT_TRIGGERS)
+    if is_there and not installed.lent_event_triggers:
         yield None
+        return
+    if is_there and not server.may_create_event_triggers:
+        maker = next(iter(installed.lent_event_triggers.values()))
+        warnings.append(
+            f"the event triggers are {maker}'s, and their functions {server.owner}'s, who can change what runs in {maker}'s "
+            f"DDL; remedy: run build as {maker}"
+        )
         return
     if not server.may_create_event_triggers:
         warnings.append(
             f"role {server.role} may not create event triggers: DDL is not recorded and new tables are covered only by "
             "the next build; remedy: run build as a superuser (on a managed service, as its administrator)"
+        )
+        return
+    if is_there:
+        yield Step(
+            "replace", "event triggers", None, sql.text("event_triggers.sql"), "", "their functions are another role's"
         )
         return
     reason = "disabled" if set(installed.event_triggers) == set(EVENT_TRIGGERS) else "not there yet"

@@ -57,7 +57,9 @@ def _hears(connection: Link, database_url: str) -> bool:
     token = secrets.token_hex(16)
     connection.execute(composed.SQL("listen ") + composed.Identifier(CHANNEL))
     try:
-        with connect(database_url, application_name="pg_events echo", silence_seconds=ECHO_SECONDS) as other:
+        with connect(
+            database_url, application_name="pg_events echo", silence_seconds=ECHO_SECONDS, checks_owner=False
+        ) as other:
             other.execute("select pg_catalog.pg_notify(%s, %s)", (CHANNEL, token))
     except (PgEventsError, psycopg.Error):
         return False  # a pooler of one connection in session mode, or no second connection is allowed

@@ -27,7 +27,7 @@ import psycopg
 from pg_events import sql
 from pg_events.callbacks import Failure
 from pg_events.connection import translate
-from pg_events.errors import CursorTaken, DatabaseUnreachable
+from pg_events.errors import CursorTaken, DatabaseUnreachable, ForeignCursor
 from pg_events.event import Record
 from pg_events.link import RawCursor
 from pg_events.listener import EVERYTHING, Cursor, Listener
@@ -192,6 +192,11 @@ class Shares:
         """
         # A standby that was promoted may never have heard of a consumer that was just made. By now its newest event is one
         # too many, and snapshots of the old primary mean nothing there.
+        if self.ask("origin.sql", ())[0][0]:
+            raise ForeignCursor(
+                "this database is a copy of another one in this cluster, whose workers deliver what waits here, too; "
+                "remedy: pg_events build: it forgets the consumers that were copied, and new ones begin at the newest event"
+            )
         start = start_since(self._made_at) if is_reconnect and self._made_at is not None else self._start
         made = self.ask("consumer_create.sql", (self.consumer, *start[1:]))
         if not made and not is_reconnect and self._worker is None and self._start != NEWEST:

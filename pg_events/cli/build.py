@@ -10,7 +10,7 @@ import click
 from pg_events import build as core
 from pg_events.cli import database_options
 from pg_events.cli.database import connected
-from pg_events.cli.steps import apply_plan, show_plan
+from pg_events.cli.steps import apply_first_part, apply_plan, show_plan
 from pg_events.cli.terminal import is_terminal, say
 from pg_events.errors import UsageError
 from pg_events.plan import Plan
@@ -32,7 +32,10 @@ from pg_events.text import counted
     metavar="PATTERN",
     help="Leave such tables out; stronger than --include. Repeatable. Instead of PG_EVENTS_EXCLUDE.",
 )
-@click.option("--grant", metavar="ROLE", help="Let ROLE read the log: tui, listen, export, status.")
+@click.option("--grant-reader", metavar="ROLE", help="Let ROLE read the log: tui, listen, export, history, status.")
+@click.option("--grant", "grant_reader", metavar="ROLE", hidden=True)
+@click.option("--grant-worker", metavar="ROLE", help="Let ROLE deliver: worker, failed, consumers, prune; and read.")
+@click.option("--revoke", metavar="ROLE", help="Take back from ROLE what --grant-reader or --grant-worker gave.")
 @click.option("--plan", "show", is_flag=True, help="Show what would be done, and why; change nothing.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the plan as a script for psql; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done (with --plan: would be) as JSON.")
@@ -41,7 +44,9 @@ def build(
     database_url: str | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
-    grant: str | None,
+    grant_reader: str | None,
+    grant_worker: str | None,
+    revoke: str | None,
     show: bool,
     as_sql: bool,
     as_json: bool,
@@ -58,23 +63,36 @@ def build(
     chosen = load(settings, database_url)
     given = {"include": include, "exclude": exclude}
     given = {name: patterns for name, patterns in given.items() if patterns}
-    with connected(chosen, "build") as connection:
+    grants = ((grant_reader, "reader"), (grant_worker, "worker"), (revoke, None))
+    with connected(chosen, "build", checks_owner=False) as connection:
+        first = core.first_part(connection, chosen)
+        if first is not None and not (show or as_sql):
+            assert chosen.database_url is not None
+            apply_first_part(chosen.database_url, first)
+        elif first is not None:
+            say("this comes first: what else there is to do is planned when it is done")
+            return _print_script(first) if as_sql else show_plan(first, as_json)
         for line in _about_patterns(given, chosen) if given else core.forgotten(connection, chosen):
             say(line)
         if given:
             chosen = replace(core.settled(connection, chosen), **given)
         plan = core.make_plan(connection, chosen)
-        if grant is not None:
-            plan = Plan((*plan.steps, *core.grant_steps(connection, grant)), plan.unchanged, plan.warnings)
+        for role, capability in grants:
+            if role is not None:
+                plan = replace(plan, steps=(*plan.steps, *core.grant_steps(connection, role, capability)))
     for warning in plan.warnings:
         say(f"warning: {warning}")
     if as_sql:
-        click.echo(plan.script, nl=False)
-        return 0
+        return _print_script(plan)
     if show:
         return show_plan(plan, as_json)
     assert chosen.database_url is not None
     return apply_plan(chosen.database_url, plan, as_json)
+
+
+def _print_script(plan: Plan) -> int:
+    click.echo(plan.script, nl=False)
+    return 0
 
 
 def _about_patterns(given: Iterable[str], chosen: Settings) -> Iterator[str]:
@@ -94,7 +112,7 @@ def teardown(settings: str | None, database_url: str | None, show: bool, yes: bo
     rows stay as they are; one after another each is locked for a moment.
     """
     chosen = load(settings, database_url)
-    with connected(chosen, "teardown") as connection:
+    with connected(chosen, "teardown", checks_owner=False) as connection:
         plan = core.teardown_plan(connection)
     if not plan.steps:
         say("nothing to remove: there is no pg_events in this database")

@@ -11,11 +11,11 @@ from pg_events.settings import Settings
 
 
 @contextmanager
-def connected(chosen: Settings, command: str) -> Generator[Connection]:
+def connected(chosen: Settings, command: str, *, checks_owner: bool = True) -> Generator[Connection]:
     """A connection for the block. What PostgreSQL refuses in it becomes one line and an exit code."""
     assert chosen.database_url is not None
     with (
-        connect(chosen.database_url, application_name=f"pg_events {command}") as connection,
+        connect(chosen.database_url, application_name=f"pg_events {command}", checks_owner=checks_owner) as connection,
         translated(chosen.database_url),
     ):
         yield connection

@@ -36,8 +36,11 @@ def prune(
     with connected(chosen, "prune") as connection:
         check_log(connection)
         server = catalog.server(connection)
-        if not server.owns_schema:
-            raise NotPermitted(f"role {server.role} may not prune the log; do it as the role that built it")
+        if not (server.owns_schema or server.may_deliver):
+            raise NotPermitted(
+                f"role {server.role} may not prune the log; remedy: pg_events build --grant-worker {clean(server.role)}, as "
+                f"{clean(server.owner)}"
+            )
         done = delete_old(connection, limit)
     if as_json:
         click.echo(json.dumps({"deleted": done.deleted, "kept": done.kept}))

@@ -46,6 +46,10 @@ class _Status:
     """(schema, table) -> when its last event was."""
     consumers: Sequence[Mapping[str, Any]]
     log: Mapping[str, int]
+    owner: str
+    """The role that builds."""
+    roles: Mapping[str, str]
+    """Role -> `reader` or `worker`."""
 
     @property
     def drift(self) -> list[Table]:
@@ -112,6 +116,8 @@ def _ask(connection: Connection) -> _Status:
         {(row["table_schema"], row["table_name"]): row["at"] for row in last},
         consumers,
         log,
+        server.owner,
+        installed.capabilities,
     )
 
 
@@ -124,6 +130,7 @@ def _as_json(found: _Status) -> dict[str, Any]:
             {key: row[key] for key in ("name", "behind_events", "behind_seconds", "failed")} for row in found.consumers
         ],
         "log": dict(found.log),
+        "roles": {found.owner: "owner", **found.roles},
     }
 
 
@@ -151,6 +158,7 @@ def _show(found: _Status) -> None:
         page.print(_tables(found, page.width))
         page.print()
     page.print(Text(_summary(found)))
+    page.print(Text(clean(_roles(found))))
     if found.consumers:
         page.print()
         page.print(consumers_table(found.consumers))
@@ -222,6 +230,15 @@ def _summary(found: _Status) -> str:
         *_query_text(found.query_characters),
         f"PostgreSQL {found.server_version}",
     ]
+    return " · ".join(parts)
+
+
+def _roles(found: _Status) -> str:
+    """Who may do what."""
+    parts = [f"{found.owner} builds"]
+    for capability, verb in (("worker", "delivers"), ("reader", "reads")):
+        if names := sorted(role for role, may in found.roles.items() if may == capability):
+            parts.append(f"{', '.join(names)} {verb if len(names) == 1 else verb.removesuffix('s')}")
     return " · ".join(parts)
 
 

@@ -44,6 +44,13 @@ def apply_plan(database_url: str, plan: Plan, as_json: bool) -> int:
     return 1 if result.failed else 0
 
 
+def apply_first_part(database_url: str, plan: Plan) -> None:
+    """Carry out what must be done before the rest can be planned, and say it."""
+    for step in plan.steps:
+        say(f"{step.action} {step.object}: {step.reason}")
+    _apply(database_url, plan)
+
+
 def _as_json(plan: Plan, applied: bool) -> str:
     changes = [{"action": step.action, "object": step.object, "table": step.table} for step in plan.steps]
     return json.dumps({"changes": changes, "unchanged": plan.unchanged, "applied": applied})
@@ -121,7 +128,11 @@ def _letter(step: Step) -> str:
 
 def _why(reason: str) -> str:
     """Not what the command's name says already."""
-    return "" if reason in ("teardown", "--grant") else reason.partition(", but still has triggers")[0]
+    return (
+        ""
+        if reason in ("teardown", "--grant-reader", "--grant-worker", "--revoke")
+        else reason.partition(", but still has triggers")[0]
+    )
 
 
 def _print_lines(shown: list[Line]) -> None:

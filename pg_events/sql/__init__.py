@@ -22,6 +22,20 @@ def text(name: str) -> LiteralString:
     return cast("LiteralString", _FOLDER.joinpath(name).read_text("utf-8"))
 
 
+_PARTS = ("rights", "rights_wanted", "detach", "describe", "describe_functions", "compare")
+
+
+@cache
+def whole(name: str) -> LiteralString:
+    """The text of a file in which others stand by name, as `{rights}`: what several questions have in common."""
+    return cast(
+        "LiteralString",
+        re.sub(
+            r"\{(\w+)\}", lambda part: whole(f"{part[1]}.sql").strip() if part[1] in _PARTS else part[0], text(name)
+        ),
+    )
+
+
 @cache
 def names(folder: str) -> tuple[str, ...]:
     """The files of a folder in their order, for example `migrations/0001_log.sql`."""

@@ -25,4 +25,43 @@ select
         select coalesce(json_object_agg(e.evtname, e.evtenabled::text), '{}')
         from pg_catalog.pg_event_trigger e
         where e.evtname in ('pgevents_schema_changed', 'pgevents_schema_dropped')
-    )::text as event_triggers
+    )::text as event_triggers,
+    -- What belongs to another role than the schema does.
+    (
+        select coalesce(json_agg(json_build_array(o.kind, o.name, o.owner) order by o.kind desc, o.name), '[]')
+        from (
+            select
+                case c.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end as kind,
+                c.oid::regclass::text as name,
+                pg_catalog.pg_get_userbyid(c.relowner)::text as owner
+            from pg_catalog.pg_namespace n
+            join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relowner <> n.nspowner
+            where n.nspname = 'pgevents'
+              and c.relkind in ('r', 'v', 'S')
+              -- One that a column owns goes with its table.
+              and not exists (
+                  select from pg_catalog.pg_depend d
+                  where c.relkind = 'S' and d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid
+                    and d.refclassid = 'pg_catalog.pg_class'::regclass and d.deptype in ('a', 'i')
+              )
+            union all
+            select 'function', p.oid::regprocedure::text, pg_catalog.pg_get_userbyid(p.proowner)::text
+            from pg_catalog.pg_namespace n
+            join pg_catalog.pg_proc p on p.pronamespace = n.oid and p.proowner <> n.nspowner
+            where n.nspname = 'pgevents'
+        ) o
+    )::text as misowned,
+    -- Event triggers run their function in everybody's DDL: it must belong to who made them.
+    (
+        select coalesce(json_object_agg(e.evtname, pg_catalog.pg_get_userbyid(e.evtowner)), '{}')
+        from pg_catalog.pg_event_trigger e
+        join pg_catalog.pg_proc p on p.oid = e.evtfoid
+        where e.evtname in ('pgevents_schema_changed', 'pgevents_schema_dropped')
+          and p.proowner <> e.evtowner
+    )::text as lent_event_triggers,
+    (
+        select coalesce(json_agg(json_build_array(d.role, d.is_foreign, d.privilege, d.object)), '[]')
+        from (
+            {rights}
+        ) d
+    )::text as rights

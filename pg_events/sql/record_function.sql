@@ -1,3 +1,25 @@
+-- A function is for its owner: default privileges may have given it to others, and CREATE OR REPLACE leaves what was given.
+set pgevents.building = on;
+do $do$
+declare
+    _granted record;
+begin
+    for _granted in
+        select distinct p.oid::regprocedure as name, a.grantee
+        from pg_catalog.pg_proc p
+        cross join lateral pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+        where p.pronamespace = 'pgevents'::regnamespace
+          and p.proname = '{name}'
+          and a.grantee <> p.proowner
+    loop
+        execute pg_catalog.format(
+            'revoke all on function %s from %s cascade', _granted.name,
+            case when _granted.grantee = 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(_granted.grantee)) end
+        );
+    end loop;
+end
+$do$;
+reset pgevents.building;
 -- The digest of what the database made of a function: its definition, and who may call it besides its owner.
 insert into pgevents.installed (name, source, definition)
 select '{name}', '{source}', md5(pg_catalog.pg_get_functiondef(p.oid) || coalesce((

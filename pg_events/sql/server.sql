@@ -32,4 +32,54 @@ select
         (select pg_catalog.pg_has_role(n.nspowner, 'usage') from pg_catalog.pg_namespace n where n.nspname = 'pgevents'), false
     ) as owns_schema,
     -- It asks, or owns what is installed: who may only read can build nothing, but its owner can.
-    (select bool_or(w.may_create_event_triggers) from who w) as event_triggers_permitted
+    (select bool_or(w.may_create_event_triggers) from who w) as event_triggers_permitted,
+    (select d.oid::text from pg_catalog.pg_database d where d.datname = current_database()) as database_oid,
+    coalesce((select pg_catalog.pg_get_userbyid(n.nspowner)::text from pg_catalog.pg_namespace n where n.nspname = 'pgevents'), '') as owner,
+    -- Who is a member of the owner builds as the owner, so that it does not matter which member does. A first build is the
+    -- database's owner's in the same way, unless the role has an attribute that this one lacks.
+    coalesce(
+        (
+            select pg_catalog.pg_get_userbyid(o.oid)::text
+            from pg_catalog.pg_roles o
+            join pg_catalog.pg_roles r on r.rolname = session_user and not r.rolsuper
+            where o.oid = coalesce(
+                    (select n.nspowner from pg_catalog.pg_namespace n where n.nspname = 'pgevents'),
+                    (select d.datdba from pg_catalog.pg_database d where d.datname = current_database())
+                )
+              and not o.rolsuper
+              and pg_catalog.pg_has_role(
+                    session_user, o.oid,
+                    case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end
+                )
+              and r.rolcreaterole <= o.rolcreaterole
+              and r.rolcreatedb <= o.rolcreatedb
+              and r.rolreplication <= o.rolreplication
+              and r.rolbypassrls <= o.rolbypassrls
+        ),
+        current_user
+    )::text as builds_as,
+    (
+        select coalesce(bool_and(
+            case w.relkind
+                when 'n' then pg_catalog.has_schema_privilege(w.oid, w.privilege)
+                when 'S' then pg_catalog.has_sequence_privilege(w.oid, w.privilege)
+                else pg_catalog.has_table_privilege(w.oid, w.privilege)
+            end
+        ), false)
+        from (
+            {rights_wanted}
+        ) w
+        where w.capability = 'reader'
+    ) as may_read,
+    (
+        select coalesce(bool_and(
+            case w.relkind
+                when 'n' then pg_catalog.has_schema_privilege(w.oid, w.privilege)
+                when 'S' then pg_catalog.has_sequence_privilege(w.oid, w.privilege)
+                else pg_catalog.has_table_privilege(w.oid, w.privilege)
+            end
+        ), false)
+        from (
+            {rights_wanted}
+        ) w
+    ) as may_deliver

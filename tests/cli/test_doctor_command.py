@@ -147,7 +147,7 @@ def test_a_role_with_no_right_gets_what_it_may_know(call: Any, url: str, strange
 
     assert answer.code == 1
     assert found["rights"]["state"] == "problem"
-    assert found["rights"]["remedy"].startswith(f"pg_events build --grant {stranger}")
+    assert found["rights"]["remedy"].startswith(f"pg_events build --grant-reader {stranger}")
     assert {name for name, one in found.items() if one["state"] == "unknown"} >= {"drift", "consumers", "log"}
     assert found["clock"]["state"] == "ok"
 

@@ -50,4 +50,4 @@ def test_a_mere_reader_is_told_who_may(call, server, url, stranger) -> None:
     answer = call("prune", "--keep", "0s", "--database-url", reader)
 
     assert answer.code == 4
-    assert "do it as the role that built it" in answer.line
+    assert "pg_events build --grant-worker" in answer.line

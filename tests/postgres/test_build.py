@@ -43,7 +43,7 @@ def as_role(url: str, role: str) -> str:
 
 
 def plan(url: str, **settings: Any) -> core.Plan:
-    with connect(url, application_name="test") as connection:
+    with connect(url, application_name="test", checks_owner=False) as connection:
         return core.make_plan(connection, Settings(url, **settings))
 
 
@@ -208,7 +208,7 @@ def test_a_role_that_owns_nothing_of_it_is_told_so(role: str, built_database_url
     with pytest.raises(NotPermitted, match="does not own the schema pgevents"):
         plan(as_role(built_database_url, role))
     with (
-        pytest.raises(NotPermitted, match=f"pg_events build --grant {role}"),
+        pytest.raises(NotPermitted, match=f"pg_events build --grant-reader {role}"),
         connect(as_role(built_database_url, role), application_name="test") as connection,
     ):
         catalog.installed(connection)
@@ -264,7 +264,7 @@ def test_a_grant_is_carried_out_though_a_table_failed_and_is_no_event(
     db.execute('drop trigger "00_pgevents_insert" on t')
     db.execute("delete from pgevents.event")
     with connect(built_database_url, application_name="test") as connection:
-        wanted = core.Plan((*plan(built_database_url).steps, *core.grant_steps(connection, role)), 0)
+        wanted = core.Plan((*plan(built_database_url).steps, *core.grant_steps(connection, role, "reader")), 0)
 
     with db.transaction():
         db.execute("lock table t")

@@ -194,8 +194,8 @@ def test_a_reader_of_the_log_cannot_read_the_secret(server: Any, db: psycopg.Con
     role = f"reader_{db.info.backend_pid}"
     db.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
     with connect(url, application_name="test") as connection:
-        core.apply(url, core.Plan(tuple(core.grant_steps(connection, role)), 0))
-        core.apply(url, core.Plan(tuple(core.grant_steps(connection, connection.info.user)), 0))
+        core.apply(url, core.Plan(tuple(core.grant_steps(connection, role, "reader")), 0))
+        core.apply(url, core.Plan(tuple(core.grant_steps(connection, connection.info.user, "reader")), 0))
     try:
         with psycopg.connect(make_conninfo(url, user=role), autocommit=True) as reader:
             reader.execute("select * from pgevents.log")

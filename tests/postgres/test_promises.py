@@ -489,7 +489,7 @@ def test_a_role_that_was_granted_reading_can_listen_and_nothing_else(
     shop.execute(f"create role {name} login")
     try:
         with connect(built_database_url, application_name="test") as connection:
-            steps = build.grant_steps(connection, name)
+            steps = build.grant_steps(connection, name, "reader")
         build.apply(built_database_url, Plan(tuple(steps), 0))
         shop.execute("insert into item values (1, 'x')")
         as_reader = built_database_url.replace("postgres@", f"{name}@")

@@ -9,12 +9,14 @@ from psycopg import RawCursor, sql
 from psycopg.conninfo import make_conninfo
 
 from pg_events import sql as statements
+from tests.conftest import adopt
 
 
 @pytest.fixture
 def eve_url(server: Any, built_template: str) -> Iterator[str]:
     """A role that may create tables of its own in a built database; URL for it."""
     url = server.create_database("eves", built_template)
+    adopt(url)
     with psycopg.connect(url, autocommit=True) as connection:
         name = f"eve_{connection.info.backend_pid}"
         connection.execute(

@@ -87,7 +87,9 @@ def commands() -> dict[str, click.Command]:
 
 
 def options(command: click.Command) -> dict[str, click.Option]:
-    found = (one for one in command.get_params(click.Context(command)) if isinstance(one, click.Option))
+    found = (
+        one for one in command.get_params(click.Context(command)) if isinstance(one, click.Option) and not one.hidden
+    )
     return {name: one for one in found for name in one.opts}
 
 

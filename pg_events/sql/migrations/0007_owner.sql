@@ -25,12 +25,28 @@ begin
         revoke all on all tables in schema pgevents from pgevents_capture;
         revoke all on all sequences in schema pgevents from pgevents_capture;
         revoke all on all functions in schema pgevents from pgevents_capture;
+        begin
+            drop role pgevents_capture;
+        exception when dependent_objects_still_exist or insufficient_privilege or object_in_use then
+            null; -- another database needs it, or it is not for this role to drop
+        end;
     end if;
-    begin
-        drop role if exists pgevents_capture;
-    exception when dependent_objects_still_exist or insufficient_privilege or object_in_use then
-        null; -- another database needs it, or it is not for this role to drop
-    end;
 end
 $do$;
 reset pgevents.building;
+
+-- The roles that may read, or deliver, are those that a build was told: `grants` among the settings. Until now they were
+-- known by what they had.
+insert into pgevents.setting (name, value)
+select 'grants', coalesce(jsonb_object_agg(r.rolname, 'reader'), '{}')::text
+from pg_catalog.pg_roles r
+join pg_catalog.pg_class c on c.oid = 'pgevents.event'::regclass
+where exists (
+        select from pg_catalog.aclexplode(c.relacl) a
+        where a.grantee = r.oid and a.grantee <> c.relowner and a.privilege_type = 'SELECT'
+    )
+  and not exists (
+        select from pg_catalog.aclexplode(c.relacl) a
+        where a.grantee = r.oid and a.privilege_type <> 'SELECT'
+    )
+on conflict (name) do nothing;

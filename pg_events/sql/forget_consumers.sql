@@ -1,0 +1,2 @@
+delete from pgevents.consumer;
+delete from pgevents.failed;
