@@ -121,7 +121,7 @@ def given_up(connection: Connection) -> Sequence[GivenUp]:
     """The events of the database whose callback failed in a worker, the one that failed first in front; not those that
     wait behind one."""
     with RawCursor(connection, row_factory=dict_row) as cursor:
-        rows = cursor.execute(sql.text("failed_list.sql"), (None, None)).fetchall()
+        rows = cursor.execute(sql.text("failed_list.sql"), (None,) * 6).fetchall()
     return [
         GivenUp(row["consumer"], row["event_id"], row["error"] or "", row["payload"])
         for row in rows
