@@ -16,7 +16,7 @@ select
     case when e.ddl is not null then pgevents.described(e.id, e.ddl) end,
     e.statement_id,
     null::smallint,
-    (select max(m.version) from pgevents.migration m)
+    (select m.version from pgevents.migration m order by m.version desc limit 1)
 from pgevents.event l
 cross join {unfolded}
 where l.id > {after} - {most_folded}
