@@ -57,7 +57,8 @@ def connect(
     Of several hosts the one that is no standby is taken, unless the URL's `target_session_attrs` says otherwise.
     No statement is prepared by itself, so that a transaction pooler does no harm. `silence_seconds` see `Link`.
     With `plain` session and types are as psycopg and the role have them: for statements of a user's own.
-    Who looks at the owner of the schema `pgevents` itself does without `checks_owner`: see `trust`.
+    Who looks at the owner of the schema `pgevents` itself does without `checks_owner`, see `trust`; a plain connection is
+    one more of those that have asked.
 
     Raises `UsageError` for a URL that cannot be read, `NotPermitted` when the server refuses the role or the role
     must not use what is in the schema,
@@ -89,7 +90,7 @@ def connect(
         try:
             if not plain:
                 _prepare_session(connection)
-            if checks_owner:
+            if checks_owner and not plain:
                 trust.check(connection)
             connection.autocommit = autocommit
         except psycopg.Error as error:

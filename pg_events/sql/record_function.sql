@@ -17,6 +17,14 @@ begin
             case when _granted.grantee = 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(_granted.grantee)) end
         );
     end loop;
+    -- What readers' questions and the view for people call is for all who may use the schema.
+    if '{name}' in ('described', 'column_difference') then
+        execute (
+            select pg_catalog.format('grant execute on function %s to public', p.oid::regprocedure)
+            from pg_catalog.pg_proc p
+            where p.pronamespace = 'pgevents'::regnamespace and p.proname = '{name}'
+        );
+    end if;
 end
 $do$;
 reset pgevents.building;

@@ -13,7 +13,8 @@ select
     coalesce(e.new_rows, e.new_data::text),
     e.ddl,
     e.statement_id,
-    e.folded
+    e.folded,
+    (select m.version from pgevents.migration m order by m.version desc limit 1)
 from pgevents.event e
 where e.id > {after} - {most_folded}
   and e.id <= {last}

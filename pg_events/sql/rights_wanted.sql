@@ -13,7 +13,7 @@ cross join lateral (
     union all
     select 'worker', w.privilege
     from unnest(array['DELETE', 'MAINTAIN']) w (privilege)
-    where c.relname in ('event', 'statement')
+    where c.relname in ('event', 'statement', 'shape')
       and (w.privilege = 'DELETE' or current_setting('server_version_num')::integer >= 170000)
     union all
     select 'worker', w.privilege

@@ -33,6 +33,7 @@ from pg_events.worker import Worker
 from pg_events_tui.backend import Database, DatabaseFeed
 from pg_events_tui.feed import Intake
 from pg_events_tui.store import Store
+from tests.conftest import adopt
 from tests.pooling import bouncing, installed
 from tests.waiting import Arrivals, until
 
@@ -90,6 +91,7 @@ def template(server: Server) -> str:
 def url(server: Server, template: str) -> str:
     name = f"hostile_{next(_numbers)}"
     url = server.create_database(name, template)
+    adopt(url)
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute(f"alter database {name} set search_path = public, pg_catalog, app".encode())
     return url

@@ -16,7 +16,9 @@ begin
             pg_logical_emit_message(false, 'pgevents'::text, repeat(' ', number_of_ids - 50)) - '0/0'::pg_lsn
         )::bigint - number_of_ids + %s::bigint
         $format$,
-        (select least(greatest(s.value::numeric, 0), 1e15)::bigint from pgevents.setting s where s.name = 'id_base')
+        coalesce(
+            (select least(greatest(s.value::numeric, 0), 1e15)::bigint from pgevents.setting s where s.name = 'id_base'), 0
+        )
     );
 end
 $do$;
