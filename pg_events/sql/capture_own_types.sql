@@ -2,7 +2,7 @@
 -- is, see capture_foreign.sql: this asks less and answers sooner.
 not exists (
     select from pg_attribute a
-    where a.attrelid = (select tg_relid)
+    where a.attrelid = tg_relid
       and a.attnum > 0
       and (a.atttypid >= 16384 or a.attgenerated = 'v')
 )

@@ -6,7 +6,7 @@ language sql
 stable
 return encode(
     sha256(key || sha256(key || convert_to(
-        concat_ws(' ', pg_current_xact_id(), extract(epoch from statement_timestamp()), content), 'UTF8'
+        pg_current_xact_id()::text || ' ' || date_part('epoch', statement_timestamp())::text || ' ' || content, 'UTF8'
     ))),
     'hex'
 );
