@@ -43,3 +43,6 @@ $do$;
 
 -- The triggers compare it with the time: what is beyond any would fail every write.
 alter sequence pgevents.sleeper maxvalue 253402300799;
+
+-- It has one more parameter. Installed again by the build that runs this.
+drop function if exists pgevents.row_expression(oid);
