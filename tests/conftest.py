@@ -60,6 +60,8 @@ def server() -> Iterator[Server | GivenServer]:
 def adopt(url: str) -> None:
     """Make a copy of a database that was built on one of its own, as a build would."""
     with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("select to_regclass('pgevents.setting')").fetchone() == (None,):
+            return
         connection.execute(
             "update pgevents.setting set value = (select oid::text from pg_database where datname = current_database())"
             " where name = 'database_oid'"

@@ -262,11 +262,9 @@ def test_the_readmes_test_passes(pytester: pytest.Pytester, shop_url: str, shop:
     code = next(
         block for block in re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE) if "capture_" in block
     )
-    pytester.makepyfile(
-        code,
-        shop=SHOP.format(url=shop_url),
-        conftest=f"import pytest\n@pytest.fixture\ndef database_url(): return {shop_url!r}",
-    )
+    assert '"postgresql://localhost/test_shop"' in code
+    code = code.replace('"postgresql://localhost/test_shop"', repr(shop_url))
+    pytester.makepyfile(code, shop=SHOP.format(url=shop_url))
 
     pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
 
@@ -281,7 +279,7 @@ def test_a_run_that_does_not_use_it_imports_next_to_nothing(pytester: pytest.Pyt
             loaded = {name for name in sys.modules if name.split(".")[0] in ("psycopg", "click", "rich", "textual", "asyncio")}
             assert not loaded, loaded
             assert {name for name in sys.modules if name.startswith("pg_events")} <= {
-                "pg_events", "pg_events.testing", "pg_events.event", "pg_events.errors"
+                "pg_events", "pg_events.testing", "pg_events.event", "pg_events.errors", "pg_events.masking", "pg_events.text"
             }
         """
     )

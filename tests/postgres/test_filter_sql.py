@@ -187,7 +187,7 @@ def log(server: Any, built_template: str) -> Iterator[psycopg.Connection]:
     """A log of its own, with `KEPT` in it."""
     url = server.create_database(f"filter_sql_{os.getpid()}", built_template)
     with connect(url, application_name="test") as connection:
-        connection.execute("drop index pgevents.event_id_index")
+        connection.execute("drop index pgevents.event_xid")
         fill(connection, KEPT)
         yield connection
 
@@ -257,7 +257,8 @@ def test_a_row_that_postgresql_cannot_take_apart_is_read_all_the_same(built_data
         connection.execute("set max_stack_depth = '6MB'")
         for value in (deep, '"paid"'):
             connection.execute(
-                "insert into pgevents.event (kind, new_data) values ('I', %s)", [f'{{"status":{value}}}']
+                "insert into pgevents.event (kind, table_schema, table_name, new_data) values ('I', 'public', 't', %s)",
+                [f'{{"status":{value}}}'],
             )
 
     with Listener(built_database_url, wake_up=False) as listener:

@@ -9,6 +9,7 @@ import pytest
 from psycopg import IsolationLevel
 
 from pg_events.capture import capture
+from pg_events.connection import connect
 from pg_events.listener import Listener
 from pg_events.retention import Limit, prune
 from pg_events.source import read
@@ -105,13 +106,12 @@ def test_a_command_that_changes_no_column_notes_none(db: psycopg.Connection) -> 
     assert db.execute("select count(*) from pgevents.shape").fetchone() == before
 
 
-def test_pruning_keeps_what_the_next_difference_is_taken_from(db: psycopg.Connection) -> None:
+def test_pruning_keeps_what_the_next_difference_is_taken_from(url: str, db: psycopg.Connection) -> None:
     db.execute("create table t (a integer); create table gone (a integer)")
     db.execute("alter table t add b integer")
     db.execute("drop table gone")
-    with db.transaction(), db.cursor() as cursor:
-        cursor.execute("select count(*) from pgevents.shape")
-    prune(db, ALL)
+    with connect(url, application_name="test") as connection:
+        prune(connection, ALL)
     kept = db.execute("select relation::regclass::text, json_array_length(columns) from pgevents.shape").fetchall()
 
     db.execute("alter table t add c integer")

@@ -1,4 +1,4 @@
--- SQL text, read once by PostgreSQL's lexical rules, with the secrets in it replaced by ***. Whether a backslash in '…' is
+-- SQL text, read once by PostgreSQL's lexical rules, with the secrets in it replaced by ***. Whether a backslash in '...' is
 -- a letter depends on a setting of the moment the text was sent: the caller says how it is read, see masked().
 --
 -- Masked are a literal behind a word such as PASSWORD; the value that something with such a name is given; every literal
@@ -171,7 +171,7 @@ begin
                     else '''' || replace(_told, '''', '''''') || ''''
                 end;
                 _value := lower(_value collate "C");
-                -- format('… password %L', …), 'password=' || …
+                -- format('... password %L', ...), 'password=' || ...
                 if _value ~ (_secret || '\w*[''"]?\s*[=:]?\s*[''"]?\s*(?:%|$)') and _value !~ '^\s*[\w.]+\s*$' then
                     _is_all := true;
                 end if;

@@ -1,4 +1,4 @@
--- What a literal with escapes says: E'…' and its like, or U&'…'. A character beyond ASCII that is written as an escape
+-- What a literal with escapes says: E'...' and its like, or U&'...'. A character beyond ASCII that is written as an escape
 -- becomes a question mark: no name of a secret has one.
 create or replace function pgevents.unescaped(content text, is_unicode boolean)
 returns text
