@@ -86,16 +86,26 @@ by_row as (
     from (
         -- Such a trigger can change the same row again, before a statement trigger of ours would see the first change:
         -- the log would hold the two in the wrong order.
-        select coalesce(pg_catalog.pg_partition_root(t.tgrelid), t.tgrelid) as root, 'a trigger of yours follows each row' as reason
+        -- Triggers fire in the order of their names, byte by byte. A statement trigger that comes before ours is no harm row by
+        -- row; what a row trigger that comes before ours changes is recorded before the row itself.
+        select
+            coalesce(pg_catalog.pg_partition_root(t.tgrelid), t.tgrelid) as root,
+            case
+                when t.tgname::text collate "C" >= '00_pgevents_' then 'a trigger of yours follows each row'
+                when t.tgtype & 1 = 1 then pg_catalog.format(
+                    'a trigger of yours follows each row, and %I fires before ours: what it changes is recorded first', t.tgname
+                )
+                else pg_catalog.format('%I fires before our statement triggers', t.tgname)
+            end as reason
         from pg_catalog.pg_trigger t
         join pg_catalog.pg_proc f on f.oid = t.tgfoid
         join pg_catalog.pg_namespace n on n.oid = f.pronamespace
         where not t.tgisinternal
           and n.nspname <> 'pgevents'
-          and t.tgtype & 1 = 1        -- for each row
+          -- For each row, also a deferred one, which SET CONSTRAINTS makes immediate; for each statement not TRUNCATE's.
+          and (t.tgtype & 1 = 1 or t.tgname::text collate "C" < '00_pgevents_' and t.tgtype & (4 | 8 | 16) <> 0)
           and t.tgtype & (2 | 64) = 0 -- after
           and t.tgenabled <> 'D'
-          and not t.tginitdeferred    -- a deferred one runs when ours are done
           and {is_trigger_near}
         union all
         -- A statement trigger of the parent's would see the rows of its children without the columns they add.

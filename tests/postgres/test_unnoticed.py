@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from pg_events.catalog import tables
+from pg_events.connection import connect
 from tests.conftest import Build
 
 CapturedBy = Callable[[str], None]
@@ -134,3 +136,43 @@ def test_settings_of_the_writer_change_nothing(db: psycopg.Connection, captured_
     assert notices == []
     found = db.execute("select kind::text, new_data ->> 'c' from pgevents.log where kind <> 'S' order by id").fetchall()
     assert found == [("T", None), *[("I", "public.p")] * 4]
+
+
+FIX = """
+create function fix() returns trigger language plpgsql as
+$$ begin update t set v = 'fixed' where v = 'raw'; return null; end $$;
+"""
+
+
+@pytest.mark.parametrize("name", ["001_fix", "0", " fix", "!fix", "-fix", "00_audit", "00_pgevents"])
+def test_a_statement_trigger_that_sorts_first_leaves_the_order(db: psycopg.Connection, name: str) -> None:
+    db.execute("create table t (id integer primary key, v text)")
+    db.execute(f'{FIX} create trigger "{name}" after insert on t for each statement execute function fix()')
+
+    db.execute("insert into t values (1, 'raw'); insert into t values (2, 'raw'), (3, 'raw')")
+
+    found = db.execute("select kind::text, new_data ->> 'v' from pgevents.log where kind <> 'S' order by id").fetchall()
+    assert found == [("I", "raw"), ("U", "fixed"), *[("I", "raw")] * 2, *[("U", "fixed")] * 2]
+
+
+def test_a_deferred_constraint_trigger_made_immediate_leaves_the_order(db: psycopg.Connection) -> None:
+    db.execute("create table t (id integer primary key, v text)")
+    db.execute(
+        f"{FIX} create constraint trigger fix after insert on t deferrable initially deferred for each row execute function fix()"
+    )
+
+    with db.transaction():
+        db.execute("set constraints all immediate; insert into t values (1, 'raw')")
+
+    found = db.execute("select kind::text, new_data ->> 'v' from pgevents.log where kind <> 'S' order by id").fetchall()
+    assert found == [("I", "raw"), ("U", "fixed")]
+
+
+def test_a_row_trigger_that_sorts_first_is_named(db: psycopg.Connection, url: str) -> None:
+    db.execute("create table t (id integer primary key, v text)")
+    db.execute(f'{FIX} create trigger "001_fix" after insert on t for each row execute function fix()')
+
+    with connect(url, application_name="test") as connection:
+        (table,) = tables(connection)
+
+    assert '"001_fix" fires before ours: what it changes is recorded first' in table.reason

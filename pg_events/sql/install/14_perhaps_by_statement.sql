@@ -47,7 +47,7 @@ begin
         join pg_proc f on f.oid = t.tgfoid
         where not t.tgisinternal
           and f.pronamespace <> 'pgevents'::regnamespace
-          and t.tgtype & 1 = 1
+          and (t.tgtype & 1 = 1 or t.tgname::text collate "C" < '00_pgevents_')
           and t.tgenabled <> 'D'
     );
 end
