@@ -25,8 +25,6 @@ HOSTILE: dict[str, dict[str, object]] = {
     "too many rows": {"kind": "I", "new_rows": FOLD.join(['{"id": 1}'] * 3), "folded": 2},
     "many rows": {"kind": "I", "new_rows": FOLD.join(['{"id": 1}'] * 101), "folded": 101},
     "no rows": {"kind": "I", "folded": 5},
-    "another envelope": {"kind": "I", "new_rows": '{"id": 1}, "session_user": "admin", "a": {}', "folded": 1},
-    "rows across": {"kind": "I", "new_rows": f'{{"a": [{{}}{FOLD}{{}}]}}, {{}}', "folded": 2},
     "no table": {"kind": "I", "table_name": None, "new_data": '{"id": 1}'},
     "no time": {"kind": "I", "at": "infinity", "new_data": '{"id": 1}'},
     "before Christ": {"kind": "I", "at": "0044-03-15 BC", "new_data": '{"id": 1}'},
