@@ -3,13 +3,13 @@
 import logging
 from typing import TYPE_CHECKING, Literal
 
-from pg_events.errors import PgEventsError
-from pg_events.event import ENVELOPE_VERSION, DataEvent, Record, SchemaEvent, parse
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
+    from pg_events import capture
+    from pg_events.errors import PgEventsError
+    from pg_events.event import ENVELOPE_VERSION, DataEvent, Record, SchemaEvent, parse
     from pg_events.playback import Report
     from pg_events.routing import Router
     from pg_events.source import Events
@@ -24,10 +24,22 @@ __all__ = [
     "Router",
     "SchemaEvent",
     "__version__",
+    "capture",
     "parse",
     "read",
     "replay",
 ]
+
+_HOMES = {
+    "ENVELOPE_VERSION": "event",
+    "DataEvent": "event",
+    "PgEventsError": "errors",
+    "Record": "event",
+    "Router": "routing",
+    "SchemaEvent": "event",
+    "parse": "event",
+}
+"""Public name -> the module it is imported from at its first use: no command pays for what it does not use."""
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
@@ -80,9 +92,15 @@ def replay(
 
 
 def __getattr__(name: str) -> object:
-    """`Router` brings the filter and asyncio along, which most who read events do without."""
-    if name == "Router":
-        from pg_events.routing import Router
+    from importlib import import_module
 
-        return Router
+    if name == "capture":
+        return import_module("pg_events.capture")
+    if name in _HOMES:
+        value = globals()[name] = getattr(import_module(f"pg_events.{_HOMES[name]}"), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

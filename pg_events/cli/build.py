@@ -8,7 +8,6 @@ from dataclasses import replace
 import click
 
 from pg_events import build as core
-from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.steps import apply_first_part, apply_plan, show_plan
 from pg_events.cli.terminal import is_terminal, say
@@ -18,27 +17,6 @@ from pg_events.settings import Settings, load
 from pg_events.text import counted
 
 
-@click.command(short_help="Install the triggers, or bring them up to date.")
-@database_options
-@click.option(
-    "--include",
-    multiple=True,
-    metavar="PATTERN",
-    help="Cover only such tables, e.g. 'public.*'. Repeatable. Instead of the settings' PG_EVENTS_INCLUDE.",
-)
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="PATTERN",
-    help="Leave such tables out; stronger than --include. Repeatable. Instead of PG_EVENTS_EXCLUDE.",
-)
-@click.option("--grant-reader", metavar="ROLE", help="Let ROLE read the log: tui, listen, export, history, status.")
-@click.option("--grant", "grant_reader", metavar="ROLE", hidden=True)
-@click.option("--grant-worker", metavar="ROLE", help="Let ROLE deliver: worker, failed, consumers, prune; and read.")
-@click.option("--revoke", metavar="ROLE", help="Take back from ROLE what --grant-reader or --grant-worker gave.")
-@click.option("--plan", "show", is_flag=True, help="Show what would be done, and why; change nothing.")
-@click.option("--sql", "as_sql", is_flag=True, help="Print the plan as a script for psql; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done (with --plan: would be) as JSON.")
 def build(
     settings: str | None,
     database_url: str | None,
@@ -51,15 +29,7 @@ def build(
     as_sql: bool,
     as_json: bool,
 ) -> int:
-    """Install the triggers, or bring them up to date.
-
-    Run it as often as you like, after every migration or from a deploy script: what is as it should be is
-    neither touched nor locked. One table is done at a time, and no writer waits for it longer than 0.2 s.
-    A build that was interrupted is simply run again.
-
-    Tables made later are covered by themselves, by the patterns of the last build. With a settings file the
-    options hold until the next build; without one (--database-url) until other ones are given.
-    """
+    """Install the triggers, or bring them up to date."""
     chosen = load(settings, database_url)
     given = {"include": include, "exclude": exclude}
     given = {name: patterns for name, patterns in given.items() if patterns}
@@ -100,17 +70,8 @@ def _about_patterns(given: Iterable[str], chosen: Settings) -> Iterator[str]:
         yield f"--{name} holds until the next build: to keep it, put it into PG_EVENTS_{name.upper()} of {chosen.source}"
 
 
-@click.command(short_help="Remove pg_events from the database.")
-@database_options
-@click.option("--plan", "show", is_flag=True, help="Show what would be removed; change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done (with --plan: would be) as JSON.")
 def teardown(settings: str | None, database_url: str | None, show: bool, yes: bool, as_json: bool) -> int:
-    """Remove every trace: triggers, event triggers and the schema pgevents.
-
-    The captured events, the consumers' cursors and the failed events go with it. Your tables and their
-    rows stay as they are; one after another each is locked for a moment.
-    """
+    """Remove every trace: triggers, event triggers and the schema pgevents."""
     chosen = load(settings, database_url)
     with connected(chosen, "teardown", checks_owner=False) as connection:
         plan = core.teardown_plan(connection)

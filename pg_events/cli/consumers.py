@@ -8,7 +8,6 @@ from psycopg.rows import dict_row
 
 from pg_events import sql
 from pg_events.catalog import Connection
-from pg_events.cli import Group, database_options, help_without_command
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page
 from pg_events.cli.status import consumers_table
@@ -20,16 +19,6 @@ from pg_events.settings import load
 from pg_events.text import clean
 
 
-@click.group(cls=Group, short_help="List consumers, or drop one that is gone.")
-@click.pass_context
-def consumers(context: click.Context) -> None:
-    """Consumers: each reads the log at its own pace, and what it has not been given is not pruned."""
-    help_without_command(context)
-
-
-@consumers.command("list", short_help="List them, and how far behind each is.")
-@database_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_consumers(settings: str | None, database_url: str | None, as_json: bool) -> int:
     """List consumers: workers that run, how far behind, failed events."""
     with connected(load(settings, database_url), "consumers") as connection:
@@ -44,15 +33,8 @@ def list_consumers(settings: str | None, database_url: str | None, as_json: bool
     return 0
 
 
-@consumers.command(short_help="Forget one: its cursor and its failed events.")
-@database_options
-@click.argument("name")
 def drop(settings: str | None, database_url: str | None, name: str) -> int:
-    """Forget the consumer NAME: its cursor and its failed events.
-
-    Its events stay in the log until they are pruned. A worker of that name would start as a new consumer. One that
-    is running has to be stopped first.
-    """
+    """Forget the consumer NAME: its cursor and its failed events."""
     with connected(load(settings, database_url), "consumers") as connection:
         found = {row["name"]: row for row in _ask(connection)}
         if name not in found:

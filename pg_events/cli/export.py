@@ -6,12 +6,9 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-import click
-
 from pg_events import filter as filters
 from pg_events import journal
-from pg_events.cli import database_options
-from pg_events.cli.recording import header_of, kept, overwrite_option, recording
+from pg_events.cli.recording import header_of, kept, recording
 from pg_events.cli.terminal import say
 from pg_events.errors import UsageError
 from pg_events.event import BROKEN
@@ -24,22 +21,6 @@ from pg_events.source import LOG, FileSource, asked_of
 from pg_events.text import clean, counted
 
 
-@click.command(short_help="Write the kept events to a file.")
-@database_options
-@click.argument("file", required=False)
-@click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U new.total>100'.")
-@click.option("--since", metavar="TIME", help="Only events since then: 5m, 14:00, 2026-08-22, 2026-08-22T14:00.")
-@click.option("--until", metavar="TIME", help="Only events before then.")
-@click.option("--log", "saved", metavar="LOG", help="Take the events of a saved log, in place of the database's.")
-@click.option(
-    "--redact",
-    multiple=True,
-    metavar="PATTERN",
-    help="Mask values: of a column (email, users.email, shop.*.email), or what a /regex/ finds. Any number of times.",
-)
-@click.option("--pytest", "test", metavar="TEST", help="Write a test, too: tests/test_orders.py. FILE is beside it.")
-@click.option("--callback", metavar="FUNCTION", help="my_module.function for the test, in place of the settings'.")
-@overwrite_option
 def export(
     settings: str | None,
     database_url: str | None,
@@ -53,14 +34,7 @@ def export(
     callback: str | None,
     overwrite: bool,
 ) -> int:
-    """Write the kept events to FILE: .jsonl, or compressed .jsonl.gz.
-
-    A header comes first, then one JSON payload a line. What is committed while it runs is not among them. Reads
-    only: it needs no more than SELECT on the log and moves no consumer's cursor.
-
-    With --redact the SQL of clients is left out, since it holds values anywhere; a pattern that masks nothing is told,
-    and the exit code is 1. Equal texts stay equal.
-    """
+    """Write the kept events to FILE: .jsonl, or compressed .jsonl.gz."""
     wanted = asked_of(saved or LOG, where, since, until)
     chosen = load(settings, database_url, require_database=saved is None)
     masks = Redaction(redact) if redact else None

@@ -1,7 +1,7 @@
 """`failed`: events whose callback gave up."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -13,7 +13,6 @@ from rich.text import Text
 from pg_events import event, sql
 from pg_events import filter as filters
 from pg_events.catalog import Connection
-from pg_events.cli import Group, database_options, help_without_command
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page
 from pg_events.cli.terminal import say
@@ -29,37 +28,7 @@ Row = dict[str, Any]
 _PAGE: Final = 500
 """Failed events that are read at a time, to be listed."""
 
-_consumer = click.option("--name", metavar="NAME", help="Only those of the consumer NAME.")
-_where = click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U'.")
-_json_lines = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-_json = click.option("--json", "as_json", is_flag=True, help="What was done, as JSON.")
 
-
-def _choice(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which events a command is about: some of these must be given, so that none is meant by accident."""
-    ids = click.argument("event_ids", nargs=-1, type=int, metavar="[ID]...")
-    everything = click.option("--all", "everything", is_flag=True, help="All of them.")
-    return ids(_consumer(_where(everything(command))))
-
-
-@click.group(cls=Group, short_help="List, show, retry or discard events whose callback gave up.")
-@click.pass_context
-def failed(context: click.Context) -> None:
-    """Events whose callback gave up, after all its attempts.
-
-    They are kept for each consumer, with the payload and the traceback, until they are delivered by a retry or
-    discarded. With PG_EVENTS_ON_FAILURE = "hold" later events of the same row are kept as well: they wait, and are
-    delivered in order once the failed one is out of the way.
-    """
-    help_without_command(context)
-
-
-@failed.command("list", short_help="List them, oldest first.")
-@database_options
-@_consumer
-@_where
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help="At most N.")
-@_json_lines
 def list_failed(
     settings: str | None, database_url: str | None, name: str | None, where: str, limit: int, as_json: bool
 ) -> int:
@@ -116,11 +85,6 @@ def _about(payload: str) -> str:
     return table if first is None else f"{table} {first[0]}={shorten(one_line(first[1]), 40)}"
 
 
-@failed.command(short_help="Show one, with payload and traceback.")
-@database_options
-@click.argument("event_id", type=int)
-@_consumer
-@_json_lines
 def show(settings: str | None, database_url: str | None, event_id: int, name: str | None, as_json: bool) -> int:
     """Show one failed event, its payload and the traceback; for each consumer in which it failed."""
     with connected(load(settings, database_url), "failed") as connection:
@@ -136,10 +100,6 @@ def show(settings: str | None, database_url: str | None, event_id: int, name: st
     return 0
 
 
-@failed.command(short_help="Deliver them again, through the worker.")
-@database_options
-@_choice
-@_json
 def retry(
     settings: str | None,
     database_url: str | None,
@@ -149,11 +109,7 @@ def retry(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Have failed events delivered again: those with these IDs, those the filter finds, or all.
-
-    The consumer's worker does it, within a second or two when it is running, once for each event; its payload says
-    "replay". What fails again is failed as before.
-    """
+    """Have failed events delivered again: those with these IDs, those the filter finds, or all."""
     chosen = _change(settings, database_url, "failed_retry.sql", event_ids, name, where, everything)
     _tell("retried", chosen, as_json)
     if chosen:
@@ -161,10 +117,6 @@ def retry(
     return 0
 
 
-@failed.command(short_help="Forget them.")
-@database_options
-@_choice
-@_json
 def discard(
     settings: str | None,
     database_url: str | None,
@@ -174,10 +126,7 @@ def discard(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Forget failed events: those with these IDs, those the filter finds, or all.
-
-    They stay in the log; they will not be delivered again. Events that wait behind them are delivered.
-    """
+    """Forget failed events: those with these IDs, those the filter finds, or all."""
     chosen = _change(settings, database_url, "failed_discard.sql", event_ids, name, where, everything)
     _tell("discarded", chosen, as_json)
     if len(event_ids) == 1 and chosen:

@@ -10,7 +10,6 @@ from itertools import groupby
 import click
 
 from pg_events import catalog, difference, history, journal
-from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.terminal import configure, say
 from pg_events.difference import spelled
@@ -24,18 +23,7 @@ from pg_events.settings import Settings, load
 from pg_events.source import LOG, Events, FileSource, Source, open_source
 from pg_events.text import clean, counted, one_line, shorten
 
-_file = click.option("--log", "file", metavar="FILE", help="A saved log, in place of the database's.")
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the payloads, one a line.")
 
-
-@click.command("history", short_help="Every version of one row; what would undo a change.")
-@database_options
-@click.argument("table")
-@click.argument("key", nargs=-1, required=True)
-@click.option("--at", "moment", metavar="TIME", help="Only the row as it was then, as JSON.")
-@click.option("--undo", metavar="ID", type=int, help="Only the statement that would undo that event. Nothing runs it.")
-@_file
-@_as_json
 def row_history(
     settings: str | None,
     database_url: str | None,
@@ -46,11 +34,7 @@ def row_history(
     file: str | None,
     as_json: bool,
 ) -> int:
-    """Show every kept version of the row of TABLE with that KEY, and what changed from one to the next.
-
-    KEY is the primary key's value; of one with several columns the values in its order, or column=value. Without
-    a primary key, or a database that tells it, the row is known by its column id, or else by its first.
-    """
+    """Show every kept version of the row of TABLE with that KEY, and what changed from one to the next."""
     if moment is not None and undo is not None:
         raise UsageError("--at and --undo are two questions; leave one of them out")
     then = None if moment is None else _moment(moment, file)
@@ -83,16 +67,8 @@ def row_history(
     return code
 
 
-@click.command(short_help="Everything one transaction did.")
-@database_options
-@click.argument("xid", type=int)
-@_file
-@_as_json
 def transaction(settings: str | None, database_url: str | None, xid: int, file: str | None, as_json: bool) -> int:
-    """Show the data changes and the DDL of transaction XID in their order, with who made them and by what statement.
-
-    The number of an event's transaction is its "xid".
-    """
+    """Show the data changes and the DDL of transaction XID in their order, with who made them and by what statement."""
     chosen = load(settings, database_url, require_database=file is None)
     source = _open(chosen, file, Filter(Numbers("xid", ((xid, xid),))))
     events = Events(source)

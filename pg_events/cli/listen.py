@@ -11,14 +11,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
 
-import click
 from rich.text import Text
 
 from pg_events import filter as filters
-from pg_events.cli import database_options
-from pg_events.cli.numbers import Count
 from pg_events.cli.page import Page
-from pg_events.cli.recording import header_of, overwrite_option, recording
+from pg_events.cli.recording import header_of, recording
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import BROKEN, METHODS, SCHEMA, DataEvent, Record, parse
@@ -29,20 +26,6 @@ from pg_events.settings import load
 from pg_events.text import clean, shorten
 
 
-@click.command(short_help="Print events as they are committed.")
-@database_options
-@click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U new.total>100'.")
-@click.option(
-    "--since",
-    metavar="TIME",
-    help="Begin with the kept events since then: 5m, 2h, 14:00, 2026-08-22, 2026-08-22T14:00, or oldest.",
-)
-@click.option(
-    "--format", "form", type=click.Choice(["pretty", "json"]), help="Else pretty on a terminal, json in a pipe."
-)
-@click.option("--limit", type=Count(min=1), metavar="N", help="Stop after N events.")
-@click.option("--output", metavar="FILE", help="Record into FILE: .jsonl, or compressed .jsonl.gz; in place of stdout.")
-@overwrite_option
 def listen(
     settings: str | None,
     database_url: str | None,
@@ -53,11 +36,7 @@ def listen(
     output: str | None,
     overwrite: bool,
 ) -> int:
-    """Print events as they are committed: a readable line each, or the JSON payload.
-
-    Goes on until Ctrl-C, --limit, or until the reader of the pipe has enough. Reads only: it needs no more
-    than SELECT on the log and moves no consumer's cursor. A file it records into is good however it ends.
-    """
+    """Print events as they are committed: a readable line each, or the JSON payload."""
     if output is not None and form == "pretty":
         raise UsageError("--output records JSON; leave --format pretty out")
     chosen = load(settings, database_url)

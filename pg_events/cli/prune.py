@@ -5,7 +5,6 @@ import json
 import click
 
 from pg_events import amount, catalog
-from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.terminal import say
 from pg_events.errors import NotPermitted, UsageError
@@ -16,21 +15,10 @@ from pg_events.settings import Settings, load
 from pg_events.text import clean, counted
 
 
-@click.command(short_help="Delete old events from the log.")
-@database_options
-@click.option("--keep", metavar="AGE", help="Keep what is younger: 90m, 12h, 30d, 8w.")
-@click.option("--keep-size", metavar="SIZE", help="Keep the youngest events that take no more: 500MB, 10GB.")
-@click.option("--unread", is_flag=True, help="Delete also what a consumer has not been given: it never will be.")
-@click.option("--json", "as_json", is_flag=True, help="The counts as JSON.")
 def prune(
     settings: str | None, database_url: str | None, keep: str | None, keep_size: str | None, unread: bool, as_json: bool
 ) -> int:
-    """Delete events older than AGE from the log, and the oldest ones when all of them take more than SIZE.
-
-    Without either option the settings PG_EVENTS_KEEP and PG_EVENTS_KEEP_SIZE say it: with them a worker does the same
-    by itself. What a consumer has not been given yet is kept, however old, unless --unread says otherwise. Failed
-    events are kept.
-    """
+    """Delete events older than AGE from the log, and the oldest ones when all of them take more than SIZE."""
     chosen = load(settings, database_url)
     limit = _limit(chosen, keep, keep_size, unread)
     with connected(chosen, "prune") as connection:

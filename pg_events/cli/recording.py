@@ -3,12 +3,11 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import click
 from rich.progress import TaskProgressColumn
 
 from pg_events import catalog
 from pg_events.cli.database import translated
-from pg_events.cli.page import progress
+from pg_events.cli.progress import progress
 from pg_events.cli.terminal import end_line, say
 from pg_events.event import Record
 from pg_events.filter import Filter
@@ -16,8 +15,6 @@ from pg_events.journal import Header, Writer
 from pg_events.listener import Listener
 from pg_events.retained import Retained
 from pg_events.text import counted
-
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace FILE when it exists.")
 
 
 def kept(listener: Listener, wanted: Filter, is_wanted: bool = True) -> Generator[Record]:

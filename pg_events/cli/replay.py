@@ -16,10 +16,10 @@ from rich.progress import Progress, TaskProgressColumn
 
 from pg_events import runs
 from pg_events.caller import Routes, chosen, here, reference_names, there
-from pg_events.cli import INTERRUPTED, database_options
+from pg_events.cli import INTERRUPTED
 from pg_events.cli.database import connected
-from pg_events.cli.numbers import Count, Number
-from pg_events.cli.page import Page, progress, table
+from pg_events.cli.page import Page, table
+from pg_events.cli.progress import progress
 from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.drift import Drift
 from pg_events.errors import UsageError
@@ -30,19 +30,6 @@ from pg_events.settings import Settings, load
 from pg_events.source import LOG, Item, Source, asked_of
 from pg_events.steering import Pace, Steering
 from pg_events.text import clean, counted, one_line, shorten
-
-
-def _speed(context: click.Context, parameter: click.Parameter, value: str) -> float | None:
-    """`max`, or how many times as fast as it was."""
-    if value == "max":
-        return None
-    try:
-        speed = float(value.removesuffix("x"))
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise click.BadParameter(f"{value} is neither max nor a factor above 0, such as 1 or 10", context, parameter)
-    return speed
 
 
 @dataclass(frozen=True)
@@ -68,46 +55,8 @@ class Options:
     as_json: bool
 
 
-@click.command(short_help="Run captured events through your functions again.")
-@database_options
-@click.argument("source", required=False)
-@click.option("--where", metavar="FILTER", default="", help="Only such events, e.g. 'table:orders op:U new.total>100'.")
-@click.option("--since", metavar="TIME", help="Only events since then: 5m, 14:00, 2026-08-22, 2026-08-22T14:00.")
-@click.option("--until", metavar="TIME", help="Only events before then.")
-@click.option("--callback", metavar="FUNCTION", help="my_module.function for every event, in place of the settings'.")
-@click.option("--shadow", metavar="FUNCTION", help="Give each event to this one, too, and compare what the two do.")
-@click.option("--plan", "is_plan", is_flag=True, help="Show what would be replayed into what; call nothing.")
-@click.option(
-    "--speed", callback=_speed, default="max", metavar="X|max", help="1: as it was, 10: ten times that.  [default: max]"
-)
-@click.option(
-    "--max-gap",
-    type=Number(min=0),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="No pause is longer.",
-)
-@click.option("--times", type=Count(min=1), default=1, metavar="N", help="Replay all of it N times.")
-@click.option(
-    "--on-error", type=click.Choice(["stop", "continue"]), default="stop", show_default=True, help="When one fails."
-)
-@click.option("--step", is_flag=True, help="Ask before each event.")
-@click.option("--edit", is_flag=True, help="Open each payload in $EDITOR first; it is marked as edited.")
-@click.option("--pdb", is_flag=True, help="Open the debugger where a callback fails.")
-@click.option("--watch", is_flag=True, help="Again, with the new code, whenever a Python file of the project is saved.")
-@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, at the event that failed.")
-@click.option("--failed-of", metavar="RUN", help="Replay what failed in a run.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON; callbacks print to stderr.")
 def replay(settings: str | None, database_url: str | None, is_plan: bool, **options: Any) -> int:
-    """Run captured events through your functions again: those of SOURCE, a saved log or the word "log".
-
-    The functions are those of the settings, or --callback, and run in a process of their own. What they get is the
-    payload with one more key, "replay"; the original is never altered. What became of each event is kept: see
-    pg_events runs. RUN is the name of a run, its beginning or end, or the word last.
-
-    Ctrl-C finishes the event in hand; a second one does not wait for it.
-    """
+    """Run captured events through your functions again: those of SOURCE, a saved log or the word "log"."""
     given = Options(**options)
     former = _former(given)
     source = settings or (former.asked.settings if former else None)

@@ -9,7 +9,6 @@ import click
 
 from pg_events import amount
 from pg_events import runs as kept_runs
-from pg_events.cli import Group, help_without_command
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
 from pg_events.errors import UsageError
@@ -17,22 +16,7 @@ from pg_events.runs import Outcome, Run
 from pg_events.source import LOG
 from pg_events.text import clean, counted, one_line, shorten
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
-
-@click.group(cls=Group, short_help="List, show, compare or delete replays.")
-@click.pass_context
-def runs(context: click.Context) -> None:
-    """What became of replays, event by event.
-
-    They are kept in files of your own, in $XDG_STATE_HOME/pg_events/runs or ~/.local/state/pg_events/runs,
-    until they are pruned. RUN is a name, its beginning or end, or the word last.
-    """
-    help_without_command(context)
-
-
-@runs.command("list", short_help="List them, oldest first.")
-@_as_json
 def list_runs(as_json: bool) -> int:
     """List replays, oldest first: name (the local time when it began), events, what was replayed into what."""
     page, shown = Page(), table("run", "events", "failed", "state", "source", "into")
@@ -54,10 +38,6 @@ def list_runs(as_json: bool) -> int:
     return 0
 
 
-@runs.command(short_help="Show what became of its events.")
-@click.argument("run")
-@click.option("--all", "shows_all", is_flag=True, help="Not only what failed, was edited, printed or differs.")
-@_as_json
 def show(run: str, shows_all: bool, as_json: bool) -> int:
     """Show a replay: of each event that failed the traceback, and what the callback printed."""
     found = kept_runs.find(run)
@@ -78,15 +58,8 @@ def show(run: str, shows_all: bool, as_json: bool) -> int:
     return 0
 
 
-@runs.command(short_help="What failed then and works now, and the other way round.")
-@click.argument("first", metavar="RUN")
-@click.argument("second", metavar="RUN")
-@_as_json
 def compare(first: str, second: str, as_json: bool) -> int:
-    """Compare two replays event by event: what failed in the first and works in the second, and so on.
-
-    Exits with 1 when something fails in the second that did not fail in the first, or fails differently.
-    """
+    """Compare two replays event by event: what failed in the first and works in the second, and so on."""
     counts: Counter[str] = Counter()
     for difference in kept_runs.compare(kept_runs.find(first), kept_runs.find(second)):
         counts[difference.change] += 1
@@ -102,8 +75,6 @@ def compare(first: str, second: str, as_json: bool) -> int:
     return 1 if counts["fails now"] or counts["fails differently"] else 0
 
 
-@runs.command(short_help="Delete old ones.")
-@click.option("--keep", required=True, metavar="AGE", help="Keep what was written since: 90m, 12h, 30d, 8w.")
 def prune(keep: str) -> int:
     """Delete replays that ended, or were cut short, longer ago than AGE."""
     try:

@@ -13,7 +13,6 @@ from rich.text import Text
 
 from pg_events import catalog, sql
 from pg_events.catalog import OPERATIONS, Connection, Table
-from pg_events.cli import database_options
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
@@ -57,16 +56,8 @@ class _Status:
         return [table for table in self.tables if table.state not in ("covered", *_NOT_WANTED)]
 
 
-@click.command(short_help="Show what is covered, who reads, and what went wrong.")
-@database_options
-@click.option("--check", is_flag=True, help="Exit with 1 when a table, or DDL, is not covered as it should be.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(settings: str | None, database_url: str | None, check: bool, as_json: bool) -> int:
-    """Show for each table whether it is covered, and why not; how far behind each consumer is; the log's size.
-
-    Reads only. I U D T are INSERT, UPDATE, DELETE and TRUNCATE:
-    ✓ captured, - missing, o disabled, ~ outdated, · not wanted.
-    """
+    """Show for each table whether it is covered, and why not; how far behind each consumer is; the log's size."""
     with connected(load(settings, database_url), "status") as connection:
         found = _ask(connection)
     if as_json:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from pg_events.build import Applied, apply
 from pg_events.catalog import OPERATIONS
-from pg_events.cli.page import Page, progress, table
+from pg_events.cli.page import Page, table
+from pg_events.cli.progress import progress
 from pg_events.cli.terminal import say
 from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step
 from pg_events.text import clean, counted

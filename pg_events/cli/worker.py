@@ -11,13 +11,11 @@ from dataclasses import replace
 from types import FrameType
 from typing import Final
 
-import click
-
-from pg_events.cli import INTERRUPTED, database_options
+from pg_events.cli import INTERRUPTED
 from pg_events.cli.log import ending_told, set_up_log, tell
 from pg_events.cli.terminal import configure, is_terminal
 from pg_events.connection import describe
-from pg_events.constants import LOG_FORMATS, address
+from pg_events.constants import address
 from pg_events.delivery import CallbackGaveUp
 from pg_events.errors import UsageError
 from pg_events.feedback import mark_process
@@ -33,29 +31,6 @@ _WATCH_SECONDS: Final = 1.0
 """How often a thread looks whether the worker moves."""
 
 
-@click.command(short_help="Call your functions with every change.")
-@database_options
-@click.option(
-    "--name", default="default", show_default=True, metavar="NAME", help="The consumer: each has a cursor of its own."
-)
-@click.option("--once", is_flag=True, help="Deliver what is there, then exit.")
-@click.option(
-    "--from",
-    "start",
-    default="newest",
-    show_default=True,
-    metavar="START",
-    help="Where a new consumer starts: newest, oldest, an event's id, or a time such as 5m, 14:00 or "
-    "2026-08-22T14:00. A known one goes on where it stopped.",
-)
-@click.option(
-    "--isolate", is_flag=True, help="Run the functions in a process of their own, which may hang, crash and be killed."
-)
-@click.option(
-    "--metrics", metavar="[HOST:]PORT", help="Serve /metrics for Prometheus, and /healthz; 0 is any free port."
-)
-@click.option("--log-format", type=click.Choice(LOG_FORMATS), help="Log lines for people, or one JSON object a line.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell of every retry and reconnect.")
 @ending_told()
 def worker(
     settings: str | None,
@@ -68,15 +43,7 @@ def worker(
     log_format: str | None,
     verbose: bool,
 ) -> int:
-    """Call your functions with every change, in order, at least once.
-
-    The cursor is saved in the database, behind the events that were delivered. A callback that raises is
-    tried again; then its event is kept as failed and the others go on (see pg_events failed, and
-    PG_EVENTS_ON_FAILURE for other ways). A lost connection is taken up again for ever.
-
-    SIGTERM and Ctrl-C finish the event in hand, save, and exit; a second one does not wait for it. Workers
-    of the same name share the rows of the tables; one that dies leaves its own to the others.
-    """
+    """Call your functions with every change, in order, at least once."""
     set_up_log(verbose, log_format or "text")
     if not name.strip():
         raise UsageError("--name is empty")

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import pg_events
+from pg_events.cli.commands import cli
+
 FACES = ("click", "rich", "textual", "pg_events_tui", "pg_events.cli")
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +40,17 @@ def test_the_core_imports_neither_click_nor_rich_nor_textual() -> None:
 
 
 def test_importing_the_package_does_not_even_import_the_driver() -> None:
-    assert loaded_by("import pg_events").isdisjoint({*FACES, "psycopg", "asyncio"})
+    assert loaded_by("import pg_events").isdisjoint({*FACES, "psycopg", "asyncio", "pg_events.event"})
+
+
+def test_the_package_shows_its_public_names_and_no_others() -> None:
+    assert dir(pg_events) == sorted(pg_events.__all__)
+    assert {"Router", "capture", "parse", "read", "replay"} <= set(dir(pg_events))
+    for name in pg_events.__all__:
+        assert getattr(pg_events, name) is not None
+    assert pg_events.capture.capture.__module__ == "pg_events.capture"
+    with pytest.raises(AttributeError, match="'pg_events' has no attribute 'caputre'"):
+        _ = pg_events.caputre  # pyright: ignore[reportAttributeAccessIssue]
 
 
 RUN = """
@@ -50,12 +63,37 @@ except SystemExit as end:
 """
 
 
-@pytest.mark.parametrize("command", ["--help", "worker --help", "listen --help", "status --help", "build --help"])
-def test_no_help_imports_the_console(command: str) -> None:
+HEAVY = {"asyncio", "importlib.metadata", "pdb", "prometheus_client", "psycopg", "rich", "textual", "pg_events_tui"}
+"""What takes long to import, and what the help of a command needs nothing of."""
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "--version", *(f"{name} --help" for name in (*cli.commands, "failed retry", "runs show"))]
+)
+def test_no_help_imports_what_takes_long(command: str) -> None:
     loaded = loaded_by(RUN, *command.split())
 
     assert "click" in loaded
-    assert not {name for name in loaded if name.split(".")[0] in ("textual", "pg_events_tui")}
+    assert loaded.isdisjoint(HEAVY)
+    assert not {name for name in loaded if name.startswith("pg_events.")} & {"pg_events.event", "pg_events.settings"}
+
+
+@pytest.mark.parametrize("mistake", ["stats", "status --chek", "replay --speed 0"])
+def test_no_misspelt_command_imports_what_takes_long(mistake: str) -> None:
+    code = RUN.replace("assert not end.code, end.code", "assert end.code == 2, end.code")
+
+    assert loaded_by(code, *mistake.split()).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("command", ["status", "status --json", "failed list", "prune --keep 1d", "doctor"])
+def test_a_command_imports_only_what_it_uses(command: str) -> None:
+    """The bar of Rich, the debugger, metrics and the console are for other commands, or other options."""
+    code = RUN.replace("assert not end.code, end.code", "assert end.code in (1, 3), end.code")
+
+    loaded = loaded_by(code, *command.split(), "--database-url", "postgresql://127.0.0.1:1/none")
+
+    assert "psycopg" in loaded
+    assert loaded.isdisjoint({"rich.markdown", "rich.progress", "prometheus_client", "textual", "pg_events_tui", "pdb"})
 
 
 def test_a_worker_that_runs_imports_neither_the_console_nor_rich(built_database_url: str, tmp_path: Path) -> None:

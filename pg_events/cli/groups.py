@@ -1,0 +1,78 @@
+"""Commands below a command, and what can become of their output."""
+
+import errno
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+
+from pg_events.errors import PgEventsError
+
+_CANNOT_WRITE: Final = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO})
+"""What can become of stdout that is no bug of ours."""
+
+
+class Group(click.Group):
+    """Commands below a command. Of a misspelt one it guesses what was meant."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # Called without a command, click's releases differ in what they do: see `help_without_command`.
+        super().__init__(*arguments, invoke_without_command=True, subcommand_metavar="COMMAND [ARGS]...", **options)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            import difflib  # not for every call
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+
+def help_without_command(context: click.Context) -> None:
+    """What a group called without a command does: the help, as words, and the exit code of a mistake."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
+
+
+class Commands(Group):
+    """The commands themselves, in the order in which they were defined."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Prints the help when that is asked for."""
+        with _writing_stdout():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _writing_stdout():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _writing_stdout() -> Generator[None]:
+    """What can become of stdout. Click itself takes a reader that has enough (`| head`) for a failure."""
+    try:
+        yield
+        if not sys.stdout.closed:  # by a callback
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        _forget_stdout()
+        raise click.exceptions.Exit(0) from error
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        _forget_stdout()
+        raise PgEventsError(f"the output cannot be written: {error.strerror}") from error
+
+
+def _forget_stdout() -> None:
+    """Python would complain at exit about what is still to be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
