@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Final
 
 import click
 
 from pg_events import build as core
+from pg_events import sql
 from pg_events.cli.database import connected
-from pg_events.cli.steps import apply_first_part, apply_plan, show_plan
+from pg_events.cli.steps import apply_first_part, apply_plan, nothing_to_do, show_plan
 from pg_events.cli.terminal import is_terminal, say
 from pg_events.errors import UsageError
 from pg_events.plan import Plan
@@ -60,8 +62,20 @@ def build(
     return apply_plan(chosen.database_url, plan, as_json)
 
 
+_WHOLE: Final = """\
+-- It stops at the first error, such as a lock that could not be had in time. What was done before is kept: print the
+-- script again, and it has what is left."""
+_FIRST_PART: Final = """\
+-- It is the first part, and all or nothing: print the script again when it is done, and it has what is left."""
+
+
 def _print_script(plan: Plan) -> int:
-    click.echo(plan.script, nl=False)
+    """Print a plan for psql; nothing when there is nothing to do."""
+    if plan.steps:
+        about = _FIRST_PART if plan.is_first_part else _WHOLE
+        click.echo(f"{sql.fill(sql.text('script_head.sql'), {'about': about})}\n{plan.script}", nl=False)
+    else:
+        say(nothing_to_do(plan))
     return 0
 
 

@@ -23,7 +23,7 @@ def show_plan(plan: Plan, as_json: bool) -> int:
     if as_json:
         click.echo(_as_json(plan, applied=False))
     elif not plan.steps:
-        _say_nothing_to_do(plan)
+        say(nothing_to_do(plan))
     else:
         _print_lines(list(lines(plan.steps)))
         _say_locks(plan.steps)
@@ -39,7 +39,7 @@ def apply_plan(database_url: str, plan: Plan, as_json: bool) -> int:
     if as_json:
         click.echo(_as_json(plan, applied=not result.failed))
     elif not plan.steps:
-        _say_nothing_to_do(plan)
+        say(nothing_to_do(plan))
     else:
         say("; ".join([_changes(result.applied, plan), *_tables_done(plan, result)]))
     return 1 if result.failed else 0
@@ -57,8 +57,9 @@ def _as_json(plan: Plan, applied: bool) -> str:
     return json.dumps({"changes": changes, "unchanged": plan.unchanged, "applied": applied})
 
 
-def _say_nothing_to_do(plan: Plan) -> None:
-    say(f"nothing to do: {counted(plan.unchanged, 'object')} as they should be")
+def nothing_to_do(plan: Plan) -> str:
+    """What is said of an empty plan."""
+    return f"nothing to do: {counted(plan.unchanged, 'object')} as they should be"
 
 
 def _changes(number: int, plan: Plan) -> str:

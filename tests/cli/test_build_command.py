@@ -96,7 +96,7 @@ def test_the_script_is_a_build(call, server, shop, execute) -> None:
     if not hasattr(server, "_programs"):
         pytest.skip("needs psql of the embedded server")
     psql = subprocess.run(
-        [server._programs / "psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-d", shop],
+        [server._programs / "psql", "--no-psqlrc", "--quiet", "-d", shop],
         input=script.out,
         text=True,
         check=True,
@@ -107,6 +107,35 @@ def test_the_script_is_a_build(call, server, shop, execute) -> None:
     assert json.loads(call("build", "--json", "--database-url", shop).out)["changes"] == []
     ((columns,),) = execute(shop, "alter table orders add note text", "select ddl -> 'columns' from pgevents.log")
     assert [column["name"] for column in columns["added"]] == ["note"]
+
+
+def test_the_script_says_how_to_run_it_and_stops_at_an_error_however_it_is_run(call, server, shop, execute) -> None:
+    script = call("build", "--sql", "--database-url", shop).out
+    head = script.partition("\nset ")[0]
+    assert '\n--     psql -v ON_ERROR_STOP=1 -f build.sql "$PG_EVENTS_DATABASE_URL"\n' in head
+    assert head.endswith("\n\\set ON_ERROR_STOP on")
+    assert all(line.startswith("--") or not line for line in head.splitlines()[:-1])
+
+    if not hasattr(server, "_programs"):
+        pytest.skip("needs psql of the embedded server")
+    execute(shop, 'drop table "order items"')
+    psql = subprocess.run(
+        [server._programs / "psql", "--no-psqlrc", "--quiet", "-d", shop],
+        input=f"{script}\ncreate table behind ();",
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+    assert psql.returncode == 3
+    assert psql.stderr.count("ERROR") == 1
+    assert execute(shop, "select to_regclass('public.behind') is null") == [(True,)]
+    again = call("build", "--sql", "--database-url", shop).out
+    assert "order items" not in again
+    subprocess.run([server._programs / "psql", "-Xqd", shop], input=again, text=True, check=True, capture_output=True)
+    nothing = call("build", "--sql", "--database-url", shop)
+    assert (nothing.out, nothing.code) == ("", 0)
+    assert nothing.line.startswith("nothing to do: ")
 
 
 def test_patterns_of_the_settings_and_of_the_options(call, shop, tmp_path) -> None:
