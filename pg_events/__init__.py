@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pg_events.routing import Router
     from pg_events.source import Events
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ENVELOPE_VERSION",

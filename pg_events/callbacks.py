@@ -5,6 +5,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
@@ -282,19 +283,31 @@ def accepted(function: object, where: str) -> frozenset[str]:
     if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
         raise UsageError(f"{where} contains 'yield', so a call would run none of it; make it an ordinary function")
     try:
-        signature = inspect.signature(function)
+        found = signature(function)
     except (TypeError, ValueError):
         return frozenset()  # some callables written in C have none
-    others = [*signature.parameters.values()][1:]  # the first is the payload's place, whatever it is called
+    others = [*found.parameters.values()][1:]  # the first is the payload's place, whatever it is called
     accepts = {one.name for one in others if one.name in _OPTIONAL and one.kind in _BY_KEYWORD} - _bound(function)
     try:
-        signature.bind("payload", **dict.fromkeys(accepts))
+        found.bind("payload", **dict.fromkeys(accepts))
     except TypeError as error:
         remedy = "write 'def function(payload: str)'; besides the payload there are 'attempt' and 'connection'"
-        if next(iter(signature.parameters), "") == "self":
+        if next(iter(found.parameters), "") == "self":
             remedy = "it is a method: name one of an object, or make it a @staticmethod or @classmethod"
         raise UsageError(f"{where} cannot be called with the payload ({error}); {remedy}") from error
     return frozenset(accepts)
+
+
+def signature(function: Callable[..., object]) -> inspect.Signature:
+    """Its parameters, whatever the names in its annotations: some are there for type checkers only.
+
+    From Python 3.14 on annotations are evaluated when they are asked for, and such a name would be a `NameError`.
+    """
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
 
 
 _BY_KEYWORD: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -311,7 +324,7 @@ def in_need_of_connection(callback: Callback) -> str | None:
 def _needs_connection(function: object) -> bool:
     if "connection" not in accepted(function, name_of(function)):
         return False
-    parameter = inspect.signature(cast("Callable[..., object]", function)).parameters["connection"]
+    parameter = signature(cast("Callable[..., object]", function)).parameters["connection"]
     return parameter.default is inspect.Parameter.empty
 
 

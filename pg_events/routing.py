@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
-from pg_events.callbacks import Dispatcher, accepted, is_async_function, is_failure, name_of
+from pg_events.callbacks import Dispatcher, accepted, is_async_function, is_failure, name_of, signature
 from pg_events.errors import UsageError
 from pg_events.event import METHODS, DataEvent, Record, SchemaEvent, head, parse, record
 from pg_events.filter import Filter
@@ -225,7 +225,7 @@ def _letter(operation: object) -> str:
 def _takes_text(function: Callable[..., object]) -> bool:
     """Whether the first parameter is annotated `str`, also with `from __future__ import annotations`."""
     try:
-        parameters = [*inspect.signature(function).parameters.values()]
+        parameters = [*signature(function).parameters.values()]
     except (TypeError, ValueError):
         return False
     return bool(parameters) and parameters[0].annotation in (str, "str")

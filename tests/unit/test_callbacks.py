@@ -499,6 +499,14 @@ def test_a_callback_can_be_made_by_hand() -> None:
     assert callback("four") == 4
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="before Python 3.14 such a module cannot be imported")
+def test_a_name_that_only_type_checkers_know_may_be_an_annotation() -> None:
+    names: dict[str, object] = {}
+    exec("def changed(payload: Text, attempt: Number = 1): return payload", names)
+
+    assert resolve(names["changed"], NAME)("four") == "four"
+
+
 def test_an_awaitable_that_is_no_coroutine_is_awaited(runner: Runner) -> None:
     class Soon:
         def __await__(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import pg_events
+from pg_events import __version__
 from pg_events import filter as filters
 from pg_events.callbacks import resolve
 from pg_events.cli import cli
@@ -321,7 +322,30 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
 def containerfile() -> dict[str, str]:
     """Instruction -> what follows it, the last of each."""
     (text,) = blocks("dockerfile")
-    return dict(line.split(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return dict(line.split(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def test_nothing_is_installed_by_a_name_that_is_another_programs_elsewhere() -> None:
+    installed = [
+        word for line in re.findall(r"pip install ([^`&\n]*)", README) for word in re.findall(r"""[^\s"']+""", line)
+    ]
+
+    assert ".[demo]" in installed
+    assert not [word for word in installed if re.match(r"pg[-_.]events\b", word)]
+
+
+def test_the_container_has_the_wheel_of_its_first_stage() -> None:
+    """What the two `RUN` do is what `.ci/run` does with the wheel."""
+    (text,) = blocks("dockerfile")
+    built, final = text.split("\nFROM ")[1:]
+
+    assert "\nRUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src\n" in built
+    assert "\nCOPY --from=build /wheels/ /wheels/\n" in final
+    assert '\nRUN pip install --no-cache-dir "$(echo /wheels/*.whl)[metrics]"\n' in final
+
+
+def test_the_version_is_above_that_of_the_other_program() -> None:
+    assert [int(number) for number in re.findall(r"\d+", __version__)] > [0, 1, 6]
 
 
 def test_the_container_starts_a_worker_with_the_port_it_exposes() -> None:
