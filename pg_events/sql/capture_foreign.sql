@@ -2,8 +2,8 @@
 -- the rights of this function's owner. Nobody but its owner can make a cast of a type: types of superusers and of our own
 -- are trusted, and of all others the output function alone is called, see row_expression(). And a trigger is handed NULL
 -- for virtual generated columns. Asked when a row is written, under the table's lock: what was found at the build may have
--- changed since.
-exists (
+-- changed since. A snapshot from before the table was altered does not tell what the columns are: see is_outdated().
+(current_setting('transaction_isolation') in ('repeatable read', 'serializable') and pgevents.is_outdated(tg_relid) or exists (
     select from pg_attribute a
     where a.attrelid = (select tg_relid)
       and a.attnum > 0
@@ -25,4 +25,4 @@ exists (
                 )
           )
       )
-)
+))

@@ -1,5 +1,6 @@
 """No code of those who may write to a table, or own one, runs with the rights of the schema's owner."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -210,3 +211,39 @@ def test_a_failing_condition_says_no_value(db: psycopg.Connection, url: str, bui
     assert rows(db, "cards") == [{"card": "***"}]
     assert any("its condition failed (22P02)" in notice for notice in notices)
     assert "4111" not in "".join(notices)
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+@pytest.mark.parametrize("change", ["add column e m.en default 'x'", "alter v type m.en using 'x'", "rename v to e"])
+def test_a_snapshot_from_before_the_table_was_altered_calls_no_cast(
+    db: psycopg.Connection, url: str, mallory: str, captured_by: CapturedBy, level: str, change: str
+) -> None:
+    db.execute(f"set role {mallory}; {CAST.format(name='en', definition='enum (' + chr(39) + 'x' + chr(39) + ')')}")
+    db.execute("create table m.t (id integer, v text); reset role")
+    captured_by("m.t")
+    with psycopg.connect(url, autocommit=True) as old:
+        old.execute(f"set role {mallory}; insert into m.t values (0, 'x')")
+        old.execute(f"begin isolation level {level}; select".encode())
+        db.execute(f"set role {mallory}; alter table m.t {change}".encode())
+        with contextlib.suppress(psycopg.Error):
+            old.execute("insert into m.t values (1, 'x')")
+            old.execute("insert into m.t values (2, 'x'), (3, 'x')")
+        old.execute("rollback")
+
+    db.execute("reset role")
+    assert seen(db) == []
+
+
+def test_a_snapshot_from_before_a_change_of_no_account_loses_nothing(
+    db: psycopg.Connection, url: str, mallory: str, captured_by: CapturedBy
+) -> None:
+    db.execute("create table m.t (id integer, l integer[], j jsonb, b boolean, v text, d date, s smallint)")
+    captured_by("m.t")
+    with psycopg.connect(url, autocommit=True) as old:
+        old.execute("begin isolation level repeatable read; select")
+        db.execute(f"grant select on m.t to {mallory}; alter table m.t add constraint c check (id > 0)")
+        old.execute("""insert into m.t values (1, '{1,null}', '{"a": [1]}', true, 'x', '2026-01-01'); commit""")
+
+    assert rows(db, "t")[-1] == {
+        "id": 1, "l": [1, None], "j": {"a": [1]}, "b": True, "v": "x", "d": "2026-01-01", "s": None
+    }  # fmt: skip
