@@ -10,6 +10,7 @@ import pytest
 
 from pg_events.errors import UsageError
 from tests.conftest import Build
+from tests.postgres.choosing import BY_ROW
 
 CapturedBy = Callable[[str], None]
 
@@ -247,3 +248,18 @@ def test_a_snapshot_from_before_a_change_of_no_account_loses_nothing(
     assert rows(db, "t")[-1] == {
         "id": 1, "l": [1, None], "j": {"a": [1]}, "b": True, "v": "x", "d": "2026-01-01", "s": None
     }  # fmt: skip
+
+
+def test_a_block_that_alters_the_table_amid_its_rows_calls_no_cast(db: psycopg.Connection, mallory: str) -> None:
+    """A long text is kept once, and which table's rows are plain with it."""
+    db.execute(f"set role {mallory}; {CAST.format(name='en', definition='enum (' + chr(39) + 'x' + chr(39) + ')')}")
+    db.execute("create table m.t (id integer); reset role")
+    db.execute(BY_ROW.format("m.t").encode())
+    db.execute(
+        f"set role {mallory}; do $$ begin insert into m.t values (1); alter table m.t add column e m.en;"
+        f" insert into m.t values (2, 'x'), (3, 'x'); end $$ -- {'x' * 200}"
+    )
+
+    db.execute("reset role")
+    assert seen(db) == []
+    assert rows(db, "t") == [{"id": 1}, {"id": 2, "e": "x"}, {"id": 3, "e": "x"}]

@@ -93,3 +93,37 @@ def test_the_wake_up_flag_is_bounded(db: psycopg.Connection) -> None:
     db.execute("create table t (id integer); insert into t values (1)")
 
     assert kinds(db) == ["t I"]
+
+
+def test_a_marker_of_a_truncate_that_was_rolled_back_hides_none(db: psycopg.Connection, tree: None) -> None:
+    db.execute(
+        "create function keep() returns trigger language plpgsql as"
+        " $$ begin raise assert_failure using message = current_setting('pgevents.truncated'); end $$;"
+        "create trigger a1 after truncate on p for each statement execute function keep()"
+    )
+    db.execute(
+        "do $$ declare marker text; begin"
+        " begin truncate p; exception when assert_failure then marker := sqlerrm; end;"
+        " perform set_config('pgevents.truncated', marker, true); truncate p1; end $$"
+    )
+
+    assert kinds(db, "p%") == ["p1 T"]
+
+
+def test_the_seal_of_one_marker_is_not_that_of_another(db: psycopg.Connection, tree: None) -> None:
+    """A truncated partition stands where the statement's marker has the table whose rows are plain."""
+    db.execute(
+        "create function keep() returns trigger language plpgsql as"
+        " $$ begin raise assert_failure using message = current_setting('pgevents.truncated'); end $$;"
+        "create trigger a1 after truncate on p for each statement execute function keep();"
+        "create function nothing() returns trigger language plpgsql as 'begin return null; end';"
+        "create trigger mine after insert on p for each row execute function nothing()"
+    )
+    db.execute(
+        "do $$ declare marker text; begin"
+        " begin truncate p; exception when assert_failure then marker := sqlerrm; end;"
+        " perform set_config('pgevents.statement', substr(marker, 66) || ' ' || left(marker, 64), true);"
+        " insert into p values (1); end $$"
+    )
+
+    assert db.execute("select count(*) from pgevents.log where kind = 'I' and query like 'do %'").fetchone() == (1,)

@@ -57,7 +57,9 @@ begin
             case when tg_op <> 'INSERT' then row_to_json(old) end,
             case when tg_op <> 'DELETE' then row_to_json(new) end
         from pgevents.secret s
-        where pgevents.key_seal(s.key, left(_marker, -65)) = right(_marker, 64);
+        where pgevents.key_seal(s.key, left(_marker, -65)) = right(_marker, 64)
+          -- The same statement can have altered the table meanwhile: a DO block, a function.
+          and {capture_own_types};
         if found then
             {capture_row_end}
         end if;

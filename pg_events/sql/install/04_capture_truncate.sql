@@ -10,15 +10,20 @@ set search_path = pg_catalog, pg_temp
 as $function$
 declare
     _query_characters constant integer := {query_characters};
-    -- Behind a TRUNCATE of a table above: how many rows this transaction had written to the log then, and the partitions
-    -- whose turn is yet to come, each between two spaces. Everybody can set it: it is believed when it has the seal of
+    -- Behind a TRUNCATE of a table above: how many rows this transaction had written to the log then, its event, and the
+    -- partitions whose turn is yet to come, each between two spaces. Everybody can set it: it is believed when it has the seal of
     -- this very statement.
     _marker constant text := coalesce(current_setting('pgevents.truncated', true), '');
     _expected text := ' ';
     _below text;
+    _id bigint;
 begin
-    if _marker <> '' and pgevents.seal(substr(_marker, 66)) = left(_marker, 64) then
-        _expected := substr(_marker, position(' ' in substr(_marker, 66)) + 65);
+    if _marker <> '' and pgevents.seal('truncate ' || substr(_marker, 66)) = left(_marker, 64) then
+        _id := split_part(_marker, ' ', 3)::bigint;
+        -- Who kept the marker can set it again when the TRUNCATE was rolled back, and its event with it.
+        if exists (select from pgevents.event e where e.id = _id and e.xid = pg_current_xact_id()) then
+            _expected := regexp_replace(substr(_marker, 66), '^[0-9]+ [0-9]+', '');
+        end if;
         if _expected like '% ' || tg_relid || ' %' and (
             split_part(_marker, ' ', 2) = pg_stat_get_xact_tuples_inserted('pgevents.event'::regclass)::text
             -- Since then something was written: by a trigger on the table above, or the marker was kept and set again, and
@@ -39,7 +44,8 @@ begin
     where p.relid <> tg_relid;
 
     insert into pgevents.event (kind, table_schema, table_name, query)
-    values ('T', tg_table_schema, tg_table_name, case when tg_nargs = 0 then nullif(left(current_query(), _query_characters), '') end);
+    values ('T', tg_table_schema, tg_table_name, case when tg_nargs = 0 then nullif(left(current_query(), _query_characters), '') end)
+    returning id into _id;
     if _below is not null or _expected <> ' ' then
         _expected := _expected || coalesce(_below, '');
         {capture_truncate_expect}
