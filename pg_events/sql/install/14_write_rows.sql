@@ -55,7 +55,7 @@ begin
             when t.treatment = 'mask' then format('case when %1$s is distinct from null then text ''***'' end as %1$s', t.name)
             when t.treatment = 'hash' then format(
                 'case when %1$s is distinct from null then left(encode(sha256('
-                '$5 || convert_to(format(''%%s'', %1$s), getdatabaseencoding())), ''hex''), 32) end as %1$s', t.name)
+                '(select s.key from pgevents.secret s) || convert_to(format(''%%s'', %1$s), getdatabaseencoding())), ''hex''), 32) end as %1$s', t.name)
             when t.atttypid >= 16384 then pgevents.value_expression(t.name, t.atttypid, false) || ' as ' || t.name
             else t.name
         end,
@@ -73,8 +73,7 @@ begin
     using
         statement_id, query,
         (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation),
-        (select c.relname from pg_class c where c.oid = relation),
-        (select s.key from pgevents.secret s);
+        (select c.relname from pg_class c where c.oid = relation);
 end
 $function$;
 revoke execute on function pgevents.write_rows(oid, bigint, text) from public;

@@ -49,7 +49,7 @@ declare
     _compared text;
     _from text;
     _keep boolean[];
-    _key bytea;
+    _has_key boolean;
     _marker text;
     _statement_id bigint;
     _query text;
@@ -166,7 +166,8 @@ begin
             );
         end if;
         if _options ? 'hash' then
-            select s.key into _key from pgevents.secret s;
+            -- The key itself is no parameter of anything: with debug_print_plan everybody sees those of his session.
+            _has_key := exists (select from pgevents.secret);
         end if;
 
         -- The options know a column by its number and its name. Should they no longer agree (renamed while no event
@@ -187,7 +188,7 @@ begin
                         and bool_or(n.kind = 'only' and n.number = a.attnum and n.name = a.attname) is not true then 'drop'
                     when bool_or(n.kind = 'mask') then 'mask'
                     -- A database that was restored without the key has no hashes.
-                    when bool_or(n.kind = 'hash') then case when _key is null then 'mask' else 'hash' end
+                    when bool_or(n.kind = 'hash') then case when _has_key then 'hash' else 'mask' end
                 end as treatment
             from pg_attribute a
             left join named n on n.number = a.attnum or n.name = a.attname
@@ -203,7 +204,7 @@ begin
                     when 'mask' then format('case when %1$s is distinct from null then text ''***'' end as %1$s', t.name)
                     when 'hash' then format(
                         'case when %1$s is distinct from null then left(encode(sha256('
-                        '$3 || convert_to(format(''%%s'', %1$s), getdatabaseencoding())), ''hex''), 32) end as %1$s', t.name)
+                        '(select s.key from pgevents.secret s) || convert_to(format(''%%s'', %1$s), getdatabaseencoding())), ''hex''), 32) end as %1$s', t.name)
                     else t.name
                 end,
                 ', ' order by t.attnum
@@ -253,7 +254,7 @@ begin
             -- xmin and xmax: other names that no column of a table can have.
             _rows := format(
                 'select %s as old_data, %s as new_data from %s%s%s%s '
-                'where ($4::boolean[] is null or ($4::boolean[])[ctid::integer])%s',
+                'where ($3::boolean[] is null or ($3::boolean[])[ctid::integer])%s',
                 case _kind when 'I' then 'null::json' else 'row_to_json(shown_old.*)' end,
                 case _kind when 'D' then 'null::json' else 'row_to_json(shown_new.*)' end,
                 _from,
@@ -268,7 +269,7 @@ begin
             );
             if _is_folded then
                 for _old, _new in
-                    execute 'select r.old_data::text, r.new_data::text from (' || _rows || ') r' using old, new, _key, _keep
+                    execute 'select r.old_data::text, r.new_data::text from (' || _rows || ') r' using old, new, _keep
                 loop
                     {capture_fold}
                     _written := _written + 1;
@@ -276,8 +277,8 @@ begin
             else
                 execute
                     'insert into pgevents.event (statement_id, kind, table_schema, table_name, query, old_data, new_data) '
-                    'select $5, $6, $7, $8, $9, r.* from (' || _rows || ') r'
-                using old, new, _key, _keep, _statement_id, _kind, _table_schema, _table_name,
+                    'select $4, $5, $6, $7, $8, r.* from (' || _rows || ') r'
+                using old, new, _keep, _statement_id, _kind, _table_schema, _table_name,
                     case when not _is_kept_apart then _query end;
                 get diagnostics _just_written = row_count;
                 _written := _written + _just_written;
