@@ -1,4 +1,5 @@
--- Takes away what runs when our tables are read or written, and no build made: triggers, rules, policies, inheriting tables.
+-- Takes away what runs when our tables are read or written, and no build made: triggers, foreign keys of other tables, rules,
+-- policies, inheriting tables.
 do $do$
 declare
     _command text;
@@ -14,6 +15,14 @@ begin
         from relation r
         join pg_catalog.pg_trigger t on t.tgrelid = r.oid
         where not t.tgisinternal
+        union all
+        select distinct pg_catalog.format('alter table %s drop constraint %I', k.conrelid::regclass, k.conname)
+        from relation r
+        join pg_catalog.pg_trigger t on t.tgrelid = r.oid
+        join pg_catalog.pg_constraint k on k.oid = t.tgconstraint
+        where t.tgisinternal
+          and k.contype = 'f'
+          and not (k.conrelid in (select o.oid from relation o) and k.confrelid in (select o.oid from relation o))
         union all
         select pg_catalog.format('drop rule %I on %s', w.rulename, r.oid::regclass)
         from relation r

@@ -66,6 +66,15 @@ foreign_part as (
     join pg_catalog.pg_trigger t on t.tgrelid = r.oid
     where not t.tgisinternal
     union all
+    -- A key that refers to one of our tables: what is deleted or renamed there changes rows of another's table, whose
+    -- triggers run in our session, deferred ones with our rights before PostgreSQL 18.
+    select distinct pg_catalog.format('a foreign key between %s and %I', t.tgconstrrelid::regclass, r.relname), false
+    from relation r
+    join pg_catalog.pg_trigger t on t.tgrelid = r.oid
+    where t.tgisinternal
+      and t.tgconstrrelid not in (select o.oid from relation o)
+      and t.tgconstrrelid <> 0
+    union all
     select pg_catalog.format('a rule %I on %I', w.rulename, r.relname), false
     from relation r
     join pg_catalog.pg_rewrite w on w.ev_class = r.oid

@@ -71,6 +71,9 @@ ATTACHMENTS = [
     "create policy p on pgevents.setting using (evil.boom() = 1)",
     "create table evil.child () inherits (pgevents.event);"
     "create trigger t before delete on evil.child for each row execute function evil.trigger()",
+    "create table evil.heir (name text references pgevents.consumer on update cascade on delete cascade);"
+    "create constraint trigger t after delete on evil.heir deferrable initially deferred"
+    " for each row execute function evil.trigger()",
 ]
 
 
