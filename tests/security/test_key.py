@@ -20,7 +20,9 @@ from tests.conftest import Build
 )
 def test_no_plan_shows_the_key(db: psycopg.Connection, url: str, build: Build, command: str) -> None:
     """Plans have parameters in them as constants, and each role may have those of its session printed."""
-    db.execute("create table users (id integer, card text); insert into users values (0, 'x'); create table plain (id integer)")
+    db.execute(
+        "create table users (id integer, card text); insert into users values (0, 'x'); create table plain (id integer)"
+    )
     build(url, redact={"users": {"card": "hash"}})
     (key,) = db.execute("select key from pgevents.secret").fetchone() or (b"",)
     told: list[str] = []
