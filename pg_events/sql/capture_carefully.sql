@@ -162,7 +162,10 @@ begin
 
     _awaited_until := pg_sequence_last_value('pgevents.sleeper'::regclass);
     if to_timestamp(_awaited_until) > clock_timestamp() then
-        perform pg_notify('pgevents', '');
+        -- Every role can fill the queue of notifications, and a full one fails the commit: who sleeps then wakes up by himself.
+        if pg_notification_queue_usage() < 0.5 then
+            perform pg_notify('pgevents', '');
+        end if;
     elsif _awaited_until is not null then
         -- The reader that slept is gone: back to the usual case, no last value.
         perform setval('pgevents.sleeper', 0, false);

@@ -138,7 +138,7 @@ begin
                 using hint = 'The command itself is not affected.';
         end;
     end if;
-    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) then
+    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) and pg_notification_queue_usage() < 0.5 then
         perform pg_notify('pgevents', '');
     end if;
 exception when others then

@@ -97,7 +97,7 @@ begin
     if _is_reason then
         perform pgevents.try_to_cover(t.relation, true) from pgevents.perhaps_by_statement() t (relation);
     end if;
-    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) then
+    if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) and pg_notification_queue_usage() < 0.5 then
         perform pg_notify('pgevents', '');
     end if;
 exception when others then
