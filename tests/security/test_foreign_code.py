@@ -263,3 +263,20 @@ def test_a_block_that_alters_the_table_amid_its_rows_calls_no_cast(db: psycopg.C
     db.execute("reset role")
     assert seen(db) == []
     assert rows(db, "t") == [{"id": 1}, {"id": 2, "e": "x"}, {"id": 3, "e": "x"}]
+
+
+def test_the_schema_of_a_table_made_with_rows_keeps_its_name_until_the_rows_are_read(
+    db: psycopg.Connection, url: str, mallory: str
+) -> None:
+    """Its owner could give the name to another schema, with a view of that name in it."""
+    database = db.info.dbname
+    db.execute(
+        f"grant create on database {database} to {mallory}; set role {mallory}; set lock_timeout = '100ms'".encode()
+    )
+    with psycopg.connect(url) as maker:
+        maker.execute(f"set role {mallory}; create table m.made as select 1 as id".encode())
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            db.execute("alter schema m rename to other")
+
+    db.execute("reset lock_timeout; reset role")
+    assert rows(db, "made") == [{"id": 1}]

@@ -9,11 +9,15 @@ set bytea_output = 'hex'
 set IntervalStyle = 'postgres'
 set DateStyle = 'ISO'
 set extra_float_digits = '1'
+-- Others' commands must not be waited for long.
+set lock_timeout = '200ms'
 as $function$
 declare
     _options jsonb;
     _is_covered boolean;
     _shown text;
+    _schema text;
+    _name text;
 begin
     select
         true,
@@ -65,15 +69,19 @@ begin
     from treated t
     where t.treatment is distinct from 'drop';
 
+    -- By its name, and the schema's owner can give the schema's name to another one meanwhile, with a view in it that calls
+    -- what he likes. The lock keeps the schema from that; the command itself has locked the table.
+    select n.nspname, c.relname into _schema, _name
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = relation
+    for key share of n;
     execute format(
         'insert into pgevents.event (statement_id, kind, table_schema, table_name, query, new_data) '
-        'select $1, ''I'', $3, $4, $2, row_to_json(r.*) from (select %s from only %s) r',
-        _shown, (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation)
+        'select $1, ''I'', $3, $4, $2, row_to_json(r.*) from (select %s from only %I.%I) r',
+        _shown, _schema, _name
     )
-    using
-        statement_id, query,
-        (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation),
-        (select c.relname from pg_class c where c.oid = relation);
+    using statement_id, query, _schema, _name;
 end
 $function$;
 revoke execute on function pgevents.write_rows(oid, bigint, text) from public;
