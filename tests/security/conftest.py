@@ -2,5 +2,6 @@
 
 from tests.cli.conftest import _no_settings, call, execute, run, start
 from tests.postgres.conftest import captured_by, db, url
+from tests.security.ownership.conftest import place
 
-__all__ = ["_no_settings", "call", "captured_by", "db", "execute", "run", "start", "url"]
+__all__ = ["_no_settings", "call", "captured_by", "db", "execute", "place", "run", "start", "url"]
