@@ -24,7 +24,7 @@ def test_a_truncate_cannot_be_hidden_by_the_setting_of_another(db: psycopg.Conne
     db.execute(
         "do $$ begin truncate p;"
         " perform set_config('pgevents.truncated', current_setting('pgevents.truncated')"
-        " || 'public.logs'::regclass::oid || ' ', true);"
+        " || 'public.logs'::regclass::oid || ':' || pg_relation_filenode('public.logs') || ' ', true);"
         " truncate logs; end $$"
     )
 

@@ -50,16 +50,18 @@ begin
     -- can be written as they are, see capture_foreign.sql. Everybody can set it: it is believed when it has the seal of this
     -- very transaction and statement. For every row, so the insert itself looks.
     _marker := current_setting('pgevents.statement', true);
-    if split_part(_marker, ' ', 2) = tg_relid::text and _query_characters > 0 then
+    if split_part(_marker, ' ', 2) like tg_relid || '@%' and _query_characters > 0 then
         insert into pgevents.event (statement_id, kind, table_schema, table_name, old_data, new_data)
         select
             split_part(_marker, ' ', 1)::bigint, _kind, _table_schema, _table_name,
             case when tg_op <> 'INSERT' then row_to_json(old) end,
             case when tg_op <> 'DELETE' then row_to_json(new) end
         from pgevents.secret s
+        cross join pg_class k
         where pgevents.key_seal(s.key, left(_marker, -65)) = right(_marker, 64)
-          -- The same statement can have altered the table meanwhile: a DO block, a function.
-          and {capture_own_types};
+          -- The same statement can have altered the table meanwhile, as a DO block can: then this row of the catalog is another.
+          and k.oid = tg_relid
+          and split_part(_marker, ' ', 2) = tg_relid || '@' || k.ctid;
         if found then
             {capture_row_end}
         end if;
@@ -95,7 +97,8 @@ begin
         end if;
     end if;
     if _is_kept_apart then
-        _marker := _statement_id || ' ' || case when _is_written then tg_relid else 0 end;
+        _marker := _statement_id || ' '
+            || case when _is_written then tg_relid || '@' || (select k.ctid from pg_class k where k.oid = tg_relid) else '0' end;
         perform set_config('pgevents.statement', _marker || ' ' || pgevents.seal(_marker), true);
     end if;
     if _is_written then
