@@ -26,7 +26,8 @@ declare
         or current_setting('IntervalStyle') <> 'postgres'
         or current_setting('DateStyle') not like 'ISO%'
         or current_setting('extra_float_digits') collate "C" < '1'
-        or current_setting('quote_all_identifiers') = 'on';
+        or current_setting('quote_all_identifiers') = 'on'
+        or current_setting('array_nulls') = 'off';
     _session text[];
     _awaited_until bigint;
 begin
@@ -74,11 +75,12 @@ begin
     if _unusual then
         _session := array[
             current_setting('bytea_output'), current_setting('IntervalStyle'),
-            current_setting('DateStyle'), current_setting('extra_float_digits'), current_setting('quote_all_identifiers')
+            current_setting('DateStyle'), current_setting('extra_float_digits'), current_setting('quote_all_identifiers'),
+            current_setting('array_nulls')
         ];
         perform set_config('bytea_output', 'hex', true), set_config('IntervalStyle', 'postgres', true),
             set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true),
-            set_config('quote_all_identifiers', 'off', true);
+            set_config('quote_all_identifiers', 'off', true), set_config('array_nulls', 'on', true);
     end if;
 
     if tg_op = 'UPDATE' then
@@ -157,7 +159,7 @@ begin
     if _unusual then
         perform set_config('bytea_output', _session[1], true), set_config('IntervalStyle', _session[2], true),
             set_config('DateStyle', _session[3], true), set_config('extra_float_digits', _session[4], true),
-            set_config('quote_all_identifiers', _session[5], true);
+            set_config('quote_all_identifiers', _session[5], true), set_config('array_nulls', _session[6], true);
     end if;
 
     _awaited_until := pg_sequence_last_value('pgevents.sleeper'::regclass);

@@ -1,6 +1,5 @@
 """No code of those who may write to a table, or own one, runs with the rights of the schema's owner."""
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -77,15 +76,19 @@ def test_a_cast_to_json_is_not_called(
         " array[row(2, 'x', null)::m.co], 'y'::m.dom, n from generate_series(1, %s) n",
         [number],
     )
-    db.execute("update m.t set e = 'y'; delete from m.t; reset role")
+    db.execute("update m.t set e = 'y'; delete from m.t")
+    db.execute(
+        "set array_nulls = off; insert into m.t (l) values (array['x', null]::m.en[]); reset role; set array_nulls = on"
+    )
 
     assert seen(db) == []
+    assert rows(db, "t").pop()["l"] == ["x", None]
     composite = {"a": 1, "e": "y", "l": ["x"]}
     first = rows(db, "t")[0]
     assert first == {
         "e": "x", "l": ["x", "y"], "r": "[1,2)", "c": composite, "cs": [{"a": 2, "e": "x", "l": None}], "d": "y", "n": 1
     }  # fmt: skip
-    assert len(rows(db, "t")) == 3 * number
+    assert len(rows(db, "t")) == 3 * number + 1
 
 
 def test_a_column_of_another_type_is_noticed_though_no_event_trigger_fires(
@@ -226,13 +229,13 @@ def test_a_snapshot_from_before_the_table_was_altered_calls_no_cast(
         old.execute(f"set role {mallory}; insert into m.t values (0, 'x')")
         old.execute(f"begin isolation level {level}; select".encode())
         db.execute(f"set role {mallory}; alter table m.t {change}".encode())
-        with contextlib.suppress(psycopg.Error):
-            old.execute("insert into m.t values (1, 'x')")
-            old.execute("insert into m.t values (2, 'x'), (3, 'x')")
-        old.execute("rollback")
+        old.execute("insert into m.t values (1, 'x')")
+        old.execute("insert into m.t values (2, 'x'), (3, 'x')")
+        old.execute("commit")
 
     db.execute("reset role")
     assert seen(db) == []
+    assert [list(row.values())[:2] for row in rows(db, "t")] == [[0, "x"], ["1", "x"], ["2", "x"], ["3", "x"]]
 
 
 def test_a_snapshot_from_before_a_change_of_no_account_loses_nothing(

@@ -2,8 +2,8 @@
 -- values of other types are spelt by their output functions. With `computed` the virtual generated columns are computed: a
 -- trigger is handed NULL for them, and a false NULL is worse than none. Without, they are left out.
 --
--- To a snapshot from before the table was altered any column can have another type than the catalog says: nothing is taken
--- for granted then, as inside composite values. One that the snapshot does not know at all cannot be spelt.
+-- To a snapshot from before the table's columns were altered any column can have another name and type than the catalog says:
+-- then all of them are texts, by the names that they have now.
 create or replace function pgevents.row_expression(relation oid, computed boolean)
 returns text
 language plpgsql
@@ -12,26 +12,29 @@ set search_path = pg_catalog, pg_temp
 as $function$
 declare
     _is_outdated constant boolean := pgevents.is_outdated(relation);
+    _names text[];
 begin
-    if _is_outdated and exists (
+    if _is_outdated then
         -- This function looks into the catalog as it is now; the one behind the last has no name there.
-        select
-        from (
-            select a.attnum, a.attname::text as name
-            from pg_attribute a
-            where a.attrelid = relation
-              and a.attnum > 0
-            union all
-            select coalesce(max(a.attnum), 0) + 1, null
-            from pg_attribute a
-            where a.attrelid = relation
-              and a.attnum > 0
-        ) c
-        cross join lateral pg_identify_object_as_address('pg_class'::regclass, relation, c.attnum) n
-        where n.object_names[3] is distinct from c.name
-    ) then
-        raise serialization_failure using message =
-            'could not serialize access: pg_events cannot record the columns of a table that was altered since the transaction began';
+        select array_agg(c.object_names[3] order by n.number) into _names
+        from generate_series(
+            1, (select coalesce(max(a.attnum), 0) + 100 from pg_attribute a where a.attrelid = relation)
+        ) n (number)
+        cross join lateral pg_identify_object_as_address('pg_class'::regclass, relation, n.number) c
+        where c.object_names[3] is not null
+          and c.object_names[3] not like '........pg.dropped.%';
+        if _names is distinct from array(
+            select a.attname::text from pg_attribute a
+            where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+            order by a.attnum
+        ) or exists (select from pg_attribute a where a.attrelid = relation and a.attnum > 0 and a.xmax <> '0'::xid) then
+            return (
+                select string_agg(
+                    format('case when %1$I is distinct from null then format(''%%s'', %1$I) end as %1$I', c.name), ', ' order by c.number
+                )
+                from unnest(_names) with ordinality c (name, number)
+            );
+        end if;
     end if;
     return (
         select string_agg(

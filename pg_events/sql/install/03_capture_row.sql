@@ -26,7 +26,8 @@ declare
         or current_setting('IntervalStyle') <> 'postgres'
         or current_setting('DateStyle') not like 'ISO%'
         or current_setting('extra_float_digits') collate "C" < '1'
-        or current_setting('quote_all_identifiers') = 'on';
+        or current_setting('quote_all_identifiers') = 'on'
+        or current_setting('array_nulls') = 'off';
     _session text[];
 begin
     if _relation <> tg_relid then
@@ -39,11 +40,12 @@ begin
     if _unusual then
         _session := array[
             current_setting('bytea_output'), current_setting('IntervalStyle'),
-            current_setting('DateStyle'), current_setting('extra_float_digits'), current_setting('quote_all_identifiers')
+            current_setting('DateStyle'), current_setting('extra_float_digits'), current_setting('quote_all_identifiers'),
+            current_setting('array_nulls')
         ];
         perform set_config('bytea_output', 'hex', true), set_config('IntervalStyle', 'postgres', true),
             set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true),
-            set_config('quote_all_identifiers', 'off', true);
+            set_config('quote_all_identifiers', 'off', true), set_config('array_nulls', 'on', true);
     end if;
 
     -- The usual row of a statement that changes many: its text is kept already. The setting says where, and which table's rows

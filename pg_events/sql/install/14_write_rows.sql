@@ -5,6 +5,7 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set standard_conforming_strings = on
+set array_nulls = on
 set bytea_output = 'hex'
 set IntervalStyle = 'postgres'
 set DateStyle = 'ISO'

@@ -19,6 +19,7 @@ set TimeZone = 'UTC'
 set lc_monetary = 'C'
 set quote_all_identifiers = off
 set standard_conforming_strings = on
+set array_nulls = on
 -- The planner would think it worth its while to plan the question about the options anew each time, for each row where
 -- rows are captured one by one: half of all the time.
 set plan_cache_mode = force_generic_plan
