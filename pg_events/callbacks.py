@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, cast
 
+from pg_events import django_support
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.frames import variables
 from pg_events.text import clean, describe_error, message, without_passwords
@@ -95,11 +96,15 @@ class Callback:
         `attempt` counts the calls with this event from 1; `connection` is that of the transactional mode. The function
         gets them by keyword, if it accepts them.
         """
-        result = self.function(payload, **self.given(attempt, connection))
+        try:
+            result = self.function(payload, **self.given(attempt, connection))
+        except Exception:
+            django_support.close_broken_connections()
+            raise
         # A decorator may hide that a function is async: its coroutine must not be dropped unrun.
         # And a router whose functions are all async gives no awaitable for an event that none of them wants.
         if inspect.isawaitable(result):
-            awaitable = cast("Awaitable[object]", result)
+            awaitable = django_support.closing_broken_connections(cast("Awaitable[object]", result))
             return self.runner.run(
                 awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds)
             )
@@ -107,10 +112,14 @@ class Callback:
 
     async def awaited(self, payload: str, *, attempt: int = 1) -> object:
         """The same call, within a loop that runs. A function that is not async holds that up."""
-        result = self.function(payload, **self.given(attempt))
+        try:
+            result = self.function(payload, **self.given(attempt))
+        except Exception:
+            django_support.close_broken_connections()
+            raise
         if not inspect.isawaitable(result):
             return result
-        awaitable = cast("Awaitable[object]", result)
+        awaitable = django_support.closing_broken_connections(cast("Awaitable[object]", result))
         return await (awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds))
 
     def given(self, attempt: int, connection: object = None) -> dict[str, object]:
@@ -415,7 +424,7 @@ def describe_failure(error: BaseException, *, with_locals: bool = False) -> Fail
         text = f"{name}: <its traceback cannot be shown: {type(broken).__name__}>\n"
     return Failure(
         clean(name),
-        bounded(message(error), MESSAGE_CHARACTERS),
+        bounded(message(error) + django_support.hint(error), MESSAGE_CHARACTERS),
         bounded(text, TRACEBACK_CHARACTERS),
     )
 

@@ -8,6 +8,7 @@
 nothing to wait for.
 """
 
+import inspect
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -16,11 +17,11 @@ from typing import Any, Final, NamedTuple, Protocol, cast, overload
 from pg_events import catalog, sql
 from pg_events.build import apply, make_plan
 from pg_events.connection import connect
-from pg_events.errors import PgEventsError, UsageError
+from pg_events.errors import NotInstalled, NotPermitted, PgEventsError, UsageError
 from pg_events.event import DataEvent, Record, SchemaEvent, parse
 from pg_events.filter import Filter
 from pg_events.filter import parse as parse_filter
-from pg_events.listener import check_log
+from pg_events.listener import check_log, checked_version
 from pg_events.plan import fill
 from pg_events.routing import by_head
 from pg_events.settings import Settings
@@ -51,11 +52,17 @@ def capture(
     counts as well, so that a test that is rolled back at its end sees its events. It must use `%s` for parameters.
 
     With `build` (and a URL) missing triggers are installed first, as by `pg_events build` with these patterns.
-    Raises `NotInstalled` when the database has none, and what `connect` raises.
+    Raises `NotInstalled` when the database has none (the transaction of a connection goes on), `UsageError` for the
+    connection of an async driver, and what `connect` raises.
     """
     if not isinstance(database, str):
+        _check_driver(database)
         if build:
-            raise UsageError("capture(build=True) needs the database's URL, not a connection")
+            raise UsageError(
+                "capture(build=True) takes the database's URL, not a connection: a build commits transactions of its own. "
+                "Build once before the tests, with pg_events build or `with capture(URL, build=True): pass`, for instance in a "
+                "fixture of the session; then capture(connection)"
+            )
         with _captured(_Link(database)) as captured:
             yield captured
         return
@@ -67,6 +74,21 @@ def capture(
         check_log(connection)
         with _captured(_Link(connection, database)) as captured:
             yield captured
+
+
+def _check_driver(connection: object) -> None:
+    """Refuse what has no cursor that can be asked without waiting. Raises `UsageError`."""
+    if not hasattr(connection, "cursor"):
+        raise UsageError(
+            f"capture() takes a URL or a DB-API connection, not {type(connection).__name__} "
+            "(of SQLAlchemy: connection.connection)"
+        )
+    for kind in (type(connection), cast("type[object]", type(getattr(connection, "driver_connection", None)))):
+        if any(inspect.iscoroutinefunction(getattr(kind, name, None)) for name in ("execute", "rollback")):
+            raise UsageError(
+                f"capture() cannot ask the connection of an async driver ({kind.__module__}.{kind.__qualname__}); "
+                "give it the database's URL, and commit what it is to see"
+            )
 
 
 @contextmanager
@@ -85,14 +107,23 @@ class _Link:
     """Asks the log through any driver."""
 
     def __init__(self, connection: DatabaseConnection, database_url: str | None = None) -> None:
-        if not hasattr(connection, "cursor"):
-            raise UsageError(
-                f"capture() takes a URL or a DB-API connection, not {type(connection).__name__} "
-                "(of SQLAlchemy: connection.connection)"
-            )
         self.database_url = database_url
         self._connection = connection
+        if database_url is None:
+            self._check_log()
         self._start = _Start(*self._rows("capture_start.sql")[0])
+
+    def _check_log(self) -> None:
+        """Raise `NotInstalled` or `NotPermitted` where a question would be an error, which ends the user's transaction."""
+        database, role, is_there, may_read = self._rows("capture_log.sql")[0]
+        if not is_there:
+            raise NotInstalled(f"no pg_events in database {clean(database)}; run: pg_events build")
+        if not may_read:
+            raise NotPermitted(
+                f"role {clean(role)} may not read the log in database {clean(database)}; run as who built: "
+                f"pg_events build --grant {clean(role)}"
+            )
+        checked_version(int(self._rows("capture_version.sql")[0][0]), clean(database))
 
     def records(self) -> list[Record]:
         rows = self._rows("capture_end.sql", self._start)

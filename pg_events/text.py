@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Final
 
+from pg_events.django_support import hint
 from pg_events.masking import MASK, without_passwords
 
 __all__ = [
@@ -75,7 +76,7 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         # Its text quotes the source line; `msg` does not.
         return shorten(without_passwords(one_line(f"{error.filename}:{error.lineno}: {kind}: {error.msg}")), 500)
-    says = one_line(message(error)[:4000])
+    says = one_line(message(error)[:4000]) + hint(error)
     line = without_passwords(f"{kind}: {says}" if says else kind)
     place = _place(error)
     return shorten(f"{one_line(place)}: {line}" if place else line, 500)

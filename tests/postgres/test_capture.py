@@ -1,5 +1,6 @@
 """What a block of code wrote is captured, whole, for a test to assert on; and pytest has it as a fixture."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from pg_events import DataEvent, SchemaEvent
 from pg_events.capture import capture
-from pg_events.errors import NotInstalled, UsageError
+from pg_events.errors import NotInstalled, NotPermitted, UsageError
 
 pytest_plugins = ["pytester"]
 
@@ -161,6 +162,64 @@ def test_what_is_neither_url_nor_connection_is_told(database: object) -> None:
         raise AssertionError
 
 
+def test_a_connection_to_a_database_without_a_log_is_told_and_its_transaction_goes_on(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("create table item (id integer)")
+        with (
+            pytest.raises(NotInstalled, match=r"^no pg_events in database \w+; run: pg_events build$"),
+            capture(connection),
+        ):
+            raise AssertionError
+        connection.execute("insert into item values (1)")
+        connection.commit()
+        assert connection.execute("select count(*) from item").fetchone() == (1,)
+
+
+def test_a_connection_to_the_log_of_an_earlier_release_is_told_and_its_transaction_goes_on(shop_url: str) -> None:
+    with psycopg.connect(shop_url) as connection:
+        connection.execute("delete from pgevents.migration where version > 1")
+        with (
+            pytest.raises(NotInstalled, match=r"is version 1, this release needs \d+; run: pg_events build"),
+            capture(connection),
+        ):
+            raise AssertionError
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_role_that_may_not_read_the_log_is_told_and_its_transaction_goes_on(
+    shop_url: str, shop: psycopg.Connection, role: str
+) -> None:
+    with psycopg.connect(shop_url) as connection:
+        connection.execute(f'set role "{role}"')
+        with pytest.raises(NotPermitted, match="pg_events build --grant"), capture(connection):
+            raise AssertionError
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_build_on_a_connection_is_refused_with_what_to_do(shop_url: str, shop: psycopg.Connection) -> None:
+    with pytest.raises(UsageError, match=r"with capture\(URL, build=True\): pass"), capture(shop, build=True):
+        raise AssertionError
+
+
+def test_connections_of_async_drivers_are_refused(shop_url: str) -> None:
+    sqlalchemy_async = pytest.importorskip("sqlalchemy.ext.asyncio")
+
+    async def tell() -> None:
+        async with await psycopg.AsyncConnection.connect(shop_url) as plain:
+            with pytest.raises(UsageError, match=r"async driver \(psycopg\.AsyncConnection\)"), capture(plain):  # type: ignore[arg-type]
+                raise AssertionError
+        engine = sqlalchemy_async.create_async_engine(shop_url.replace("postgresql:", "postgresql+psycopg:", 1))
+        async with engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            with pytest.raises(UsageError, match=r"async driver \(psycopg\.AsyncConnection\)"), capture(raw):
+                raise AssertionError
+            with pytest.raises(UsageError, match="connection"), capture(connection):
+                raise AssertionError
+        await engine.dispose()
+
+    asyncio.run(tell())
+
+
 def test_a_connection_of_sqlalchemy_can_be_captured_on(shop_url: str) -> None:
     sqlalchemy = pytest.importorskip("sqlalchemy")
 
@@ -279,7 +338,8 @@ def test_a_run_that_does_not_use_it_imports_next_to_nothing(pytester: pytest.Pyt
             loaded = {name for name in sys.modules if name.split(".")[0] in ("psycopg", "click", "rich", "textual", "asyncio")}
             assert not loaded, loaded
             assert {name for name in sys.modules if name.startswith("pg_events")} <= {
-                "pg_events", "pg_events.testing", "pg_events.event", "pg_events.errors", "pg_events.masking", "pg_events.text"
+                "pg_events", "pg_events.testing", "pg_events.event", "pg_events.errors", "pg_events.text",
+                "pg_events.masking", "pg_events.django_support",
             }
         """
     )
