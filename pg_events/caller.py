@@ -155,6 +155,8 @@ class There:
         self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
         self._kept = _Kept()
         self._names: Sequence[str] = ()
+        self.calling: int | None = None
+        """The number of the callback whose call is in hand, or was the last: it is what prints."""
         self._child: Child | None = None
         self._is_killed = False
 
@@ -171,6 +173,7 @@ class There:
         self._started()
 
     def call(self, number: int, payload: str, attempt: int) -> Result:
+        self.calling = number
         child = self._child
         if child is None or not child.is_alive:
             if self._is_killed:

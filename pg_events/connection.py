@@ -183,8 +183,13 @@ _UNESCAPED: Final = (
 
 
 def stripped(database_url: str) -> str:
-    """The URL without the line end that a file or a shell has left behind it."""
-    return database_url.strip(" \t\r\n" if "://" in database_url else "\r\n")
+    """The URL without the line end that a file or a shell has left behind it, and without SQLAlchemy's name of a driver:
+    `postgresql+asyncpg://…`."""
+    database_url = database_url.strip(" \t\r\n" if "://" in database_url else "\r\n")
+    return _DRIVER.sub(r"\1", database_url)
+
+
+_DRIVER: Final = re.compile(r"\A(postgres(?:ql)?)\+[a-z0-9_]{1,40}(?=://)")
 
 
 def _parameters(database_url: str) -> dict[str, str]:

@@ -202,7 +202,8 @@ class Playback:
         return outcome
 
     def _shadowed(self, result: Result, other: Result) -> Mapping[str, Any]:
-        same = (result.error, result.returned) == (other.error, other.returned)
+        first, second = ((each.error, each.returned, each.output.rstrip()) for each in (result, other))
+        same = first == second
         self._counts["differing"] += not same
         return {
             "ok": other.failure is None, "milliseconds": other.milliseconds, "same": same, "error": other.error,

@@ -151,6 +151,8 @@ class Shares:
         """Kept events are to be delivered, as of the last look."""
         self._listener = listener
         self._start = start
+        self._is_known = False
+        """It joined before: what `start` means was told, if need be."""
         self._lease_seconds = lease_seconds
         self._made_at: datetime | None = None
         """When this worker made the consumer, if it began at the newest event."""
@@ -199,11 +201,12 @@ class Shares:
             )
         start = start_since(self._made_at) if is_reconnect and self._made_at is not None else self._start
         made = self.ask("consumer_create.sql", (self.consumer, *start[1:]))
-        if not made and not is_reconnect and self._worker is None and self._start != NEWEST:
+        if not made and not is_reconnect and not self._is_known and self._start != NEWEST:
             log.warning(
                 "consumer %s is known and goes on where it stopped: --from is for a new one (see pg_events consumers drop)",
                 self.consumer,
             )
+        self._is_known = True
         for _, made_at in made:
             log.info("consumer %s is new: it starts %s", self.consumer, start.words)
             self._made_at = made_at if self._start == NEWEST else None

@@ -378,6 +378,7 @@ def transaction(**given: Any) -> int:
 @cli.command(short_help="Show what is covered, who reads, and what went wrong.")
 @_database
 @click.option("--check", is_flag=True, help="Exit with 1 when a table, or DDL, is not covered as it should be.")
+@click.option("--problems", is_flag=True, help="Only tables that are not as they should be.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(**given: Any) -> int:
     """Show for each table whether it is covered, and why not; how far behind each consumer is; the log's size.
@@ -421,9 +422,16 @@ def failed(context: click.Context) -> None:
 @_consumer
 @_failed_where
 @click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help="At most N.")
+@click.option(
+    "--group", is_flag=True, help="Equal failures once: how many, the first and last event, the newest error."
+)
 @_json_lines
 def list_failed(**given: Any) -> int:
-    """List failed events, oldest first: number, consumer, when, table, row, attempts and error."""
+    """List failed events, oldest first: number, consumer, when, table, row, attempts and error.
+
+    With --group failures of a consumer and a table are equal that raise the same exception in the same line; the most
+    frequent come first, and --limit counts groups.
+    """
     from pg_events.cli.failed import list_failed as run
 
     return run(**given)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -12,10 +13,12 @@ from rich.text import Text
 
 from pg_events import event, sql
 from pg_events import filter as filters
+from pg_events.callbacks import Failure
 from pg_events.catalog import Connection
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page
 from pg_events.cli.terminal import say
+from pg_events.delivery import place_of, qualified
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.filter import Filter
 from pg_events.link import RawCursor
@@ -30,10 +33,22 @@ _PAGE: Final = 500
 
 
 def list_failed(
-    settings: str | None, database_url: str | None, name: str | None, where: str, limit: int, as_json: bool
+    settings: str | None,
+    database_url: str | None,
+    name: str | None,
+    where: str,
+    limit: int,
+    group: bool,
+    as_json: bool,
 ) -> int:
-    """List failed events, oldest first: number, consumer, when, table, row, attempts and error."""
+    """List failed events, oldest first: number, consumer, when, table, row, attempts and error.
+
+    With --group failures of a consumer and a table are equal that raise the same exception in the same line; the most
+    frequent come first, and --limit counts groups.
+    """
     wanted = filters.parse(where)
+    if group:
+        return _list_groups(settings, database_url, name, wanted, limit, as_json)
     page = Page()
     shown = 0
     with connected(load(settings, database_url), "failed") as connection:
@@ -47,6 +62,48 @@ def list_failed(
             else:
                 page.print(Text(clean(_line(row))), no_wrap=True, overflow="ellipsis")
     if not shown:
+        say("no failed events")
+    return 0
+
+
+@dataclass
+class _Group:
+    """Equal failures."""
+
+    consumer: str
+    table: str
+    error: str
+    first_id: int
+    last_id: int
+    events: int = 0
+
+
+def _list_groups(
+    settings: str | None, database_url: str | None, name: str | None, wanted: Filter, limit: int, as_json: bool
+) -> int:
+    groups: dict[tuple[str, ...], _Group] = {}
+    with connected(load(settings, database_url), "failed") as connection:
+        check_log(connection)
+        for row in _matching(connection, name, wanted):
+            table, number = _table(row["payload"]), row["event_id"]
+            error = one_line(row["error"])
+            raised = Failure(error.partition(":")[0], "", row["traceback"] or "")
+            key = row["consumer"], table, row["state"], raised.type, place_of(raised) or ""
+            one = groups.setdefault(key, _Group(row["consumer"], table, error, number, number))
+            one.events, one.error = one.events + 1, error
+            one.first_id, one.last_id = min(one.first_id, number), max(one.last_id, number)
+    page = Page()
+    found = sorted(groups.values(), key=lambda one: -one.events)
+    for one in found[:limit]:
+        if as_json:
+            click.echo(json.dumps(asdict(one)))
+        else:
+            ids = f"#{one.first_id}" if one.events == 1 else f"#{one.first_id} … #{one.last_id}"
+            text = f"{one.events:,}×  {one.consumer}  {one.table}  {ids}  {one.error}"
+            page.print(Text(clean(text)), no_wrap=True, overflow="ellipsis")
+    if len(found) > limit:
+        say(f"there are {len(found) - limit:,} more; see --limit and --where")
+    if not found:
         say("no failed events")
     return 0
 
@@ -73,11 +130,19 @@ def _line(row: Row) -> str:
     return f"#{row['event_id']}  {row['consumer']}  {_when(row)}  {about}  {sign}  {one_line(row['error'])}"
 
 
+def _table(payload: str) -> str:
+    """The table, or the object, that an event is about."""
+    try:
+        return qualified(event.head(payload)) or ""
+    except (ValueError, RecursionError):
+        return "?"
+
+
 def _about(payload: str) -> str:
     """The table and the row, or the object, that an event is about."""
     try:
         found = event.record(payload)
-        table = found.table_name or "" if found.kind == event.SCHEMA else f"{found.table_schema}.{found.table_name}"
+        table = qualified(found) or ""
         row = event.members(found.new_data or found.old_data or "{}", str)
     except (ValueError, RecursionError):
         return "?"
@@ -150,34 +215,40 @@ def _change(
         raise UsageError("say which: ids, --where FILTER or --all; one of the three (see: pg_events failed list)")
     wanted = filters.parse(where)
     with connected(load(settings, database_url), "failed") as connection:
-        found = [row for row in _find(connection, name, event_ids or None, wanted) if row["state"] != "held"]
-        if not found:
-            if event_ids:
-                raise PgEventsError(f"event {event_ids[0]} waits behind a failed one of its row; deal with that one")
+        if event_ids:
+            rows: Iterator[Row] = iter(_find(connection, name, event_ids))
+        else:
+            check_log(connection)
+            rows = _matching(connection, name, wanted)
+        chosen = ((row["consumer"], row["event_id"]) for row in rows if row["state"] != "held")
+        seen: set[tuple[str, int]] = set()  # what fails again meanwhile comes up once more, later
+        pairs = (pair for pair in chosen if not (pair in seen or seen.add(pair)))
+        done: list[tuple[str, int]] = []
+        while page := list(islice(pairs, _PAGE)):  # the rows themselves are dropped: they may be large, and many
+            with RawCursor(connection) as cursor:
+                done += cursor.execute(
+                    sql.text(question), [list(column) for column in zip(*page, strict=True)]
+                ).fetchall()
+        if not done and event_ids:
+            raise PgEventsError(f"event {event_ids[0]} waits behind a failed one of its row; deal with that one")
+        if not done:
             say("no such failed events")
-            return []
-        pairs = [row["consumer"] for row in found], [row["event_id"] for row in found]
-        with RawCursor(connection) as cursor:
-            return sorted(cursor.execute(sql.text(question), pairs).fetchall())
+        return sorted(done)
 
 
-def _find(
-    connection: Connection, name: str | None, event_ids: Sequence[int] | None, wanted: Filter | None = None
-) -> list[Row]:
+def _find(connection: Connection, name: str | None, event_ids: Sequence[int]) -> list[Row]:
     """Failed events. An id that is not among them is an error."""
     check_log(connection)
     with RawCursor(connection, row_factory=dict_row) as cursor:
         rows = cursor.execute(
             sql.text("failed_list.sql"),
-            (name, None if event_ids is None else list(event_ids), None, None, None, None),
+            (name, list(event_ids), None, None, None, None),
         ).fetchall()
     known = {row["event_id"] for row in rows}
-    for event_id in event_ids or ():
+    for event_id in event_ids:
         if event_id not in known:
             raise PgEventsError(f"event {event_id} is not among the failed ones; see: pg_events failed list")
-    if wanted is None or not str(wanted):
-        return rows
-    return [row for row in rows if _matches(wanted, row["payload"])]
+    return rows
 
 
 def _matches(wanted: Filter, payload: str) -> bool:

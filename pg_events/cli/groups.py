@@ -64,15 +64,15 @@ def _writing_stdout() -> Generator[None]:
         if not sys.stdout.closed:  # by a callback
             sys.stdout.flush()
     except BrokenPipeError as error:
-        _forget_stdout()
+        forget_stdout()
         raise click.exceptions.Exit(0) from error
     except OSError as error:
         if error.errno not in _CANNOT_WRITE:
             raise
-        _forget_stdout()
+        forget_stdout()
         raise PgEventsError(f"the output cannot be written: {error.strerror}") from error
 
 
-def _forget_stdout() -> None:
+def forget_stdout() -> None:
     """Python would complain at exit about what is still to be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

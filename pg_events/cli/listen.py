@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from rich.text import Text
@@ -160,10 +160,14 @@ _COLUMNS = 12
 
 
 def line(record: Record, width: int | None = None) -> Text:
-    """One event for people: time, letter, table, what changed, who. Cut to `width` columns of a terminal."""
+    """One event for people: time, letter, table, what changed, who. Cut to `width` columns of a terminal.
+
+    The time has its date, unless that is today's.
+    """
     at = datetime.fromisoformat(record.at).astimezone()
+    date = "" if at.date() == datetime.now(UTC).astimezone().date() else f"{at:%Y-%m-%d} "
     sign = "!" if record.kind == SCHEMA else record.kind
-    head = Text.assemble(f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} ", (sign, _STYLES[record.kind]), " ")
+    head = Text.assemble(f"{date}{at:%H:%M:%S}.{at.microsecond // 1000:03d} ", (sign, _STYLES[record.kind]), " ")
     title, told = _told(record)
     head.append(clean(title), "bold")
     body = Text(f" {told}")

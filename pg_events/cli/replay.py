@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.progress import Progress, TaskProgressColumn
 
 from pg_events import runs
-from pg_events.caller import Routes, chosen, here, reference_names, there
+from pg_events.caller import Routes, There, chosen, here, reference_names, there
 from pg_events.cli import INTERRUPTED
 from pg_events.cli.database import connected
+from pg_events.cli.groups import forget_stdout
 from pg_events.cli.page import Page, table
 from pg_events.cli.progress import progress
 from pg_events.cli.terminal import configure, is_terminal, say
@@ -186,7 +187,11 @@ def _run(job: Job, given: Options) -> int:
     found, routes = chosen(job.settings, job.callback, job.shadow)
     source = job.open()
     drift = Drift(source, job.settings.database_url)
-    caller = here(found, _debugger) if given.pdb else there(job.settings, found, _output(given))
+    output = _Output(given.as_json)
+    caller = here(found, _debugger) if given.pdb else there(job.settings, found, output)
+    output.is_shadow = lambda: (
+        routes.shadow is not None and isinstance(caller, There) and caller.calling == routes.shadow
+    )
     recorder = job.recorder(caller, routes)
     if drift.unknown is not None:
         say(f"tables are not compared with what they were: {drift.unknown}")
@@ -211,7 +216,7 @@ def _run(job: Job, given: Options) -> int:
     _say_problems(source)
     _say_report(report, given)
     if given.as_json:
-        click.echo(json.dumps(_as_json(report)))
+        output(1, json.dumps(_as_json(report)) + "\n", is_ours=True)
     if report.state == "interrupted" and not asking.has_enough:
         return INTERRUPTED
     return 0 if report.ok else 1
@@ -223,16 +228,50 @@ def _as_json(report: Report) -> dict[str, Any]:
     return {name: values[name] for name in names} | ({"differing": report.differing} if report.differing else {})
 
 
-def _output(given: Options) -> Callable[[int, str], None]:
-    """Where callbacks print: to stdout, unless that holds JSON."""
+class _Output:
+    """What callbacks print: on stdout, unless that holds JSON; the shadow's lines are marked.
 
-    def write(number: int, text: str) -> None:
-        stream = sys.stdout if number == 1 and not given.as_json else sys.stderr
-        with contextlib.suppress(ValueError):
-            stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
+    A reader of the pipe that has enough ends the printing and not the replay.
+    """
+
+    def __init__(self, has_json: bool) -> None:
+        self._has_json = has_json
+        self._is_open = True
+        self._was_shadow: bool = False
+        self._begins_line = True
+        self.is_shadow: Callable[[], bool] = lambda: False
+        """Whether the shadow is being called."""
+
+    def __call__(self, number: int, text: str, *, is_ours: bool = False) -> None:
+        is_stdout = is_ours or (number == 1 and not self._has_json)
+        if is_stdout and not self._is_open:
+            return
+        stream = sys.stdout if is_stdout else sys.stderr
+        encoding = stream.encoding or "utf-8"
+        text = text if is_ours else self._marked(text)
+        try:
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
+        except BrokenPipeError:
+            if not is_stdout:
+                raise
+            self._is_open = False
+            forget_stdout()
+        except ValueError:  # closed
+            pass
 
-    return write
+    def _marked(self, text: str) -> str:
+        is_shadow = self.is_shadow()
+        lead = "" if self._begins_line or is_shadow == self._was_shadow else "\n"
+        begins = self._begins_line or bool(lead)
+        self._was_shadow, self._begins_line = is_shadow, text.endswith("\n")
+        if not is_shadow:
+            return lead + text
+        marked = "".join(_SHADOW + line for line in text.splitlines(keepends=True))
+        return lead + (marked if begins else marked.removeprefix(_SHADOW))
+
+
+_SHADOW: Final = "shadow: "
 
 
 def _tell(item: Item, outcome: Outcome) -> None:
@@ -245,6 +284,10 @@ def _tell(item: Item, outcome: Outcome) -> None:
         other = outcome.shadow
         first = outcome.error or f"returned {outcome.returned or 'None'}"
         second = other["error"] or f"returned {other['returned'] or 'None'}"
+        if first == second:
+            first, second = (
+                f"printed {shorten(one_line(text or 'nothing'), 300)}" for text in (outcome.output, other["output"])
+            )
         say(f"#{item.id} {item.what} differs\n  callback: {one_line(first)}\n  shadow:   {one_line(second)}")
 
 

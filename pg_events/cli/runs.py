@@ -115,3 +115,5 @@ def _print(outcome: Outcome) -> None:
         other = outcome.shadow
         says = other["error"] or f"returned {other['returned'] or 'None'}"
         click.echo(clean(f"    shadow: {one_line(says)}"))
+        for line in (other["output"] or "").rstrip().splitlines():
+            click.echo(clean(f"    shadow: {line}"))

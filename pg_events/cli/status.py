@@ -56,14 +56,14 @@ class _Status:
         return [table for table in self.tables if table.state not in ("covered", *_NOT_WANTED)]
 
 
-def status(settings: str | None, database_url: str | None, check: bool, as_json: bool) -> int:
+def status(settings: str | None, database_url: str | None, check: bool, problems: bool, as_json: bool) -> int:
     """Show for each table whether it is covered, and why not; how far behind each consumer is; the log's size."""
     with connected(load(settings, database_url), "status") as connection:
         found = _ask(connection)
     if as_json:
-        click.echo(json.dumps(_as_json(found)))
+        click.echo(json.dumps(_as_json(found, found.drift if problems else found.tables)))
     else:
-        _show(found)
+        _show(found, found.drift if problems else found.tables)
     if not found.schema_events_permitted:
         say("event triggers are not permitted here: DDL is not recorded, new tables are covered by the next build")
     if found.event_triggers_off:
@@ -112,11 +112,11 @@ def _ask(connection: Connection) -> _Status:
     )
 
 
-def _as_json(found: _Status) -> dict[str, Any]:
+def _as_json(found: _Status, tables: Sequence[Table]) -> dict[str, Any]:
     return {
         "server_version": found.server_version,
         "schema_events": found.schema_events,
-        "tables": [_table_as_json(table, found) for table in found.tables],
+        "tables": [_table_as_json(table, found) for table in tables],
         "consumers": [
             {key: row[key] for key in ("name", "behind_events", "behind_seconds", "failed")} for row in found.consumers
         ],
@@ -143,10 +143,10 @@ def _table_as_json(table: Table, found: _Status) -> dict[str, Any]:
 # --- for people ---------------------------------------------------------------------------------------------------
 
 
-def _show(found: _Status) -> None:
+def _show(found: _Status, tables: Sequence[Table]) -> None:
     page = Page()
-    if found.tables:
-        page.print(_tables(found, page.width))
+    if tables:
+        page.print(_tables(found, tables, page.width))
         page.print()
     page.print(Text(_summary(found)))
     page.print(Text(clean(_roles(found))))
@@ -161,11 +161,11 @@ _NARROW = 60
 """Columns of a terminal on which there is room for the name and the state, and no more."""
 
 
-def _tables(found: _Status, width: int) -> Any:
+def _tables(found: _Status, tables: Sequence[Table], width: int) -> Any:
     now = datetime.now(UTC)
     headers = ["table", "I U D T", "state"]
     if width >= _NARROW:
-        headers += ["last event"] + ["why"] * any(each.reason for each in found.tables)
+        headers += ["last event"] + ["why"] * any(each.reason for each in tables)
     grid = table(*headers)
     for column in grid.columns[1:4]:
         column.no_wrap = True
@@ -174,7 +174,7 @@ def _tables(found: _Status, width: int) -> Any:
         reserved += len("  last event  ") + 14
     grid.columns[0].overflow = "fold"
     grid.columns[0].max_width = max(16, width - reserved)
-    for each in found.tables:
+    for each in tables:
         at = found.last_event_at.get((each.schema, each.name))
         cells = (
             Text(clean(each.identity)),

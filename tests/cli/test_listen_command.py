@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -151,6 +152,23 @@ def test_values_are_shown_as_people_write_them(call, url, execute) -> None:
     )
 
     assert " amount=1.50 j={a: [1.250, null, true]} b=false a=[x, y] nothing=null " in answer.out
+
+
+def test_an_event_of_another_day_has_its_date(call, url, execute) -> None:
+    execute(
+        url,
+        "insert into note values (1), (2)",
+        "update pgevents.event set at = at - interval '2 days'",
+    )
+    execute(url, "insert into note values (3)")
+
+    lines = call(
+        "listen", "--since", "oldest", "--limit", "3", "--format", "pretty", "--database-url", url
+    ).out.splitlines()
+
+    day = datetime.now(UTC).astimezone() - timedelta(days=2)
+    assert [line.startswith(f"{day:%Y-%m-%d} ") for line in lines] == [True, True, False]
+    assert re.match(r"\d\d:\d\d:\d\d\.", lines[2])
 
 
 def test_many_columns_are_counted_not_shown(call, url, execute) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import signal
 import stat
 from pathlib import Path
@@ -237,8 +238,42 @@ def test_a_shadow_gets_the_same_events_and_is_compared(call, log) -> None:
     )  # fmt: skip
 
     told = json.loads(answer.out)
-    assert (told["delivered"], told["failed"], told["differing"]) == (4, 1, 1)
+    assert (told["delivered"], told["failed"], told["differing"]) == (4, 1, 5)
+    assert "callback: printed got 1 1\n  shadow:   printed nothing" in answer.err
     assert "callback: ValueError: no 3\n  shadow:   returned 3" in answer.err
+
+
+def test_a_shadow_that_prints_something_else_differs_and_its_lines_are_marked(call, log, tmp_path: Path) -> None:
+    (tmp_path / "prices.py").write_text(
+        "import json\n"
+        "def old(payload): print('charged', 10 * json.loads(payload)['new_data']['id'], end='')\n"
+        "def new(payload): print('charged', 5 * json.loads(payload)['new_data']['id'] + 5)\n"
+    )
+
+    answer = call(
+        "replay", log, "--callback", "prices.old", "--shadow", "prices.new", "--where", "op:I new.id:1..2"
+    )  # fmt: skip
+
+    assert answer.out == "charged 10\nshadow: charged 10\ncharged 20\nshadow: charged 15\n"
+    assert "#2 INSERT public.note differs\n  callback: printed charged 20\n  shadow:   printed charged 15" in answer.err
+    assert "#1 INSERT" not in answer.err
+    assert "1 differing" in answer.err
+    assert "shadow: charged 15" in call("runs", "show", "last").out
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_that_has_enough_does_not_end_the_replay(start, log, options, tmp_path: Path) -> None:
+    (tmp_path / "much.py").write_text("def tell(payload): print('x' * 100_000)\n")
+    reading, writing = os.pipe()
+    process = start("replay", log, "--callback", "much.tell", *options, stdout=writing)
+    os.close(writing)
+    os.close(reading)
+
+    answer = process.answer()
+
+    assert answer.code == 0
+    assert "6 events: 6 delivered" in answer.err
+    assert runs.find("last").sum().state == "complete"
 
 
 def test_times_and_speed(call, log) -> None:

@@ -48,6 +48,20 @@ def consumer_line(call, url) -> list[str]:
     return line.split()
 
 
+def test_problems_lists_only_tables_that_are_not_as_they_should_be(call, url, execute) -> None:
+    execute(
+        url, "create table fine (id int)", "create table spoilt (id int)", 'drop trigger "00_pgevents_insert" on spoilt'
+    )
+
+    shown = call("status", "--problems", "--database-url", url)
+    as_json = call("status", "--problems", "--json", "--database-url", url)
+
+    assert "public.spoilt" in shown.out
+    assert "public.fine" not in shown.out
+    assert "2 of 3 tables covered" in shown.out
+    assert [table["name"] for table in json.loads(as_json.out)["tables"]] == ["spoilt"]
+
+
 def test_a_worker_that_ended_is_not_said_to_run(call, url, tmp_path) -> None:
     (tmp_path / "ending.py").write_text(
         f"PG_EVENTS_DATABASE_URL = {url!r}\nPG_EVENTS_DATA_UPDATE_CALLBACK = 'builtins.repr'\n"

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +32,9 @@ def fail_on_2(payload):
     if json.loads(payload)["new_data"]["id"] == 2:
         raise KeyError(2)
     print("got", json.loads(payload)["new_data"]["id"])
+
+def fail_with_id(payload):
+    raise KeyError(json.loads(payload)["new_data"]["id"])
 
 def close_stdout(payload):
     sys.stdout.close()
@@ -264,7 +269,7 @@ def test_an_event_that_is_held_is_no_failed_one(call, settings, url, execute, tm
 
     refused = call("failed", "retry", str(held["event_id"]), *database)
 
-    assert answer.err.endswith("delivered 0, failed 1, retried 1, held 1\n")
+    assert "delivered 0, failed 1, retried 1, held 1\n" in answer.err
     assert (failed["state"], held["state"]) == ("failed", "held")
     assert refused.code == 1
     assert "waits behind a failed one of its row" in refused.line
@@ -314,3 +319,65 @@ def test_a_consumer_that_is_gone_can_be_dropped_and_a_running_one_cannot(start, 
     assert "has a running worker" in refused.line
     assert call("consumers", "drop", "gone", *database).line == "dropped consumer gone"
     assert execute(url, "select name from pgevents.consumer", "select consumer from pgevents.share") == [("default",)]
+
+
+def test_the_first_failure_is_told_within_a_second_with_its_text_and_place(start, settings, url, execute) -> None:
+    """With the defaults the pauses grow: whoever stops the worker after a moment has seen the reason."""
+    execute(url, "insert into note values (1), (2)")
+    name = settings("fail_on_2")
+    Path(name).write_text(re.sub("PG_EVENTS_(MAX|RETRY).*\n?", "", Path(name).read_text()))
+    process = start("worker", "--from", "oldest", "--settings", name)
+    process.until_said("delivering from")
+    began = time.monotonic()
+
+    said = process.until_said("KeyError: 2")
+
+    assert time.monotonic() - began < 1
+    assert re.search(
+        r"WARNING.* hooks:fail_on_2 failed on event \d+ of note \(KeyError: 2; .*hooks\.py:\d+\), again in", said
+    )
+    process.send_signal(signal.SIGINT)
+    end = process.answer()
+    assert (end.code, "failed 0, retried 1" in end.err) == (130, True)
+    assert re.search(r"the last failure: hooks:fail_on_2: KeyError: 2; .*hooks\.py:\d+", end.err)
+
+
+def test_equal_failures_are_listed_once(call, settings, url, execute) -> None:
+    execute(url, "create table other (id integer primary key)", "insert into note select generate_series(1, 5)")
+    call(*ONCE, settings("fail_with_id"))
+    execute(url, "insert into other values (7)")
+    call(*ONCE, settings("fail"))
+    database = ("--database-url", url)
+    ids = [json.loads(line)["event_id"] for line in call("failed", "list", "--json", *database).out.splitlines()]
+
+    groups = call("failed", "list", "--group", *database)
+    as_json = call("failed", "list", "--group", "--json", *database)
+    first = call("failed", "list", "--group", "--limit", "1", *database)
+
+    assert groups.out.splitlines() == [
+        f"5×  default  public.note  #{ids[0]} … #{ids[4]}  KeyError: 5",
+        f"1×  default  public.other  #{ids[5]}  ValueError: ␛[31mno [/] \\u{{202e}} postgresql://bob:***@h/db",
+    ]
+    assert json.loads(as_json.out.splitlines()[0]) == {
+        "consumer": "default", "table": "public.note", "error": "KeyError: 5", "first_id": ids[0], "last_id": ids[4], "events": 5,
+    }  # fmt: skip
+    assert first.out.splitlines() == groups.out.splitlines()[:1]
+    assert first.err == "there are 1 more; see --limit and --where\n"
+    assert call("failed", "list", "--group", "--where", "table:nothing", *database).line == "no failed events"
+
+
+def test_all_failed_events_are_changed_page_by_page(call, settings, url, execute, monkeypatch) -> None:
+    from pg_events.cli import failed
+
+    monkeypatch.setattr(failed, "_PAGE", 2)
+    execute(url, "insert into note select generate_series(1, 5)")
+    call(*ONCE, settings("fail"))
+    database = ("--database-url", url)
+
+    retried = json.loads(call("failed", "retry", "--all", "--json", *database).out)["retried"]
+    again = call("failed", "retry", "--all", *database)
+    discarded = json.loads(call("failed", "discard", "--where", "new.id>1", "--json", *database).out)["discarded"]
+
+    assert len({one["event_id"] for one in retried}) == 5
+    assert again.line == "no such failed events"
+    assert discarded == retried[1:]

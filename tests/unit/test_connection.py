@@ -335,3 +335,27 @@ def test_of_several_hosts_the_primary_is_asked_for(
         connect(url, application_name="test")
 
     assert given.get("target_session_attrs") == wanted
+
+
+# --- URLs of SQLAlchemy -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "scheme", ["postgresql+asyncpg", "postgresql+psycopg", "postgresql+psycopg2", "postgres+pg8000"]
+)
+def test_a_url_of_sqlalchemy_is_taken_without_its_driver(scheme: str) -> None:
+    url = URL.replace("postgresql", scheme)
+
+    assert describe(url) == "market@db.example:5433"
+    assert mask(f"no hunter2 in {url}", url).count("hunter2") == 0
+
+
+@pytest.mark.parametrize("scheme", ["mysql+psycopg", "postgresql+", "postgresql+a b", "+psycopg"])
+def test_the_url_of_another_database_is_not(scheme: str) -> None:
+    with pytest.raises(UsageError):
+        describe(URL.replace("postgresql", scheme))
+
+
+def test_one_connects_with_the_url_of_sqlalchemy(database_url: str) -> None:
+    with connect(database_url.replace("postgresql:", "postgresql+asyncpg:", 1), application_name="test") as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
