@@ -21,19 +21,25 @@ _ENVELOPE = frozenset({"id", "xid", "at", "table_schema", "table_name", "method"
 """What tells which event it is; without it nobody could make use of one."""
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true)')
 """A string, perhaps a key; a number; the word that tells something."""
+_TOKEN_OR_BRACKET = re.compile(_TOKEN.pattern + r"|([{\[\]}])")
+
+
+_KNOWN = 10_000
+"""Columns and paths whose answer is kept."""
 
 
 class Redaction:
     """Masks the values of payloads."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        """A pattern is a column (`email`, `users.email`, `shop.*.email`) or `/regex/`, looked for in every text and
-        number. Raises `UsageError`."""
+        """A pattern is a column (`email`, `users.email`, `shop.*.email`), a path into the JSON of one (`orders.meta.card`,
+        whose elements of arrays count as their array), or `/regex/`, looked for in every text and number. Raises
+        `UsageError`."""
         self._key = secrets.token_bytes(16)
         self._columns: dict[str, str] = {}
         self._regexes: dict[str, re.Pattern[str]] = {}
         self._used: set[str] = set()
-        self._wanted: dict[tuple[str, str, str], bool] = {}
+        self._wanted: dict[tuple[str, ...], bool] = {}
         for pattern in patterns:
             if pattern.startswith("/") and pattern.endswith("/") and len(pattern) > 2:
                 try:
@@ -71,15 +77,55 @@ class Redaction:
         for column, value in raw_members(row):
             searched = self._searched(value)  # first of all: what a /regex/ finds it has found, masked anyway or not
             is_masked = self._is_masked(schema, table, column)
-            yield column, _each(value, self._mask, _nothing) if is_masked else searched
+            if is_masked:
+                yield column, _each(value, self._mask, _nothing)
+            elif value.lstrip()[:1] in ("{", "[") and any("." in pattern for pattern in self._columns):
+                # What a /regex/ masked has the same keys in the same places.
+                yield column, self._masked_below(searched, (schema, table, column))
+            else:
+                yield column, searched
 
-    def _is_masked(self, schema: str, table: str, column: str) -> bool:
-        names = (schema, table, column)
-        if names not in self._wanted:
-            found = [given for given in self._columns if names_column(given, *names)]
+    def _masked_below(self, value: str, names: tuple[str, ...]) -> str:
+        """A JSON object or array, in which the values are masked that a pattern's path leads to."""
+        path = [*names]
+        opened: list[int] = []  # at each open bracket: how long the path was before it
+        hidden: list[int] = []  # the length of the path from which on everything is masked
+
+        def one(match: re.Match[str]) -> str:
+            text, colon, number, true, bracket = match.groups()
+            if colon is not None:
+                del path[opened[-1] :]
+                path.append(_text(text))
+                while hidden and len(path) <= hidden[-1]:
+                    hidden.pop()
+                if not hidden and self._is_masked(*path):
+                    hidden.append(len(path))
+                return match[0]
+            if bracket is not None:
+                if bracket in "{[":
+                    opened.append(len(path))
+                else:
+                    del path[opened.pop() :]
+                return bracket
+            if not hidden or len(path) < hidden[-1]:
+                return match[0]
+            if text is None:
+                return _nothing(number or true)
+            masked = self._mask(_text(text))
+            return json.dumps(masked, ensure_ascii=False)
+
+        return _TOKEN_OR_BRACKET.sub(one, value)
+
+    def _is_masked(self, *names: str) -> bool:
+        """Whether a pattern means the column, or the path into it."""
+        known = self._wanted.get(names)
+        if known is None:
+            found = [given for given in self._columns if _names(given, names)]
             self._used.update(found)
-            self._wanted[names] = bool(found)
-        return self._wanted[names]
+            known = bool(found)
+            if len(self._wanted) < _KNOWN:  # keys of JSON can be values, and without end
+                self._wanted[names] = known
+        return known
 
     def _searched(self, value: str) -> str:
         for given, regex in self._regexes.items():
@@ -108,8 +154,19 @@ class Redaction:
 
 
 def names_column(pattern: str, schema: str, table: str, column: str) -> bool:
-    """Whether `email`, `users.email` or `shop.*.email` means the column."""
+    """Whether `email`, `users.email` or `shop.*.email` means the column, or `meta.card` what is in it."""
     names = (schema, table, column)
+    if _names(pattern, names):
+        return True
+    parts = pattern.casefold().split(".")
+    return any(
+        len(parts) > 3 - start
+        and all(fnmatchcase(name.casefold(), part) for name, part in zip(names[start:], parts, strict=False))
+        for start in range(3)
+    )
+
+
+def _names(pattern: str, names: tuple[str, ...]) -> bool:
     return any(fnmatchcase(".".join(names[start:]).casefold(), pattern.casefold()) for start in range(3))
 
 
