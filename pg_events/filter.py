@@ -28,6 +28,7 @@ from pg_events.filter_condition import (
     Names,
     Not,
     Numbers,
+    OfExtension,
     Or,
     Query,
     Regex,
@@ -122,7 +123,7 @@ class Field:
 FIELDS: Final = (
     Field("table", "the table, with or without its schema; of a schema event the object", "table:orders|shop.stock"),
     Field("op", "I, U, D, T for data, S for schema; or insert, update, delete, truncate, ddl", "op:U,D"),
-    Field("is", "ddl or data", "is:ddl"),
+    Field("is", "ddl or data; extension for the objects of one that is created or altered", "-is:extension"),
     Field("col", "an UPDATE that changed the column; an INSERT or DELETE of a row that has it", "col:status"),
     Field("new", "a column of the row after, or a path into it; without a column, any", "new.total>100", _ORDERED),
     Field("old", "a column of the row before", "old.address.city:Berlin", _ORDERED),
@@ -303,7 +304,11 @@ class _Parser:
                 condition = _joined(Or, self.each(operands, lambda operand: self.time(name, operator, operand.text)))
             case "op" | "is":
                 letters = "".join(self.each(operands, _OPERATIONS[name]))
-                condition = Kinds("".join(kind for kind in KINDS if kind in letters))
+                kinds = "".join(kind for kind in KINDS if kind in letters)
+                parts: list[Condition] = [Kinds(kinds)] if kinds else []
+                if _EXTENSION in letters:
+                    parts.append(OfExtension())
+                condition = _joined(Or, parts)
             case "table" | "user" | "app":
                 condition = Names(name, self.each(operands, _name))
             case "col":
@@ -446,10 +451,14 @@ def _operation(operand: _Operand) -> str:
 
 
 def _is(operand: _Operand) -> str:
-    letters = {"ddl": "S", "data": "IUDT"}.get(operand.text.lower())
+    letters = {"ddl": "S", "data": "IUDT", "extension": _EXTENSION}.get(operand.text.lower())
     if letters is None:
-        raise ValueError(f"is goes with ddl or data, not with {operand.text}")
+        raise ValueError(f"is goes with ddl, data or extension, not with {operand.text}")
     return letters
+
+
+_EXTENSION: Final = "x"
+"""Stands for `is:extension` beside the letters of kinds."""
 
 
 _OPERATIONS: Final = {"op": _operation, "is": _is}

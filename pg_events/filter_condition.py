@@ -451,6 +451,21 @@ class Tag:
         return test
 
 
+@dataclass(frozen=True, slots=True)
+class OfExtension:
+    """`is:extension`: a schema event of what CREATE, ALTER or DROP EXTENSION did to an object of the extension."""
+
+    cost: ClassVar[int] = _JSON
+
+    def __str__(self) -> str:
+        return "is:extension"
+
+    def test(self) -> Test:
+        return lambda subject: (
+            subject.record.kind == SCHEMA and (subject.object("ddl") or {}).get("in_extension") is True
+        )
+
+
 def _unless_too_deep(test: Test) -> Test:
     """The test; False where values are nested too deep to be compared."""
 
@@ -538,4 +553,6 @@ def _cheapest_first(parts: Iterable["Condition"]) -> list[Test]:
     return [part.test() for part in sorted(parts, key=lambda part: part.cost)]
 
 
-Condition = And | Or | Not | Kinds | Numbers | Names | Time | Query | Text | Regex | Column | Key | Changed | Tag
+Condition = (
+    And | Or | Not | Kinds | Numbers | Names | Time | Query | Text | Regex | Column | Key | Changed | Tag | OfExtension
+)

@@ -24,6 +24,7 @@ from pg_events.filter_condition import (
     Names,
     Not,
     Numbers,
+    OfExtension,
     Or,
     Query,
     Tag,
@@ -301,7 +302,7 @@ def _changed(condition: Changed) -> Bounds:
     return Bounds(_all([rows, _any([names, old, escaped])]), NONE)
 
 
-def _tag(_: Tag) -> Bounds:
+def _tag(_: Tag | OfExtension) -> Bounds:
     return Bounds(_sql('e.kind = {kind}::"char"', kind=SCHEMA), NONE)
 
 
@@ -417,6 +418,7 @@ _TRANSLATIONS: Final[_Translations] = {
     Key: _key,
     Changed: _changed,
     Tag: _tag,
+    OfExtension: _tag,
 }
 """Regular expressions are Python's own, and have no bounds."""
 _OF_ROWS: Final[_Translations] = {Numbers: _numbers_of_rows, Time: _time}

@@ -8,7 +8,7 @@ from types import FrameType
 
 import click
 
-from pg_events.cli.terminal import is_terminal, say
+from pg_events.cli.terminal import check_stderr, is_terminal, say
 
 
 def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
@@ -16,6 +16,8 @@ def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
     if not headless and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         say("no terminal: running headless")
         headless = True
+    if not headless:
+        check_stderr()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     from pg_events.demo.run import running

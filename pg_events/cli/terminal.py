@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pg_events.errors import UsageError
 from pg_events.text import clean
 
 
@@ -62,6 +63,12 @@ def _whole(command: str, width: int) -> str:
 def is_terminal(stream: Any) -> bool:
     """Does a person look at it? Not when it is closed."""
     return stream is not None and not stream.closed and stream.isatty()
+
+
+def check_stderr() -> None:
+    """Raise `UsageError` where the console could not draw: Textual draws on stderr."""
+    if not is_terminal(sys.stderr):
+        raise UsageError("the console draws on stderr, which must be the terminal: leave out 2> and 2>&1 |")
 
 
 def end_line() -> None:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pg_events.cli.terminal import is_terminal
+from pg_events.cli.terminal import check_stderr, is_terminal
 from pg_events.errors import UsageError
 from pg_events.settings import load
 
@@ -15,10 +15,7 @@ def tui(settings: str | None, database_url: str | None, log: Path | None, profil
     chosen = load(settings, database_url, require_database=log is None and profile is None)
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise UsageError("the console needs a terminal; for a pipe or a file there is: pg_events listen")
-
-    if not is_terminal(sys.stderr):  # Textual draws there
-        raise UsageError("the console draws on stderr, which must be the terminal: leave out 2> and 2>&1 |")
-
+    check_stderr()
     from pg_events_tui import run
 
     return run(chosen, read_only=read_only, log=log, profile=profile)

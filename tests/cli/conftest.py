@@ -136,7 +136,12 @@ class Terminal:
     """The command in a terminal of that many columns; its stdout can lead elsewhere."""
 
     def __init__(
-        self, *arguments: str, columns: int = 80, stdout: Any = None, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        columns: int = 80,
+        stdout: Any = None,
+        stderr: Any = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._keyboard, inside = pty.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -145,7 +150,7 @@ class Terminal:
             [*COMMAND, *arguments],
             stdin=inside,
             stdout=inside if stdout is None else stdout,
-            stderr=inside,
+            stderr=inside if stderr is None else stderr,
             env=outside | {"TERM": "xterm-256color"} | dict(environment or {}),
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
             start_new_session=True,

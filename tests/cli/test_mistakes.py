@@ -298,6 +298,19 @@ def test_a_consumer_has_a_name(call, name) -> None:
     assert "--name" in answer.line
 
 
+@pytest.mark.parametrize("command", ["tui", "demo"])
+def test_the_console_does_not_draw_into_a_file(in_terminal, database_url, command, tmp_path) -> None:
+    where = () if command == "demo" else ("--database-url", database_url)
+    with (tmp_path / "errors").open("wb") as file:
+        terminal = in_terminal(command, *where, stderr=file)
+        assert terminal.end() == 2
+
+    assert terminal.raw == ""
+    assert (tmp_path / "errors").read_text() == (
+        "pg_events: the console draws on stderr, which must be the terminal: leave out 2> and 2>&1 |\n"
+    )
+
+
 def test_a_long_message_is_wrapped_between_words(in_terminal) -> None:
     terminal = in_terminal("status", columns=60)
 

@@ -221,7 +221,7 @@ def test_sql_lets_through_what_python_does_and_its_negation_never_less(
 @pytest.mark.parametrize(
     "text",
     [
-        "table:orders", "-table:orders", "table:shop.*", "op:U,D", "is:ddl", "-is:ddl", "user:app", "-app:check*",
+        "table:orders", "-table:orders", "table:shop.*", "op:U,D", "is:ddl", "-is:ddl", "is:extension", "user:app", "-app:check*",
         "new.status:paid", "new.total>100", "old.status:new|paid", "pk:42", "pk:1..50", "new.status!=paid",
         "since:2026-08-22", "id:3..", "tx:7", "query:update", "col:status", '"free text"',
         "table:orders op:U (new.total>100 or new.status:paid) -user:etl",

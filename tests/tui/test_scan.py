@@ -30,7 +30,8 @@ WORDS = [
     "İ",
 ]
 FILTERS = [
-    "op:U,D", "is:ddl", "-op:I", "id:3..9", "id:2,5,8..", "tx:1", "table:orders", "table:shop.*", "user:app*", "app:checkout",
+    "op:U,D", "is:ddl", "is:extension", "-is:data,extension", "-op:I", "id:3..9",
+    "id:2,5,8..", "tx:1", "table:orders", "table:shop.*", "user:app*", "app:checkout",
     "-app:checkout", "since:2026-01-01T00:00:05Z", "until:2026-01-01T00:00:05Z", "note", '"NOTE"', "strasse", "straße",
     "ss", "sofa", "kelvin", '"a\\\\b"', '"say \\"hi\\""', "2026", "日本", "é", "i", "orders", "public.orders", "checkout",
     "/no+te/i", "/^upd/", "new.text:note", "new.n>3", "old.text:null", "col:text", "pk:4", 'tag:"ALTER TABLE"',

@@ -231,6 +231,22 @@ def test_a_schema_event_is_found_by_its_tag_and_by_its_object() -> None:
     assert not matches("tag:*", UPDATE)
 
 
+def test_what_an_extension_brings_can_be_left_out() -> None:
+    of_extension = ALTER._replace(ddl=row(command_tag="CREATE FUNCTION", in_extension=True))
+    own = ALTER._replace(ddl=row(command_tag="CREATE FUNCTION", in_extension=False))
+
+    assert [matches("is:extension", record) for record in (of_extension, own, ALTER, UPDATE)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert [matches("is:ddl -is:extension", record) for record in (of_extension, own, ALTER, UPDATE)] == [
+        False, True, True, False,
+    ]  # fmt: skip
+    assert [matches("is:data,extension", record) for record in (of_extension, own, UPDATE)] == [True, False, True]
+
+
 def test_what_an_event_does_not_have_is_an_empty_name() -> None:
     assert matches('app:""', ALTER)
     assert not matches("app:?*", ALTER)
@@ -479,6 +495,7 @@ def test_a_filter_is_made_of_plain_values() -> None:
         ("since:5m", "since:2026-08-22T13:58:21+00:00"),
         ("at:16:01..16:03", "since:2026-08-22T14:01:00+00:00 until:2026-08-22T14:04:00+00:00"),
         (r"/a\/b c/i", r"/a\/b c/i"),
+        ("is!=extension is:extension|data", "-is:extension (op:I,U,D,T or is:extension)"),
         ('new."a.b"."x".0!=1', 'new."a.b".x.0!=1'),
     ],
 )
@@ -524,7 +541,17 @@ conditions = st.one_of(
     st.tuples(st.sampled_from(["new.total>", "pk<=", "old.status>="]), quoted | integers.map(str)).map("".join),
     st.tuples(st.sampled_from(["id:", "xid:", "tx!=", "id>", "xid<=", "id<"]), integers.map(str)).map("".join),
     st.lists(st.sampled_from("IUDTS"), min_size=1).map(lambda letters: "op:" + ",".join(letters)),
-    st.sampled_from(["since:5m", "until:14:00", "at:16:01..16:03", "at!=2026-08-22", "at>2026-08-22T14:00Z", "is:ddl"]),
+    st.sampled_from(
+        [
+            "since:5m",
+            "until:14:00",
+            "at:16:01..16:03",
+            "at!=2026-08-22",
+            "at>2026-08-22T14:00Z",
+            "is:ddl",
+            "is:extension",
+        ]
+    ),
     st.sampled_from(["paid", "orders", "/pa.d/", "/PA/i", r"/\//", "42"]),
     st.text(min_size=1, max_size=8).map(lambda text: json.dumps(text, ensure_ascii=False)),
 )

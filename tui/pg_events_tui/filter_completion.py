@@ -15,7 +15,10 @@ Seen = Callable[[str], Sequence[str]]
 _LAST: Final = re.compile(r"""[^\s()]*$""")
 _CONDITION: Final = re.compile(r"(\w+)(!=|:|=)(.*[,|])?(.*)$")
 _PATH: Final = re.compile(r"(new|old)\.(\w*)$")
-_VALUES: Final = {"is": ("ddl", "data", *CONSOLE_WORDS), "op": ("insert", "update", "delete", "truncate", "ddl")}
+_VALUES: Final = {
+    "is": ("ddl", "data", "extension", *CONSOLE_WORDS),
+    "op": ("insert", "update", "delete", "truncate", "ddl"),
+}
 _SEEN: Final = {"table": "table", "user": "user", "app": "app", "tag": "tag", "col": "column"}
 
 

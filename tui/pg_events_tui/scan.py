@@ -24,6 +24,7 @@ from pg_events.filter_condition import (
     Names,
     Not,
     Numbers,
+    OfExtension,
     Or,
     Query,
     Regex,
@@ -129,7 +130,7 @@ def _select(store: Store, condition: Condition) -> Select:
             return partial(_time, edge == "since", at.timestamp(), condition.test())
         case Text():
             return _text(store, condition)
-        case Query() | Regex() | Column() | Key() | Changed() | Tag():
+        case Query() | Regex() | Column() | Key() | Changed() | Tag() | OfExtension():
             return _rest(condition)
 
 
@@ -360,12 +361,12 @@ def _look_ahead(lines: bytes, needle: bytes, block: Block, skip: int, first: int
 # ── What needs the event itself ──
 
 
-def _rest(condition: Query | Regex | Column | Key | Changed | Tag) -> Select:
+def _rest(condition: Query | Regex | Column | Key | Changed | Tag | OfExtension) -> Select:
     holds = condition.test()
     needle, folded = _needle(condition)
 
     def select(block: Block, rows: Sequence[int]) -> Sequence[int]:
-        if isinstance(condition, Tag):
+        if isinstance(condition, Tag | OfExtension):
             rows = _of(block.kinds, rows, frozenset(b"S"))
         elif needle and len(rows) * 8 >= block.size:
             lines = block.text.lower() if folded else block.text
