@@ -347,6 +347,9 @@ def prune_runs(**given: Any) -> int:
 @click.argument("key", nargs=-1, required=True)
 @click.option("--at", "moment", metavar="TIME", help="Only the row as it was then, as JSON.")
 @click.option("--undo", metavar="ID", type=int, help="Only the statement that would undo that event. Nothing runs it.")
+@click.option(
+    "--since", metavar="TIME", help="Only events since then, and no more of the log is read: 5m, 14:00, 2026-08-22."
+)
 @_log_file
 @_json_payloads
 def row_history(**given: Any) -> int:

@@ -16,11 +16,11 @@ from pg_events.difference import spelled
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import DataEvent, SchemaEvent
 from pg_events.filter import Filter
-from pg_events.filter_condition import Numbers
+from pg_events.filter_condition import And, Numbers
 from pg_events.filter_time import moment_after
 from pg_events.history import Shape, Version
 from pg_events.settings import Settings, load
-from pg_events.source import LOG, Events, FileSource, Source, open_source
+from pg_events.source import LOG, Events, FileSource, Source, asked_of, open_source
 from pg_events.text import clean, counted, one_line, shorten
 
 
@@ -31,6 +31,7 @@ def row_history(
     key: tuple[str, ...],
     moment: str | None,
     undo: int | None,
+    since: str | None,
     file: str | None,
     as_json: bool,
 ) -> int:
@@ -40,7 +41,8 @@ def row_history(
     then = None if moment is None else _moment(moment, file)
     chosen = load(settings, database_url, require_database=file is None)
     table, shape = _shape(chosen, table, file)
-    source = _open(chosen, file, Filter(history.of_row(table, shape, key)))
+    wanted = (history.of_row(table, shape, key), asked_of(file or LOG, since=since).condition)
+    source = _open(chosen, file, Filter(And(wanted)))
     events = Events(source)
     found = list(
         history.versions((event, payload) for event, payload in events.with_payloads() if isinstance(event, DataEvent))

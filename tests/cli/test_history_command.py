@@ -265,3 +265,13 @@ def test_lines_of_a_saved_log_that_are_passed_over_are_told_and_1(call, item, ex
         assert answer.code == 1
         assert answer.err.startswith("line 3 skipped: not JSON")
         assert answer.err.splitlines()[10] == "… and 2 more"
+
+
+def test_since_bounds_what_is_read_and_shown(call, item, execute) -> None:
+    execute(item, "insert into item (o, p) values (1, 2)", "update pgevents.event set at = at - interval '2 hours'")
+    execute(item, "update item set note = 'b'")
+    (first, second) = ids(call, item, "1", "2")
+
+    assert ids(call, item, "1", "2", "--since", "1h") == [second]
+    assert ids(call, item, "1", "2", "--since", "3h") == [first, second]
+    assert call("history", "item", "1", "2", "--since", "soon", "--database-url", item).code == 2

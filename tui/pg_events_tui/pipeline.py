@@ -167,8 +167,8 @@ def rows_of(
 
 
 def _rate_rows(rates: TableRates, now: float, cells: int, sort: str) -> tuple[Line, Items]:
-    name_cells = min(max([len(name) for name in rates.tables] or [8]), 32, max(12, cells - 44))
-    wide = cells >= name_cells + 61
+    name_cells = min(max([len(name) for name in rates.tables] or [8]), 32, max(12, cells - 47))
+    wide = cells >= name_cells + 64  # with the sign of the cursor and a scrollbar
     head = fit("table", name_cells) + fit_right("now/s", 8) + "  " + fit("1 min", 15) + "  "
     head += (fit("1 h", 15) + "  " if wide else "") + fit_right("max/s", 7) + fit_right("all", 11)
     order: dict[str, Callable[[tuple[str, Series]], Any]] = {
