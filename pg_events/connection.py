@@ -176,6 +176,10 @@ _UNREADABLE: Final = (
     "the database URL cannot be read; write postgresql://user:password@host:port/dbname, special characters of the "
     "password percent-encoded ('@' as %40, '/' as %2F, '%' as %25)"
 )
+_UNREADABLE_WORDS: Final = (
+    "the database URL cannot be read; it is none, and as keyword=value it has a word that libpq does not know, or a value with "
+    "blanks that is not in quotes: write host=… port=… dbname=… user=… password='…'"
+)
 _UNESCAPED: Final = (
     "the database URL has an '@' or '/' where none may stand, perhaps in its password; "
     "write '@' as %40 and '/' as %2F there"
@@ -205,7 +209,7 @@ def _parameters(database_url: str) -> dict[str, str]:
     except (psycopg.Error, ValueError):
         values = None
     if values is None or "\0" in database_url:
-        raise UsageError(_UNREADABLE)
+        raise UsageError(_UNREADABLE if "://" in database_url else _UNREADABLE_WORDS)
     parameters = {name: str(value) for name, value in values.items()}
     ports = parameters.get("port", "").split(",")
     if any(port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536) for port in ports):

@@ -40,7 +40,6 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("host=db password='hunter2", "cannot be read"),
         ("host=hun@ter2", "'@'"),
         ("mysql://shop:hunter2@db/market", "must begin with postgresql://"),
-        ("postgresql+psycopg://shop:hunter2@db/market", "must begin with postgresql://"),
         ("hunter2", "cannot be read"),
         ("host=db\0hunter2", "cannot be read"),
         ("host=db password=hunter2\udc80", "cannot be read"),
@@ -359,3 +358,12 @@ def test_the_url_of_another_database_is_not(scheme: str) -> None:
 def test_one_connects_with_the_url_of_sqlalchemy(database_url: str) -> None:
     with connect(database_url.replace("postgresql:", "postgresql+asyncpg:", 1), application_name="test") as connection:
         assert connection.execute("select 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("words", ["hots=db dbname=market", "host=db password=hun ter2", "market"])
+def test_words_that_libpq_does_not_know_are_told_without_repeating_them(words: str) -> None:
+    with pytest.raises(UsageError, match="as keyword=value it has a word that libpq does not know") as caught:
+        describe(words)
+
+    assert "hots" not in str(caught.value)
+    assert "ter2" not in str(caught.value)
