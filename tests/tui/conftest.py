@@ -286,7 +286,7 @@ class Driver:
         self.app.tick()
         await self.pilot.pause()
 
-    async def until(self, condition: Callable[[], object], seconds: float = 10) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
         """Wait for the thing, not for the clock; a condition that never comes fails with what is on screen."""
         deadline = monotonic() + seconds
         while not condition():
