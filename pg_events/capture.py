@@ -120,8 +120,8 @@ class _Link:
             raise NotInstalled(f"no pg_events in database {clean(database)}; run: pg_events build")
         if not may_read:
             raise NotPermitted(
-                f"role {clean(role)} may not read the log in database {clean(database)}; run as who built: "
-                f"pg_events build --grant {clean(role)}"
+                f"role {clean(role)} may not read the log in database {clean(database)}; as the schema's owner: "
+                f"pg_events build --grant-reader {clean(role)}"
             )
         checked_version(int(self._rows("capture_version.sql")[0][0]), clean(database))
 

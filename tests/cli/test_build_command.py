@@ -206,9 +206,12 @@ def test_patterns_of_options_are_kept_where_only_the_database_is_said(call, shop
 
     later = call("build", "--database-url", shop)
     less = call("build", "--database-url", shop, "--exclude", "no such table")
+    typo = call("build", "--plan", "--database-url", shop, "--include", "publik.*")
 
     assert later.line.startswith("nothing to do")
-    assert less.line.endswith("; 1 table covered")
+    assert less.err.splitlines()[0] == "warning: PG_EVENTS_EXCLUDE or --exclude: no table matches 'no such table'"
+    assert less.err.splitlines()[1].endswith("; 1 table covered")
+    assert "warning: PG_EVENTS_INCLUDE or --include: no table matches 'publik.*'" in typo.err.splitlines()
 
 
 def test_a_table_that_stays_locked_is_told_and_the_others_are_covered(call, shop, execute, monkeypatch) -> None:

@@ -199,7 +199,7 @@ def test_a_transaction_is_shown_with_data_and_ddl_in_order(call, item, execute) 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ("history item 1", 2, "the key of this table is O P; 1 values were given"),
+        ("history item 1", 2, "the key of this table is o, p; 1 value was given: 1"),
         ("history item 1 2", 1, "no event of public.item 1 2 is kept"),
         ("history itme 1", 1, "no table of that name is captured, see: pg_events status"),
         ("history item 1 2 --undo 1 --at 5m", 2, "two questions"),

@@ -73,7 +73,7 @@ def test_each_kind_of_end_costs_its_attempts_and_no_other_event(run, call, setti
     rows = map(json.loads, call("failed", "list", "--json", "--database-url", url).out.splitlines())
 
     assert answer.code == 1
-    assert answer.err.endswith("delivered 3, failed 4, retried 5\n")
+    assert "delivered 3, failed 4, retried 5\nthe last failure: hooks:tell: Crashed: " in answer.err
     assert "got 0 at attempt 1\n" in answer.out
     assert "got 5 at attempt 2\ngot 6 at attempt 1\n" in answer.out
     assert sorted(row["error"] for row in rows) == [
@@ -111,7 +111,7 @@ def test_an_async_callback_is_cancelled_at_its_limit(call, settings, url, execut
     answer = call(*ONCE, settings("tell_later", "PG_EVENTS_TIME_LIMIT_SECONDS = 0.3"), *isolate)
 
     assert answer.out == "got 2\n"
-    assert answer.err.endswith("delivered 1, failed 1, retried 1\n")
+    assert "delivered 1, failed 1, retried 1\nthe last failure: hooks:" in answer.err
     assert "TimeoutError: it did not return within the time limit of 0.3 s" in answer.err
     assert "in tell_later" in answer.err
 

@@ -68,7 +68,7 @@ def test_every_line_is_an_object_and_tells_what_failed(call, settings, url, exec
     lines = objects(answer.err)
     assert all(line.keys() >= {"at", "level", "logger", "message", "consumer"} for line in lines)
     retry, failure = (line for line in lines if "event_id" in line)
-    assert (retry["level"], retry["attempt"], retry["seconds"]) == ("debug", 1, 0)
+    assert (retry["level"], retry["attempt"], retry["seconds"]) == ("warning", 1, 0)  # the first of its kind
     assert failure["level"] == "error"
     assert failure["consumer"] == "default"
     assert failure["callback"] == "hooks:fail_on_2"
@@ -77,7 +77,8 @@ def test_every_line_is_an_object_and_tells_what_failed(call, settings, url, exec
     assert failure["error"] == "ValueError"
     assert "hooks.py" in failure["traceback"]
     assert failure["event_id"] == retry["event_id"]
-    assert {name: lines[-1][name] for name in ("delivered", "failed", "retried", "held")} == {
+    assert lines[-1]["error"].startswith("hooks:fail_on_2: ValueError: ")
+    assert {name: lines[-2][name] for name in ("delivered", "failed", "retried", "held")} == {
         "delivered": 2,
         "failed": 1,
         "retried": 1,
@@ -121,7 +122,7 @@ def test_a_stop_before_a_failed_event_is_an_object_too(call, settings, url, exec
     answer = call(*ONCE)
 
     assert answer.code == 1
-    *_, stopped, counts = objects(answer.err)
+    *_, stopped, counts, _last = objects(answer.err)
     assert "stopped before it" in stopped["message"]
     assert (counts["delivered"], counts["failed"]) == (1, 1)
 

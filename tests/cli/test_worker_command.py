@@ -104,7 +104,8 @@ def test_a_callback_that_fails_is_told_and_kept_and_the_worker_goes_on(
     answer = call(*ONCE, settings(function))
 
     assert answer.code == 1
-    assert answer.err.endswith("delivered 0, failed 2, retried 2\n")
+    assert "delivered 0, failed 2, retried 2\n" in answer.err
+    assert "the last failure: hooks:" in answer.err.splitlines()[-1]
     assert error in answer.err
     assert "hooks.py" in answer.err
     for sign in ("\x1b", "\u202e", "Sup3rS3cret", "pg_events/worker.py"):

@@ -154,7 +154,7 @@ def test_a_url_that_cannot_be_read_is_masked_as_well_as_can_be(database_url: str
 @pytest.mark.parametrize(
     ("error", "means", "says"),
     [
-        (errors.InsufficientPrivilege("permission denied for table event"), NotPermitted, "build --grant shop"),
+        (errors.InsufficientPrivilege("permission denied for table event"), NotPermitted, "build --grant-reader shop"),
         (errors.InsufficientPrivilege("must be owner of table orders"), NotPermitted, "must be owner of table orders"),
         (errors.InvalidPassword("password authentication failed"), NotPermitted, "password authentication failed"),
         (errors.UndefinedTable('relation "pgevents.event" does not exist'), NotInstalled, "run pg_events build"),

@@ -53,7 +53,7 @@ SEEN = {
         ("tag:", ['"ALTER TABLE"']),
         ("col:p", ["paid_ref"]),
         ("new.s", ["status"]),
-        ("is:", ["ddl", "data", "marked", "edited", "failed", "gap"]),
+        ("is:", ["ddl", "data", "extension", "marked", "edited", "failed", "gap"]),
         ("op:de", ["delete"]),
         ("ne", ["new."]),
         ("nothing:", []),
