@@ -123,7 +123,7 @@ class Field:
 FIELDS: Final = (
     Field("table", "the table, with or without its schema; of a schema event the object", "table:orders|shop.stock"),
     Field("op", "I, U, D, T for data, S for schema; or insert, update, delete, truncate, ddl", "op:U,D"),
-    Field("is", "ddl or data; extension for the objects of one that is created or altered", "-is:extension"),
+    Field("is", "ddl, data, or extension: the objects of one", "-is:extension"),
     Field("col", "an UPDATE that changed the column; an INSERT or DELETE of a row that has it", "col:status"),
     Field("new", "a column of the row after, or a path into it; without a column, any", "new.total>100", _ORDERED),
     Field("old", "a column of the row before", "old.address.city:Berlin", _ORDERED),

@@ -6,6 +6,7 @@ import pytest
 from textual.color import Color
 
 from pg_events_tui.themes import CONTRAST, DARK, LIGHT
+from pg_events_tui.widgets.text_pane import TextPane
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -152,6 +153,19 @@ def test_help(console, snapshot, size):
         await c.press("question_mark")
         await c.tick()
         snapshot(name_of("help", size), c.text())
+
+    console(scenario, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_the_help_wraps_loses_no_letter_to_the_scrollbar(console, size):
+    async def scenario(c):
+        await c.press("question_mark")
+        await c.tick()
+        pane = c.app.screen.query_one(TextPane)
+        painted = [pane.render_line(y).text.rstrip() for y in range(pane.size.height)]
+        assert pane.max_scroll_y > 0
+        assert painted == [line.rstrip() for line in pane.text.split("\n")[: pane.size.height]]
 
     console(scenario, size=size)
 
