@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -84,6 +85,12 @@ def test_every_pane_of_text_can_scroll(console) -> None:
     from pg_events_tui.lines import line, span
     from pg_events_tui.widgets.text_pane import TextPane
 
+    def is_scrolled(pane) -> bool:
+        """Shown again each time: the screen itself may have painted over it."""
+        pane.show([line(span(str(number))) for number in range(500)])
+        pane.action_scroll_edge(1)
+        return pane.scroll_y == pane.max_scroll_y > 400
+
     async def scenario(c):
         for mode in "12345":
             await c.press(mode)
@@ -91,9 +98,6 @@ def test_every_pane_of_text_can_scroll(console) -> None:
             for pane in c.app.screen.query(TextPane):
                 if not pane.size.height or pane.size.height < 3:
                     continue
-                pane.show([line(span(str(number))) for number in range(500)])
-                await c.pilot.pause()
-                pane.action_scroll_edge(1)
-                assert pane.scroll_y == pane.max_scroll_y > 400, pane.id
+                await c.until(partial(is_scrolled, pane))
 
     console(scenario, size=(120, 36))

@@ -163,9 +163,10 @@ def test_what_the_help_wraps_loses_no_letter_to_the_scrollbar(console, size):
         await c.press("question_mark")
         await c.tick()
         pane = c.app.screen.query_one(TextPane)
-        painted = [pane.render_line(y).text.rstrip() for y in range(pane.size.height)]
         assert pane.max_scroll_y > 0
-        assert painted == [line.rstrip() for line in pane.text.split("\n")[: pane.size.height]]
+        screen = c.text()
+        for line in pane.text.split("\n")[: pane.size.height]:
+            assert line.rstrip() in screen
 
     console(scenario, size=size)
 
