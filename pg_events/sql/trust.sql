@@ -5,7 +5,9 @@
 select
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
     pg_catalog.set_config('enable_seqscan', 'off', true),
-    pg_catalog.set_config('jit', 'off', true);
+    pg_catalog.set_config('jit', 'off', true),
+    -- The limit that a role is given for its queries must not keep a worker from starting.
+    pg_catalog.set_config('statement_timeout', '0', true);
 with schema as (
     select n.oid, n.nspowner, o.rolsuper
     from pg_catalog.pg_namespace n

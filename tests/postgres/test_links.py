@@ -212,13 +212,13 @@ def test_no_timeout_of_the_role_ends_a_reader(db: psycopg.Connection, built_data
             "statement_timeout",
             "lock_timeout",
         ):
-            db.execute(f"alter role {role} set {setting} = '20ms'".encode())
+            db.execute(f"alter role {role} set {setting} = '50ms'".encode())
         db.execute(f"alter role {role} set default_transaction_read_only = on".encode())
         db.execute(f"alter role {role} set default_transaction_isolation = 'serializable'".encode())
         url = built_database_url.replace("postgres@", f"{role}@")
 
         with working(url) as (worker, delivered):
-            until(lambda: worker._listener._idle_looks > 15)  # asleep for longer than all of these allow
+            until(lambda: worker._listener._idle_looks > 20)  # asleep for longer than all of these allow
             db.execute("insert into t values (1)")
             delivered.wait(1)
 
