@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,6 +23,12 @@ from pg_events.demo.server import FAST, Server, binaries
 from pg_events.settings import Settings
 
 _numbers = itertools.count(1)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes a processor, since tests mostly wait; one for a file or a test, or where the output is to be seen."""
+    is_whole = all(Path(argument).is_dir() for argument in config.args) and not config.option.keyword
+    return min(16, 2 * (os.cpu_count() or 1)) if is_whole and config.option.capture != "no" else 0
 
 
 class GivenServer:
