@@ -152,6 +152,7 @@ def installable(wanted: Wanted) -> dict[str, str]:
     """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
     values = {
         "query_characters": str(wanted.query_characters),
+        "is_plain": sql.text("coverage_is_plain.sql").strip(),
         "coverage": sql.coverage(),
         "coverage_without_options": sql.coverage(with_options=False),
         "coverage_of_everything": sql.coverage(with_options=False, with_patterns=False),

@@ -85,6 +85,7 @@ def coverage(*, with_patterns: bool = True, with_options: bool = True, of_all_ta
     null for certain can be found by an index.
     """
     values = dict(_ALL_TABLES if of_all_tables else _SOME_TABLES)
+    values["is_plain"] = text("coverage_is_plain.sql").strip()
     for name, wanted in (("patterns", with_patterns), ("options", with_options)):
         values[name] = fill(text(f"coverage_{name}.sql" if wanted else f"coverage_no_{name}.sql").strip(), values)
     return cast("LiteralString", fill(text("coverage.sql").strip(), values))

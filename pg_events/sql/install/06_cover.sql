@@ -94,12 +94,15 @@ begin
         return;
     else
         _near := _relations;
+        if not related and _choices = '{}' and _include = '{}' and _exclude = '{}' then
+            _steps := pgevents.new_triggers(relation);
+        end if;
     end if;
 
     if _is_by_row then
         _near := _near || array(select p.relid::oid from pg_partition_tree(_root) p);
     end if;
-    for _is_whole in values (false), (true) loop
+    for _is_whole in select w.is_whole from (values (false), (true)) w (is_whole) where _steps is null loop
         if _is_whole then
             _relations := _relations || array(select p.relid::oid from pg_partition_tree(_root) p);
             _near := _near || _relations;
