@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Final
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _POWERS: Final = {"B": 0, "KB": 1, "MB": 2, "GB": 3, "TB": 4}
 _LONGEST: Final = timedelta(days=366 * 1000)
 _SMALLEST: Final = 1_000_000
@@ -23,12 +22,6 @@ def age(text: str) -> timedelta:
     return found
 
 
-def shown_age(found: timedelta) -> str:
-    """`30d`, in the largest unit that divides it."""
-    seconds = int(found.total_seconds())
-    return next(f"{seconds // length}{unit}" for unit, length in _SECONDS.items() if seconds % length == 0)
-
-
 def size(text: str) -> int:
     """Bytes of `500MB`, `10GB`, `1.5TB`, in powers of 1000. Raises `ValueError` with what it must be."""
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([KMGT]?B)", text.strip(), re.IGNORECASE)
@@ -38,8 +31,3 @@ def size(text: str) -> int:
     if found < _SMALLEST:
         raise ValueError("a size of at least 1MB, such as 10GB")
     return found
-
-
-def shown_size(size_bytes: float) -> str:
-    """`10.0 GB`."""
-    return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.1f} MB"

@@ -7,7 +7,7 @@ from typing import LiteralString, cast
 
 import psycopg
 
-from pg_events import catalog, choice, doctor, sql, trust
+from pg_events import catalog, choice, sql, trust
 from pg_events.apply import LOCK_TIMEOUT_SECONDS, Applied, OnStep, apply
 from pg_events.catalog import Connection, Installed, Server, Table
 from pg_events.choice import Named
@@ -219,7 +219,7 @@ def _unmatched(connection: Connection, settings: Settings, tables: Sequence[Tabl
 
 def _published(connection: Connection) -> Iterator[str]:
     for name, what in connection.execute(sql.text("publications.sql")).fetchall():
-        yield f"{doctor.published(name, what)}; remedy: {doctor.UNPUBLISH}"
+        yield f"{catalog.published(name, what)}; remedy: {catalog.UNPUBLISH}"
 
 
 def _check_rights(server: Server) -> None:

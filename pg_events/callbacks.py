@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 from pg_events import django_support
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.frames import variables
+from pg_events.hints import hint
 from pg_events.text import clean, describe_error, message, without_passwords
 
 # --- calling ------------------------------------------------------------------------------------------------------
@@ -424,7 +425,7 @@ def describe_failure(error: BaseException, *, with_locals: bool = False) -> Fail
         text = f"{name}: <its traceback cannot be shown: {type(broken).__name__}>\n"
     return Failure(
         clean(name),
-        bounded(message(error) + django_support.hint(error), MESSAGE_CHARACTERS),
+        bounded(message(error) + hint(error), MESSAGE_CHARACTERS),
         bounded(text, TRACEBACK_CHARACTERS),
     )
 

@@ -296,3 +296,19 @@ def _state(kind: str, not_wanted: str | None, triggers: Iterable[Trigger]) -> tu
             what = {"no": "not captured", "disabled": "disabled", "outdated": "not as this release installs it"}[state]
             return word, f"{', '.join(operations)}: {what}; run: pg_events build"
     return "covered", ""
+
+
+# --- publications -------------------------------------------------------------------------------------------------
+
+UNPUBLISH: Final = (
+    "publish a list of tables or schemas in its place, or give subscribers the schema: "
+    "pg_dump --schema-only --schema pgevents"
+)
+
+
+def published(name: str, what: str) -> str:
+    """A publication with our tables in it, and what comes of it."""
+    return (
+        f"publication {name} is for {what}, so the log's tables are sent to its subscribers: one that does not have the schema "
+        "pgevents stops"
+    )

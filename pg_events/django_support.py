@@ -8,21 +8,9 @@ more, as Django does after each request; the next attempt has a new connection.
 import contextlib
 import sys
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Any
 
-_REMEDY: Final = (
-    "; before it imports models a module calls django.setup(), and DJANGO_SETTINGS_MODULE names the settings of "
-    "the project"
-)
-_HINTED: Final = ("AppRegistryNotReady", "ImproperlyConfigured")
-
-
-def hint(error: BaseException) -> str:
-    """What to do about an error that says Django is not set up; else empty."""
-    kind = type(error)
-    if kind.__module__ != "django.core.exceptions" or kind.__name__ not in _HINTED or _is_set_up():
-        return ""
-    return _REMEDY
+from pg_events.hints import is_django_ready
 
 
 def close_broken_connections() -> None:
@@ -43,10 +31,5 @@ async def closing_broken_connections(awaitable: Awaitable[object]) -> object:
         raise
 
 
-def _is_set_up() -> bool:
-    apps: Any = sys.modules.get("django.apps")
-    return apps is not None and bool(apps.apps.ready)
-
-
 def _database() -> Any:
-    return sys.modules.get("django.db") if _is_set_up() else None
+    return sys.modules.get("django.db") if is_django_ready() else None

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pg_events.catalog import EVENT_TRIGGERS, Installed, Server
+from pg_events.catalog import EVENT_TRIGGERS, UNPUBLISH, Installed, Server, published
 from pg_events.errors import ForeignCursor
+from pg_events.formatting import format_duration
 from pg_events.plan import Plan
 from pg_events.text import counted
 from pg_events.trust import Owner
@@ -113,20 +114,6 @@ def rights(found: Server, capabilities: Mapping[str, str], without_trigger: Sequ
     return [Finding("rights", "ok", f"role {found.role} may build, deliver and read", data=data)]
 
 
-UNPUBLISH: Final = (
-    "publish a list of tables or schemas in its place, or give subscribers the schema: "
-    "pg_dump --schema-only --schema pgevents"
-)
-
-
-def published(name: str, what: str) -> str:
-    """A publication with our tables in it, and what comes of it."""
-    return (
-        f"publication {name} is for {what}, so the log's tables are sent to its subscribers: one that does not have the schema "
-        "pgevents stops"
-    )
-
-
 def publications(rows: Sequence[Row]) -> list[Finding]:
     return [_wrong("publications", published(row["name"], row["what"]), UNPUBLISH, row) for row in rows] or [
         Finding("publications", "ok", "none sends the log's tables")
@@ -210,7 +197,9 @@ def queue(usage: float, open_transactions: Sequence[Row] = ()) -> list[Finding]:
     if usage < FULL_QUEUE:
         return [Finding("queue", "ok", f"the notification queue is {usage:.0%} full", data=data)]
     known = [row for row in open_transactions if row["pid"] is not None]
-    oldest = f", most likely the oldest one: {_who(known[0])}, {_duration(known[0]['age_seconds'])}" if known else ""
+    oldest = (
+        f", most likely the oldest one: {_who(known[0])}, {format_duration(known[0]['age_seconds'])}" if known else ""
+    )
     return [
         _wrong(
             "queue",
@@ -230,7 +219,7 @@ def transactions(rows: Sequence[Row]) -> list[Finding]:
         found.append(
             _wrong(
                 "transactions",
-                f"{_who(row)} has been in a transaction for {_duration(row['age_seconds'])}, now {row['state']}: "
+                f"{_who(row)} has been in a transaction for {format_duration(row['age_seconds'])}, now {row['state']}: "
                 "its events wait for it, and nothing that died since can be cleaned up",
                 f"commit or roll back there, or: select pg_terminate_backend({row['pid']})",
                 row,
@@ -240,7 +229,7 @@ def transactions(rows: Sequence[Row]) -> list[Finding]:
         role = "this role"
         text = f"{counted(hidden, 'session')} of other roles {'is' if hidden == 1 else 'are'} hidden from {role}"
         found.append(Finding("transactions", "unknown", text, "grant pg_read_all_stats to it", {"hidden": hidden}))
-    return found or [Finding("transactions", "ok", f"none is open for more than {_duration(OLD_SECONDS)}")]
+    return found or [Finding("transactions", "ok", f"none is open for more than {format_duration(OLD_SECONDS)}")]
 
 
 def _who(row: Row) -> str:
@@ -253,12 +242,12 @@ def prepared(rows: Sequence[Row]) -> list[Finding]:
         _wrong(
             "prepared",
             f"transaction {row['gid']!r} (role {row['role']}, database {row['database']}) was prepared "
-            f"{_duration(row['age_seconds'])} ago and is still open",
+            f"{format_duration(row['age_seconds'])} ago and is still open",
             f"in that database: commit prepared {_literal(row['gid'])}, or rollback prepared",
             row,
         )
         for row in rows
-    ] or [Finding("prepared", "ok", f"no transaction was prepared more than {_duration(OLD_SECONDS)} ago")]
+    ] or [Finding("prepared", "ok", f"no transaction was prepared more than {format_duration(OLD_SECONDS)} ago")]
 
 
 def slots(rows: Sequence[Row]) -> list[Finding]:
@@ -279,7 +268,7 @@ def consumers(rows: Sequence[Row]) -> list[Finding]:
     for row in rows:
         name, behind = row["name"], row["behind_events"]
         data = {key: row[key] for key in ("name", "is_running", "behind_events", "behind_seconds", "failed")}
-        waits = f"{counted(behind, 'event')}, the oldest of {_duration(row['behind_seconds'])} ago"
+        waits = f"{counted(behind, 'event')}, the oldest of {format_duration(row['behind_seconds'])} ago"
         if behind and not row["is_running"]:
             found.append(
                 _wrong(
@@ -335,7 +324,9 @@ def clock(ahead_seconds: float, round_trip_seconds: float) -> list[Finding]:
     if abs(ahead_seconds) <= CLOCK_SECONDS + round_trip_seconds:
         return [Finding("clock", "ok", "the server's clock and this one agree", data=data)]
     way = "ahead of" if ahead_seconds > 0 else "behind"
-    text = f"the server's clock is {_duration(abs(ahead_seconds))} {way} this one: ages and delays are shown wrong"
+    text = (
+        f"the server's clock is {format_duration(abs(ahead_seconds))} {way} this one: ages and delays are shown wrong"
+    )
     return [_wrong("clock", text, "let both follow a time server", data)]
 
 
@@ -380,10 +371,3 @@ def _name(name: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from pg_events.django_support import hint
+from pg_events.hints import hint
 from pg_events.masking import MASK, without_passwords
 
 __all__ = [

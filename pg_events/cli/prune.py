@@ -8,6 +8,7 @@ from pg_events import amount, catalog
 from pg_events.cli.database import connected
 from pg_events.cli.terminal import say
 from pg_events.errors import NotPermitted, UsageError
+from pg_events.formatting import format_age, format_bytes
 from pg_events.listener import check_log
 from pg_events.retention import Limit
 from pg_events.retention import prune as delete_old
@@ -60,8 +61,8 @@ def _limit(chosen: Settings, keep: str | None, keep_size: str | None, unread: bo
 
 
 def _words(limit: Limit) -> str:
-    old = "of any age" if not limit.age else f"older than {amount.shown_age(limit.age)}"
+    old = "of any age" if not limit.age else f"older than {format_age(limit.age)}"
     if limit.age is None:
         old = ""
-    large = f"beyond {amount.shown_size(limit.size_bytes)}" if limit.size_bytes is not None else ""
+    large = f"beyond {format_bytes(limit.size_bytes)}" if limit.size_bytes is not None else ""
     return " or ".join(filter(None, (old, large)))

@@ -12,6 +12,7 @@ from pg_events import runs as kept_runs
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
 from pg_events.errors import UsageError
+from pg_events.formatting import format_age, format_bytes
 from pg_events.runs import Outcome, Run
 from pg_events.source import LOG
 from pg_events.text import clean, counted, one_line, shorten
@@ -82,7 +83,7 @@ def prune(keep: str) -> int:
     except ValueError as error:
         raise UsageError(f"--keep must be {error}, not {clean(keep)!r}") from None
     deleted, freed = kept_runs.prune(age)
-    say(f"deleted {counted(deleted, 'run')} older than {amount.shown_age(age)}, {amount.shown_size(freed)}")
+    say(f"deleted {counted(deleted, 'run')} older than {format_age(age)}, {format_bytes(freed)}")
     return 0
 
 

@@ -17,6 +17,7 @@ from pg_events.cli.database import connected
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
 from pg_events.constants import FULL_QUERY
+from pg_events.formatting import format_duration
 from pg_events.link import RawCursor
 from pg_events.listener import checked_version
 from pg_events.settings import Settings, load
@@ -196,7 +197,7 @@ def consumers_table(consumers: Sequence[Mapping[str, Any]]) -> Any:
         grid.add_row(
             Text(clean(row["name"])),
             _workers(row["workers"]) if row["is_running"] else Text("stopped", "bold red" if events else ""),
-            f"{counted(events, 'event')}, {_duration(row['behind_seconds'])}" if events else "0",
+            f"{counted(events, 'event')}, {format_duration(row['behind_seconds'])}" if events else "0",
             Text(_failed(row), "bold red" if row["failed"] else ""),
         )
     return grid
@@ -247,12 +248,4 @@ def _size(size: int) -> str:
 
 
 def _ago(seconds: float) -> str:
-    return f"{_duration(max(0.0, seconds))} ago"
-
-
-def _duration(seconds: float) -> str:
-    """`12 s`, `3 min`, `5 h`, `40 d`."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{format_duration(max(0.0, seconds))} ago"

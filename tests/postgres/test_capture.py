@@ -339,7 +339,7 @@ def test_a_run_that_does_not_use_it_imports_next_to_nothing(pytester: pytest.Pyt
             assert not loaded, loaded
             assert {name for name in sys.modules if name.startswith("pg_events")} <= {
                 "pg_events", "pg_events.testing", "pg_events.event", "pg_events.errors", "pg_events.text",
-                "pg_events.masking", "pg_events.django_support",
+                "pg_events.masking", "pg_events.hints",
             }
         """
     )

@@ -16,6 +16,7 @@ from pg_events.errors import PgEventsError
 from pg_events.event import Record
 from pg_events.filter import Filter, chosen
 from pg_events.filter_condition import qualified_name
+from pg_events.formatting import format_seconds
 from pg_events.settings import Settings
 from pg_events.text import clean, counted, one_line
 from pg_events_tui import keys, state
@@ -23,7 +24,7 @@ from pg_events_tui.backend import Backend
 from pg_events_tui.command_runner import CommandRunner
 from pg_events_tui.commands import COMMANDS, Command, parse
 from pg_events_tui.feed import Feed, Intake, Link, Rates
-from pg_events_tui.lines import Line, line, seconds_words, span
+from pg_events_tui.lines import Line, line, span
 from pg_events_tui.origins import Origins
 from pg_events_tui.places import Place, Places
 from pg_events_tui.rates import TableRates
@@ -248,7 +249,7 @@ class ConsoleApp(ReplayingApp):
         if link.reconnects != self._told_reconnects and not link.behind:
             self._told_reconnects = link.reconnects
             self.say(
-                f"reconnected after {seconds_words(link.down_seconds)}; "
+                f"reconnected after {format_seconds(link.down_seconds)}; "
                 f"{counted(link.caught_up, 'event')} caught up, "
                 + ("but some are missing: see the GAP row (is:gap)" if link.gap else "none missed"),
                 "warning" if link.gap else "information",

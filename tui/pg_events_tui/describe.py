@@ -9,10 +9,11 @@ from rich.cells import cell_len
 from pg_events import difference
 from pg_events.catalog import Table
 from pg_events.event import METHODS, SCHEMA, Record
+from pg_events.formatting import format_bytes
 from pg_events.split import Entry, Fold, split
 from pg_events_tui import row_keys
 from pg_events_tui.difference_lines import ROLES, changed_lines, contrasted, json_lines, split_lines
-from pg_events_tui.lines import HANG, Line, line, size_words, span, text_lines
+from pg_events_tui.lines import HANG, Line, line, span, text_lines
 from pg_events_tui.store import NOTE, table_title
 from pg_events_tui.summary import clock, column_words, columns, schema_members
 
@@ -103,7 +104,7 @@ def _face(record: Record, name: str, cells: int, unfolded: bool) -> list[Line]:
         return [line(span("- ", "removed"), span("all rows of the table")), line(), _note("TRUNCATE tells no rows.")]
     if is_giant(record):
         size = len(record.old_data or "") + len(record.new_data or "")
-        return _as_text(record, f"{size_words(size)}: compared as the text it is")
+        return _as_text(record, f"{format_bytes(size)}: compared as the text it is")
     return (_difference if name == "Diff" else _split)(record, cells, unfolded)
 
 
@@ -120,7 +121,7 @@ def _query(record: Record) -> list[Line]:
 def _json(record: Record) -> list[Line]:
     payload = record.payload
     if _is_long([payload]):
-        return [_note(f"{size_words(len(payload))}: shown as it is"), *text_lines(payload)]
+        return [_note(f"{format_bytes(len(payload))}: shown as it is"), *text_lines(payload)]
     return json_lines(difference.row_of(payload))
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pg_events.formatting import format_bytes, format_seconds
 from pg_events.text import clean
 from pg_events_tui.feed import Link
-from pg_events_tui.lines import Line, Span, crop, justify, line, seconds_words, size_words, span, sparkline, width
+from pg_events_tui.lines import Line, Span, crop, justify, line, span, sparkline, width
 
 TABS: Final = (
     ("live", "Live"),
@@ -80,7 +81,7 @@ def lag_words(health: Health) -> tuple[str, str]:
     link = health.link
     if link.state != "live" or link.lag_seconds is None:
         return "lag ?" if link.state != "live" else "lag –", "note"
-    return f"lag {seconds_words(link.lag_seconds)}", "warning" if link.lag_seconds > 2 else ""
+    return f"lag {format_seconds(link.lag_seconds)}", "warning" if link.lag_seconds > 2 else ""
 
 
 def behind_words(health: Health) -> tuple[str, str]:
@@ -90,7 +91,7 @@ def behind_words(health: Health) -> tuple[str, str]:
     if link.state != "live":
         return "behind ?", "note"
     if link.behind and link.lag_seconds is not None:
-        return f"behind {seconds_words(link.lag_seconds)}", "warning"
+        return f"behind {format_seconds(link.lag_seconds)}", "warning"
     return "behind 0", "note"
 
 
@@ -113,12 +114,12 @@ def health_line(health: Health, cells: int) -> Line:
     left += [gap, state]
     if health.link.state not in ("reading", "saved"):
         left += [gap, lag, gap, span(f"{rate} {'ev/s' if wide else '/s'} "), spark]
-    kept = f"{health.kept:,} ev {size_words(health.kept_bytes)}" if wide else count_words(health.kept)
+    kept = f"{health.kept:,} ev {format_bytes(health.kept_bytes)}" if wide else count_words(health.kept)
     right = [gap, span(kept, "note")]
     if behind.text:
         right += [gap, behind]
     if health.recorded_bytes is not None:
-        right += [gap, span(f"● REC {size_words(health.recorded_bytes)}" if wide else "●R", "bad")]
+        right += [gap, span(f"● REC {format_bytes(health.recorded_bytes)}" if wide else "●R", "bad")]
     return justify(tuple(left), line(*right, " "), cells)
 
 

@@ -163,29 +163,6 @@ def table(rows: Sequence[Sequence[Span]], gap: int = 2) -> list[Line]:
     return lines
 
 
-def size_words(count: int) -> str:
-    """Bytes as people say them: `62 MB`."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
-def seconds_words(seconds: float) -> str:
-    """A length of time, short: `80 ms`, `4.2 s`, `3 min`, `2 h 10 min`."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 86_400:
-        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
-    return f"{seconds / 86_400:.0f} d"
-
-
 def sparkline(values: Sequence[float]) -> str:
     """One character a value, the largest is full height; a space where nothing was."""
     top = max(values, default=0)

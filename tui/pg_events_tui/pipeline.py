@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from pg_events import difference
+from pg_events.formatting import format_bytes, format_seconds
 from pg_events.text import counted, one_line
 from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
 from pg_events_tui.health_words import Health, lag_words, state_words
@@ -19,8 +20,6 @@ from pg_events_tui.lines import (
     fit_right,
     line,
     plot,
-    seconds_words,
-    size_words,
     span,
     sparkline,
     text_lines,
@@ -73,16 +72,16 @@ def _cropped(lines: list[Line], cells: int) -> list[Line]:
 def _link_lines(n: Numbers) -> list[Line]:
     link, told = n.health.link, n.told
     state, role = state_words(n.health)
-    since = seconds_words(max(0.0, n.health.now.timestamp() - link.since))
+    since = format_seconds(max(0.0, n.health.now.timestamp() - link.since))
     lines = [_fact("database", n.health.database, "strong", f"PostgreSQL {told.server_version}" if told else "")]
     if link.state in ("reading", "saved"):
         return [*lines, _fact("state", state, role), _fact("events", f"{link.received:,}", "", link.reason)]
     role_words = (told.role if told else "not known") + (" (read-only)" if n.health.read_only else "")
     lines += [_fact("role", role_words), _fact("link", f"{state} for {since}", role, link.reason)]
     if told:
-        answer = seconds_words(told.answer_seconds) if told.answer_seconds >= 0.001 else "under 1 ms"
+        answer = format_seconds(told.answer_seconds) if told.answer_seconds >= 0.001 else "under 1 ms"
         lines.append(_fact("answer", "none", "bad") if n.problem else _fact("answer", answer))
-    lost = f"the last time for {seconds_words(link.down_seconds)}" if link.reconnects else ""
+    lost = f"the last time for {format_seconds(link.down_seconds)}" if link.reconnects else ""
     lines += [_fact("lost", counted(link.reconnects, "time"), "", lost)]
     lines.append(_fact("received", counted(link.since_start, "event"), "", "since the start"))
     lines.append(_fact("before", counted(link.past, "event"), "", "at the start"))
@@ -97,24 +96,24 @@ def pipeline_lines(n: Numbers, cells: int) -> list[Line]:
 def _pipeline_lines(n: Numbers) -> list[Line]:
     found = percentiles(n.lags)
     lag = (
-        f"p50 {seconds_words(found[0])}  p99 {seconds_words(found[1])}  max {seconds_words(found[2])}"
+        f"p50 {format_seconds(found[0])}  p99 {format_seconds(found[1])}  max {format_seconds(found[2])}"
         if found
         else "none yet"
     )
     ticks = percentiles(n.tick_seconds)
     told = n.told
-    kept = f"{n.health.kept:,} events, {size_words(n.health.kept_bytes)}"
+    kept = f"{n.health.kept:,} events, {format_bytes(n.health.kept_bytes)}"
     lines = [
         _fact("lag", lag, *(["warning"] if found and found[1] > 2 else [])),
         _fact("rate", f"{n.health.rate:,.1f}/s", "", "now"),
         _fact("now", lag_words(n.health)[0].removeprefix("lag ")),
         _fact("here", kept, "", "on disk"),
-        _fact("log", f"{told.log_events:,} events, {size_words(told.log_bytes)}" if told else n.problem or "asking …",
+        _fact("log", f"{told.log_events:,} events, {format_bytes(told.log_bytes)}" if told else n.problem or "asking …",
               "", "as it was before" if told and n.problem else ""),
-        _fact("console", f"tick {ticks[1] * 1000:.1f} ms  memory {size_words(n.rss_bytes)}" if ticks else ""),
+        _fact("console", f"tick {ticks[1] * 1000:.1f} ms  memory {format_bytes(n.rss_bytes)}" if ticks else ""),
     ]  # fmt: skip
     if n.health.recorded_bytes is not None:
-        lines.append(_fact("record", size_words(n.health.recorded_bytes), "bad"))
+        lines.append(_fact("record", format_bytes(n.health.recorded_bytes), "bad"))
     return lines
 
 
@@ -228,7 +227,7 @@ def _consumer_rows(consumers: Sequence[Consumer]) -> tuple[Line, Items]:
                     span(fit(span(one.name).text, 18) + " "),
                     span(f"{'running' if one.is_running else 'stopped':<9}", "good" if one.is_running else "warning"),
                     span(fit_right(behind, 10), "warning" if one.behind_events else "note"),
-                    span(fit_right(seconds_words(one.behind_seconds) if one.behind_events else "", 11), "note"),
+                    span(fit_right(format_seconds(one.behind_seconds) if one.behind_events else "", 11), "note"),
                     span(fit_right(f"{one.failed:,}", 7), "bad" if one.failed else "note"),
                     span(fit_right(f"{one.delivered:,}", 12), "note"),
                 ),
@@ -244,7 +243,7 @@ def _activity_rows(activity: Sequence[Activity]) -> tuple[Line, Items]:
             (one.pid, one.query),
             line(
                 span(f"{one.pid or '':<8}"),
-                span(fit_right(seconds_words(one.seconds), 12) + "  ", "warning" if one.seconds > 60 else ""),
+                span(fit_right(format_seconds(one.seconds), 12) + "  ", "warning" if one.seconds > 60 else ""),
                 span(f"{_activity_words(one):<24} ", "bad" if one.waits_for else "note"),
                 span(fit(span(one.application_name or one.user_name or "").text, 16) + " "),
                 span(one_line(one.query or ""), "note"),
@@ -302,7 +301,7 @@ def _rate_detail(series: Series, now: float, cells: int) -> list[Line]:
         lines.append(line(span(title, "heading"), span(f"  at most {max(values):,}{unit}", "note")))
         lines += [line(span(row, "plot")) for row in plot(values, 4)]
         lines += [line(span("─" * wide, "note")), line()]
-    ago = seconds_words(max(0.0, now - series.last))
+    ago = format_seconds(max(0.0, now - series.last))
     lines.append(line(span("last event ", "label"), span(f"{ago} ago"), span(f" · {series.total:,} in all", "note")))
     return [*lines, line(), line(span("L", "key"), span(" shows its events in Live"))]
 
@@ -329,7 +328,7 @@ def failed_lines(one: Failed, zone: tzinfo | None) -> list[Line]:
 
 def _consumer_detail(one: Consumer) -> list[Line]:
     behind = (
-        f"{counted(one.behind_events, 'event')}, the oldest {seconds_words(one.behind_seconds)} old"
+        f"{counted(one.behind_events, 'event')}, the oldest {format_seconds(one.behind_seconds)} old"
         if one.behind_events
         else "nothing"
     )
@@ -347,7 +346,7 @@ def _consumer_detail(one: Consumer) -> list[Line]:
 def _activity_detail(one: Activity) -> list[Line]:
     lines = [
         _fact("who", " · ".join(part for part in (one.user_name, one.application_name) if part) or "not shown"),
-        _fact("open for", seconds_words(one.seconds)),
+        _fact("open for", format_seconds(one.seconds)),
         _fact("state", one.state or "not shown to this role"),
     ]
     if one.waits_for:

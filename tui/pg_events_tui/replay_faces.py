@@ -7,11 +7,12 @@ from typing import Final
 
 from pg_events import difference
 from pg_events.event import replayed
+from pg_events.formatting import format_seconds
 from pg_events.runs import Outcome, Run
 from pg_events.source import LOG
 from pg_events.text import counted, one_line
 from pg_events_tui.difference_lines import changed_lines
-from pg_events_tui.lines import HANG, Line, Span, fit, line, seconds_words, span, text_lines
+from pg_events_tui.lines import HANG, Line, Span, fit, line, span, text_lines
 from pg_events_tui.replay import Replay
 from pg_events_tui.replay_lines import CHANGE_ROLES, NOT_UNDONE, result_words, short_name
 
@@ -50,7 +51,7 @@ def face_lines(replay: Replay, row: int, face: str) -> list[Line]:
     if face == "Compare":
         return compare_lines(replay, row, outcome)
     if running is not None and running[0] == row:
-        seconds = seconds_words(replay.running_seconds or 0.0)
+        seconds = format_seconds(replay.running_seconds or 0.0)
         return [
             line(span(f"running for {seconds} …", "warning")),
             line(span("x stops after it, x again kills it", "note")),

@@ -6,11 +6,12 @@ from typing import Final
 
 from pg_events import difference
 from pg_events.event import record
+from pg_events.formatting import format_seconds
 from pg_events.runs import Outcome
 from pg_events.steering import Pace
 from pg_events.text import counted
 from pg_events_tui import row_keys
-from pg_events_tui.lines import Line, fit, fit_right, line, seconds_words, span
+from pg_events_tui.lines import Line, fit, fit_right, line, span
 from pg_events_tui.replay import Replay, Stage
 from pg_events_tui.summary import clock
 
@@ -103,9 +104,9 @@ def progress_line(replay: Replay | None, pace: Pace, cells: int) -> tuple[Line, 
     parts.append(span(f"  {done:,}/{total:,}"))
     due = replay.due_seconds
     if due is not None and due > 0.05:
-        parts.append(span(f"  next in {seconds_words(due)}", "note"))
+        parts.append(span(f"  next in {format_seconds(due)}", "note"))
     elif (seconds := replay.running_seconds) is not None and seconds >= 1:
-        parts.append(span(f"  running for {seconds_words(seconds)}", "warning"))
+        parts.append(span(f"  running for {format_seconds(seconds)}", "warning"))
     return line(*parts), line(span(right, "note"))
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pg_events.formatting import format_bytes, format_seconds
 from pg_events_tui.health_words import Health
-from pg_events_tui.lines import Line, line, seconds_words, size_words, span, table
+from pg_events_tui.lines import Line, line, span, table
 from pg_events_tui.rates import percentiles
 
 
@@ -27,12 +28,12 @@ def stats_lines(stats: Stats) -> list[Line]:
     health = stats.health
     lag = percentiles(stats.lags)
     facts = [
-        ("kept", f"{health.kept:,} events, {size_words(health.kept_bytes)} on disk"),
+        ("kept", f"{health.kept:,} events, {format_bytes(health.kept_bytes)} on disk"),
         ("shown", f"{stats.shown:,}"),
         ("marked", f"{stats.marked:,}"),
         ("received", f"{health.link.since_start:,} since the console started"),
-        ("lag", f"p50 {seconds_words(lag[0])}  p99 {seconds_words(lag[1])}  max {seconds_words(lag[2])}" if lag else "–"),
-        ("memory", size_words(stats.rss_bytes)),
+        ("lag", f"p50 {format_seconds(lag[0])}  p99 {format_seconds(lag[1])}  max {format_seconds(lag[2])}" if lag else "–"),
+        ("memory", format_bytes(stats.rss_bytes)),
     ]  # fmt: skip
     busiest = sorted(stats.tables.items(), key=lambda one: (-one[1], one[0]))
     return [

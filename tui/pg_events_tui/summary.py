@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple, cast
 
 from pg_events import difference
 from pg_events.event import SCHEMA, Record
+from pg_events.formatting import format_bytes
 from pg_events_tui import row_keys
-from pg_events_tui.lines import size_words
 from pg_events_tui.store import NOTE, Store
 
 GIANT_BYTES: Final = 256_000
@@ -44,7 +44,7 @@ def summary(store: Store, row: int) -> Summary:
     kind, seq, tx = store.kind(row), str(store.id(row)), str(store.xid(row))
     at, table, size = store.at(row), store.table(row), store.line_bytes(row)
     if size > GIANT_BYTES:
-        return Summary(kind, seq, at, table, "", f"({size_words(size)})", (), tx, "", "", size, "")
+        return Summary(kind, seq, at, table, "", f"({format_bytes(size)})", (), tx, "", "", size, "")
     record = store.record(row)
     if kind == NOTE:
         return Summary(kind, "", at, "", "", record.query or "", (), "", "", "", size, "")

@@ -8,9 +8,10 @@ from typing import Final
 from rich.cells import cell_len
 
 from pg_events.event import Record
+from pg_events.formatting import format_bytes
 from pg_events_tui import describe
 from pg_events_tui.history import RowHistory
-from pg_events_tui.lines import Line, crop, fit, line, size_words, span
+from pg_events_tui.lines import Line, crop, fit, line, span
 from pg_events_tui.store import Store
 from pg_events_tui.summary import GIANT_BYTES, LETTERS, clock, summary
 from pg_events_tui.widgets.event_list import KIND_ROLES, fit_names
@@ -62,7 +63,7 @@ class EventDetail(TextPane):
             size = self._store.line_bytes(row)
             if size > GIANT_BYTES and passing_by:
                 self.heading = f"#{self._store.id(row)}"
-                self.show([line(span(f"{size_words(size)}: select it to look inside", "note"))])
+                self.show([line(span(f"{format_bytes(size)}: select it to look inside", "note"))])
                 return
             record = self._store.record(row)
         except IndexError:

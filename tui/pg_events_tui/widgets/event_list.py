@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from rich.cells import cell_len
 from textual import events
 
-from pg_events_tui.lines import Line, Span, fit, size_words, span
+from pg_events.formatting import format_bytes
+from pg_events_tui.lines import Line, Span, fit, span
 from pg_events_tui.store import NOTE
 from pg_events_tui.summary import LETTERS, Summary, clock, summary
 from pg_events_tui.view import Mode, View
@@ -215,7 +216,7 @@ class EventList(LineList):
             "tx": (found.tx, "quiet"),
             "user": (found.user, "quiet"),
             "application": (found.application, "quiet"),
-            "size": (size_words(found.size), "quiet"),
+            "size": (format_bytes(found.size), "quiet"),
             "query": (found.query, "note"),
         }[name]
         return Span(fit(span(text).text, cells) + " ", role)
