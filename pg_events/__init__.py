@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
-    from pg_events import capture
+    from pg_events.callbacks.router import Router
     from pg_events.errors import PgEventsError
     from pg_events.event import ENVELOPE_VERSION, DataEvent, Record, SchemaEvent, parse
-    from pg_events.playback import Report
-    from pg_events.routing import Router
-    from pg_events.source import Events
+    from pg_events.playback.player import Report
+    from pg_events.playback.source import Events
+    from pg_events.testing import capture
 
 __version__ = "0.2.0"
 
@@ -55,7 +55,7 @@ def read(
 
     Raises `PgEventsError`: a file that is not there, a filter that cannot be read, a database that does not answer.
     """
-    from pg_events import source as sources
+    from pg_events.playback import source as sources
 
     return sources.read(source, where=where, since=since, until=until)
 
@@ -83,9 +83,9 @@ def replay(
     What a callback raises is in the report, which is returned when all is done or, with `on_error="stop"`, at the first
     failure. Raises `PgEventsError` as `read` does.
     """
-    from pg_events import playback
+    from pg_events.playback import player
 
-    return playback.replay(
+    return player.replay(
         source, callback, where=where, since=since, until=until, speed=speed, max_gap_seconds=max_gap_seconds,
         times=times, on_error=on_error, shadow=shadow, keep=keep,
     )  # fmt: skip

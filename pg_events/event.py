@@ -362,7 +362,7 @@ class DataEvent:
 
         For an INSERT every column with `old` None, for a DELETE every column with `new` None.
         """
-        from pg_events.difference import same
+        from pg_events.diff.changes import same
 
         old, new = self.old_data or {}, self.new_data or {}
         names = dict.fromkeys([*new, *old])

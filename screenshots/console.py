@@ -12,10 +12,10 @@ from rich.console import Console as Paper
 from rich.segment import Segment
 from textual.pilot import Pilot
 
+from pg_events.config.settings import Settings
 from pg_events.demo.run import Demo
-from pg_events.settings import Settings
-from pg_events_tui.app import ConsoleApp
-from pg_events_tui.backend import Database, DatabaseFeed
+from pg_events_tui.app.console import ConsoleApp
+from pg_events_tui.model.backend import Database, DatabaseFeed
 
 EVENTS = 300
 """So many are waited for, so that there is something to see."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from console import Console, opened, run
 from film import Frame, film
 
-from pg_events.catalog import OPERATIONS
 from pg_events.demo.run import Demo
+from pg_events.triggers.catalog import OPERATIONS
 
 SIZE = (120, 31)
 FORGOTTEN = [f'drop trigger "00_pgevents_{operation}" on shop.payments' for operation in OPERATIONS]

@@ -17,10 +17,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from pg_events.build import Applied, apply, make_plan
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
 from pg_events.demo.server import FAST, Server, binaries
-from pg_events.settings import Settings
+from pg_events.triggers.build import Applied, apply, make_plan
 
 _numbers = itertools.count(1)
 

@@ -8,15 +8,15 @@ from typing import Final
 
 import click
 
-from pg_events import build as core
 from pg_events import sql
 from pg_events.cli.database import connected
 from pg_events.cli.steps import apply_first_part, apply_plan, nothing_to_do, show_plan
 from pg_events.cli.terminal import is_terminal, say
+from pg_events.config.settings import Settings, load
 from pg_events.errors import UsageError
-from pg_events.plan import Plan
-from pg_events.settings import Settings, load
 from pg_events.text import counted
+from pg_events.triggers import build as core
+from pg_events.triggers.plan import Plan
 
 
 def build(

@@ -13,7 +13,7 @@ import click
 from pg_events import __version__
 from pg_events.cli.groups import Commands, Group, help_without_command
 from pg_events.cli.numbers import Count, Number
-from pg_events.constants import LOG_FORMATS
+from pg_events.config.fields import LOG_FORMATS
 
 _EPILOG: Final = """
 \b

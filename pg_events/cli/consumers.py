@@ -7,16 +7,16 @@ import click
 from psycopg.rows import dict_row
 
 from pg_events import sql
-from pg_events.catalog import Connection
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page
 from pg_events.cli.status import consumers_table
 from pg_events.cli.terminal import say
+from pg_events.config.settings import load
+from pg_events.db.link import RawCursor
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.link import RawCursor
-from pg_events.listener import check_log
-from pg_events.settings import load
+from pg_events.log.listener import check_log
 from pg_events.text import clean
+from pg_events.triggers.catalog import Connection
 
 
 def list_consumers(settings: str | None, database_url: str | None, as_json: bool) -> int:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import psycopg
 
-from pg_events.catalog import Connection
-from pg_events.connection import connect, translate
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect, translate
+from pg_events.triggers.catalog import Connection
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from rich.text import Text
 from pg_events.cli.database import translated
 from pg_events.cli.page import Page
 from pg_events.cli.terminal import is_terminal, say
-from pg_events.doctor import Finding
-from pg_events.examination import examine
-from pg_events.settings import load
+from pg_events.config.settings import load
+from pg_events.doctor.checks import examine
+from pg_events.doctor.findings import Finding
 from pg_events.text import clean, counted
 
 _SIGNS = {"ok": ("✓", "green"), "problem": ("✗", "bold red"), "unknown": ("?", "yellow")}

@@ -6,9 +6,9 @@ import types
 
 import click
 
-from pg_events.callbacks import is_ours
+from pg_events.callbacks.callback import is_ours
 from pg_events.cli.terminal import say
-from pg_events.payload_text import joined, spread
+from pg_events.playback.payload_text import joined, spread
 
 
 def edited(payload: str) -> str:

@@ -6,18 +6,18 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from pg_events import filter as filters
-from pg_events import journal
 from pg_events.cli.recording import header_of, kept, recording
 from pg_events.cli.terminal import say
+from pg_events.config.settings import Settings, load
 from pg_events.errors import UsageError
 from pg_events.event import BROKEN
-from pg_events.filter import Filter
-from pg_events.journal import Header
-from pg_events.listener import Listener
-from pg_events.redaction import Redaction
-from pg_events.settings import Settings, load
-from pg_events.source import LOG, FileSource, asked_of
+from pg_events.files import journal
+from pg_events.files.journal import Header
+from pg_events.files.redaction import Redaction
+from pg_events.filter import parser as filters
+from pg_events.filter.parser import Filter
+from pg_events.log.listener import Listener
+from pg_events.playback.source import LOG, FileSource, asked_of
 from pg_events.text import clean, counted
 
 

@@ -12,19 +12,19 @@ from psycopg.rows import dict_row
 from rich.text import Text
 
 from pg_events import event, sql
-from pg_events import filter as filters
-from pg_events.callbacks import Failure
-from pg_events.catalog import Connection
+from pg_events.callbacks.callback import Failure
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page
 from pg_events.cli.terminal import say
-from pg_events.delivery import place_of, qualified
+from pg_events.config.settings import load
+from pg_events.db.link import RawCursor
+from pg_events.delivery.attempts import place_of, qualified
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.filter import Filter
-from pg_events.link import RawCursor
-from pg_events.listener import check_log
-from pg_events.settings import load
+from pg_events.filter import parser as filters
+from pg_events.filter.parser import Filter
+from pg_events.log.listener import check_log
 from pg_events.text import clean, counted, one_line, shorten
+from pg_events.triggers.catalog import Connection
 
 Row = dict[str, Any]
 

@@ -9,19 +9,22 @@ from itertools import groupby
 
 import click
 
-from pg_events import catalog, difference, history, journal
 from pg_events.cli.database import connected
 from pg_events.cli.terminal import configure, say
-from pg_events.difference import spelled
+from pg_events.config.settings import Settings, load
+from pg_events.diff import changes as difference
+from pg_events.diff.changes import spelled
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import DataEvent, SchemaEvent
-from pg_events.filter import Filter
-from pg_events.filter_condition import And, Numbers
-from pg_events.filter_time import moment_after
-from pg_events.history import Shape, Version
-from pg_events.settings import Settings, load
-from pg_events.source import LOG, Events, FileSource, Source, asked_of, open_source
+from pg_events.files import journal
+from pg_events.filter.conditions import And, Numbers
+from pg_events.filter.parser import Filter
+from pg_events.filter.times import moment_after
+from pg_events.log import row_history as history
+from pg_events.log.row_history import Shape, Version
+from pg_events.playback.source import LOG, Events, FileSource, Source, asked_of, open_source
 from pg_events.text import clean, counted, one_line, shorten
+from pg_events.triggers import catalog
 
 
 def row_history(

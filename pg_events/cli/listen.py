@@ -13,16 +13,16 @@ from typing import Any, cast
 
 from rich.text import Text
 
-from pg_events import filter as filters
 from pg_events.cli.page import Page
 from pg_events.cli.recording import header_of, recording
 from pg_events.cli.terminal import configure, is_terminal, say
+from pg_events.config.settings import load
+from pg_events.db.session import SHARED
 from pg_events.errors import DatabaseUnreachable, UsageError
 from pg_events.event import BROKEN, METHODS, SCHEMA, DataEvent, Record, parse
-from pg_events.listener import Listener
-from pg_events.retained import Retained
-from pg_events.session import SHARED
-from pg_events.settings import load
+from pg_events.filter import parser as filters
+from pg_events.log.listener import Listener
+from pg_events.log.retained import Retained
 from pg_events.text import clean, shorten
 
 

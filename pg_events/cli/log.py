@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import click
 
-from pg_events.callbacks import TRACEBACK_CHARACTERS, bounded
+from pg_events.callbacks.callback import TRACEBACK_CHARACTERS, bounded
 from pg_events.cli.terminal import say
-from pg_events.connection import mask
+from pg_events.db.connection import mask
 from pg_events.errors import PgEventsError
 from pg_events.text import one_line
 

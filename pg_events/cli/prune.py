@@ -4,16 +4,17 @@ import json
 
 import click
 
-from pg_events import amount, catalog
 from pg_events.cli.database import connected
 from pg_events.cli.terminal import say
+from pg_events.config import units
+from pg_events.config.settings import Settings, load
 from pg_events.errors import NotPermitted, UsageError
-from pg_events.formatting import format_age, format_bytes
-from pg_events.listener import check_log
-from pg_events.retention import Limit
-from pg_events.retention import prune as delete_old
-from pg_events.settings import Settings, load
+from pg_events.log.listener import check_log
+from pg_events.log.retention import Limit
+from pg_events.log.retention import prune as delete_old
 from pg_events.text import clean, counted
+from pg_events.text.formatting import format_age, format_bytes
+from pg_events.triggers import catalog
 
 
 def prune(
@@ -46,11 +47,11 @@ def prune(
 
 def _limit(chosen: Settings, keep: str | None, keep_size: str | None, unread: bool) -> Limit:
     try:
-        age = None if keep is None else amount.age(keep)
+        age = None if keep is None else units.age(keep)
     except ValueError as error:
         raise UsageError(f"--keep must be {error}, not {clean(keep or '')!r}") from None
     try:
-        size = None if keep_size is None else amount.size(keep_size)
+        size = None if keep_size is None else units.size(keep_size)
     except ValueError as error:
         raise UsageError(f"--keep-size must be {error}, not {clean(keep_size or '')!r}") from None
     if age is None and size is None:

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 
 from rich.progress import TaskProgressColumn
 
-from pg_events import catalog
 from pg_events.cli.database import translated
 from pg_events.cli.progress import progress
 from pg_events.cli.terminal import end_line, say
 from pg_events.event import Record
-from pg_events.filter import Filter
-from pg_events.journal import Header, Writer
-from pg_events.listener import Listener
-from pg_events.retained import Retained
+from pg_events.files.journal import Header, Writer
+from pg_events.filter.parser import Filter
+from pg_events.log.listener import Listener
+from pg_events.log.retained import Retained
 from pg_events.text import counted
+from pg_events.triggers import catalog
 
 
 def kept(listener: Listener, wanted: Filter, is_wanted: bool = True) -> Generator[Record]:

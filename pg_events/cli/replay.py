@@ -14,22 +14,22 @@ from typing import Any, Final
 import click
 from rich.progress import Progress, TaskProgressColumn
 
-from pg_events import runs
-from pg_events.caller import Routes, There, chosen, here, reference_names, there
 from pg_events.cli import INTERRUPTED
 from pg_events.cli.database import connected
 from pg_events.cli.groups import forget_stdout
 from pg_events.cli.page import Page, table
 from pg_events.cli.progress import progress
 from pg_events.cli.terminal import configure, is_terminal, say
-from pg_events.drift import Drift
+from pg_events.config.settings import Settings, load
 from pg_events.errors import UsageError
-from pg_events.playback import Plan, Playback, Prepare, Prepared, Report, plan
-from pg_events.replay_job import Job, failures, given_up, resumed
-from pg_events.runs import Outcome, Run
-from pg_events.settings import Settings, load
-from pg_events.source import LOG, Item, Source, asked_of
-from pg_events.steering import Pace, Steering
+from pg_events.playback import runs
+from pg_events.playback.column_drift import Drift
+from pg_events.playback.control import Pace, Steering
+from pg_events.playback.job import Job, failures, given_up, resumed
+from pg_events.playback.player import Plan, Playback, Prepare, Prepared, Report, plan
+from pg_events.playback.runs import Outcome, Run
+from pg_events.playback.source import LOG, Item, Source, asked_of
+from pg_events.playback.targets import Routes, There, chosen, here, reference_names, there
 from pg_events.text import clean, counted, one_line, shorten
 
 

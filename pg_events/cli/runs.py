@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from pg_events import amount
-from pg_events import runs as kept_runs
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
+from pg_events.config import units
 from pg_events.errors import UsageError
-from pg_events.formatting import format_age, format_bytes
-from pg_events.runs import Outcome, Run
-from pg_events.source import LOG
+from pg_events.playback import runs as kept_runs
+from pg_events.playback.runs import Outcome, Run
+from pg_events.playback.source import LOG
 from pg_events.text import clean, counted, one_line, shorten
+from pg_events.text.formatting import format_age, format_bytes
 
 
 def list_runs(as_json: bool) -> int:
@@ -79,7 +79,7 @@ def compare(first: str, second: str, as_json: bool) -> int:
 def prune(keep: str) -> int:
     """Delete replays that ended, or were cut short, longer ago than AGE."""
     try:
-        age = amount.age(keep)
+        age = units.age(keep)
     except ValueError as error:
         raise UsageError(f"--keep must be {error}, not {clean(keep)!r}") from None
     deleted, freed = kept_runs.prune(age)

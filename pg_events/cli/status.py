@@ -11,17 +11,18 @@ import click
 from psycopg.rows import dict_row
 from rich.text import Text
 
-from pg_events import catalog, sql
-from pg_events.catalog import OPERATIONS, Connection, Table
+from pg_events import sql
 from pg_events.cli.database import connected
 from pg_events.cli.page import Page, table
 from pg_events.cli.terminal import say
-from pg_events.constants import FULL_QUERY
-from pg_events.formatting import format_duration
-from pg_events.link import RawCursor
-from pg_events.listener import checked_version
-from pg_events.settings import Settings, load
+from pg_events.config.fields import FULL_QUERY
+from pg_events.config.settings import Settings, load
+from pg_events.db.link import RawCursor
+from pg_events.log.listener import checked_version
 from pg_events.text import clean, counted
+from pg_events.text.formatting import format_duration
+from pg_events.triggers import catalog
+from pg_events.triggers.catalog import OPERATIONS, Connection, Table
 
 _SIGNS = {"yes": "✓", "no": "-", "disabled": "o", "outdated": "~", "-": "·"}
 _STYLES = {"covered": "green", "excluded": "dim", "unsupported": "dim"}

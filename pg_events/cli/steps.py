@@ -9,13 +9,13 @@ import click
 from rich.progress import MofNCompleteColumn
 from rich.text import Text
 
-from pg_events.build import Applied, apply
-from pg_events.catalog import OPERATIONS
 from pg_events.cli.page import Page, table
 from pg_events.cli.progress import progress
 from pg_events.cli.terminal import say
-from pg_events.plan import ACCESS_EXCLUSIVE, Plan, Step
 from pg_events.text import clean, counted
+from pg_events.triggers.build import Applied, apply
+from pg_events.triggers.catalog import OPERATIONS
+from pg_events.triggers.plan import ACCESS_EXCLUSIVE, Plan, Step
 
 
 def show_plan(plan: Plan, as_json: bool) -> int:

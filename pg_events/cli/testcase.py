@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pg_events.callbacks import Callback
-from pg_events.caller import Routes, chosen, resolved
+from pg_events.callbacks.callback import Callback
 from pg_events.cli.terminal import say
+from pg_events.config.settings import Settings
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.settings import Settings
-from pg_events.source import Item
+from pg_events.playback.source import Item
+from pg_events.playback.targets import Routes, chosen, resolved
 from pg_events.text import counted, one_line
 
 

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from pg_events.cli.terminal import check_stderr, is_terminal
+from pg_events.config.settings import load
 from pg_events.errors import UsageError
-from pg_events.settings import load
 
 
 def tui(settings: str | None, database_url: str | None, log: Path | None, profile: str | None, read_only: bool) -> int:

@@ -14,18 +14,18 @@ from typing import Final
 from pg_events.cli import INTERRUPTED
 from pg_events.cli.log import ending_told, set_up_log, tell
 from pg_events.cli.terminal import configure, is_terminal
-from pg_events.connection import describe
-from pg_events.constants import address
-from pg_events.delivery import CallbackGaveUp
+from pg_events.config.fields import address
+from pg_events.config.settings import Settings, load
+from pg_events.db.connection import describe
+from pg_events.delivery.attempts import CallbackGaveUp
+from pg_events.delivery.loops import mark_process
+from pg_events.delivery.shares import NEWEST, OLDEST, Start, start_at, start_since
+from pg_events.delivery.worker import Worker
 from pg_events.errors import UsageError
-from pg_events.feedback import mark_process
-from pg_events.filter_time import moment
-from pg_events.settings import Settings, load
-from pg_events.share import NEWEST, OLDEST, Start, start_at, start_since
+from pg_events.filter.times import moment
 from pg_events.text import clean
-from pg_events.worker import Worker
 
-log = logging.getLogger("pg_events.worker")
+log = logging.getLogger("pg_events.delivery.worker")
 
 _WATCH_SECONDS: Final = 1.0
 """How often a thread looks whether the worker moves."""
@@ -100,7 +100,7 @@ def _exposed(one: Worker, chosen: Settings, metrics: str | None) -> Generator[No
         yield
         return
     try:
-        from pg_events.metrics import exposed
+        from pg_events.delivery.metrics import exposed
     except ModuleNotFoundError as error:
         if error.name != "prometheus_client":
             raise

@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Final, LiteralString, cast
 
-from pg_events import build
-from pg_events.connection import connect
+from pg_events.config.settings import Settings, load
+from pg_events.db.connection import connect
+from pg_events.delivery.worker import Worker
 from pg_events.demo import callbacks
 from pg_events.demo.callbacks import Delivery
 from pg_events.demo.ledger import Ledger
 from pg_events.demo.server import Server, any_binaries
 from pg_events.demo.traffic import Traffic
 from pg_events.errors import PgEventsError
-from pg_events.listener import Cursor, Listener
-from pg_events.settings import Settings, load
-from pg_events.worker import Worker
+from pg_events.log.listener import Cursor, Listener
+from pg_events.triggers import build
 
 CONSUMER: Final = "demo"
 _START_SECONDS: Final = 30.0

@@ -24,15 +24,15 @@ from console_feeds import FromDatabase, InMemory, NoTables, record
 from first_paint import first_paint
 from textual import events
 
-from pg_events import journal
-from pg_events.build import apply, make_plan
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
 from pg_events.demo.server import Server, any_binaries
-from pg_events.settings import Settings
-from pg_events_tui.app import ConsoleApp
-from pg_events_tui.backend import Database
+from pg_events.files import journal
+from pg_events.triggers.build import apply, make_plan
+from pg_events_tui.app.console import ConsoleApp
+from pg_events_tui.model.backend import Database
+from pg_events_tui.model.store import Store
 from pg_events_tui.screens.health import rss_bytes
-from pg_events_tui.store import Store
 
 FILTERS = (
     ("column", "op:D"),

@@ -51,8 +51,8 @@ print(json.dumps([events, time.perf_counter() - started, peak()]))
 
 def make(path: Path, events: int) -> None:
     """Updates of orders, and an insert before each tenth, as a shop would leave them."""
-    from pg_events import journal
     from pg_events.event import Record
+    from pg_events.files import journal
 
     with journal.Writer(path, journal.Header("shop")) as writer:
         for number in range(events):

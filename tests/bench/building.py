@@ -10,9 +10,9 @@ import psycopg
 from lab import Lab
 from psycopg.sql import SQL, Identifier
 
-from pg_events import build
-from pg_events.connection import connect
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.triggers import build
 
 _WRITTEN = 20
 """Tables that are written to during the build."""

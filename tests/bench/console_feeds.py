@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from pg_events.event import Record
-from pg_events_tui.backend import DatabaseFeed, NoDatabase
+from pg_events_tui.model.backend import DatabaseFeed, NoDatabase
 
 TABLES = ("orders", "order_items", "stock", "carts", "customers")
 

@@ -7,9 +7,9 @@ import psycopg
 from lab import Lab
 from psycopg.sql import SQL, Literal
 
-from pg_events import build
-from pg_events.connection import connect
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.triggers import build
 
 _COMMANDS = {
     "CREATE TABLE": "create table c{n} (id integer primary key, v text not null)",

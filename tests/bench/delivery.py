@@ -16,8 +16,8 @@ from lab import Lab
 from psycopg.sql import SQL
 from variants import FILL, clear, table
 
-from pg_events.settings import Settings
-from pg_events.worker import Worker
+from pg_events.config.settings import Settings
+from pg_events.delivery.worker import Worker
 
 _SECONDS = 300
 """The longest a backlog may take."""

@@ -15,9 +15,9 @@ import psycopg
 import variants
 from variants import VARIANTS
 
+from pg_events.config.settings import Settings
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import Server
-from pg_events.settings import Settings
-from pg_events.worker import Worker
 
 Samples = dict[str, list[float]]
 """Variant -> what each round gave."""

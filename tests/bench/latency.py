@@ -12,8 +12,8 @@ from lab import Lab, percentiles
 from psycopg.sql import SQL
 from variants import clear, table
 
-from pg_events.settings import Settings
-from pg_events.worker import Worker
+from pg_events.config.settings import Settings
+from pg_events.delivery.worker import Worker
 
 _RATE = 50
 _FLOOD = SQL("insert into {} (customer, status) values (7, 'new');\n")

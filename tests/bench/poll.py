@@ -15,10 +15,11 @@ from lab import Lab
 from psycopg import RawCursor
 from psycopg.sql import SQL
 
-from pg_events import build, sql
-from pg_events.connection import connect
-from pg_events.listener import Listener
-from pg_events.settings import Settings
+from pg_events import sql
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.log.listener import Listener
+from pg_events.triggers import build
 
 _FILL = (
     "insert into pgevents.event (kind, table_schema, table_name, query, new_data)"

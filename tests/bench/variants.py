@@ -5,9 +5,9 @@ from typing import Final
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from pg_events import build
-from pg_events.connection import connect
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.triggers import build
 
 VARIANTS: Final = ("none", "pg_events", "notify", "audit", "floor")
 

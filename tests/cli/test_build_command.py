@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_events.plan import migrations
+from pg_events.triggers.plan import migrations
 
 OURS = 4 + (len(migrations()) if len(migrations()) <= 3 else 1)
 """Lines of a first plan that are not about tables: more than three objects of a kind are one line."""
@@ -215,7 +215,7 @@ def test_patterns_of_options_are_kept_where_only_the_database_is_said(call, shop
 
 
 def test_a_table_that_stays_locked_is_told_and_the_others_are_covered(call, shop, execute, monkeypatch) -> None:
-    monkeypatch.setattr("pg_events.apply.TRIES", 2)
+    monkeypatch.setattr("pg_events.triggers.apply.TRIES", 2)
     with psycopg.connect(shop) as writer:
         writer.execute("insert into orders values (1)")
 

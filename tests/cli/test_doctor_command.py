@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pg_events import doctor
+from pg_events.doctor import findings
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is open at all has been open for long."""
-    monkeypatch.setattr(doctor, "OLD_SECONDS", 0.0)
+    monkeypatch.setattr(findings, "OLD_SECONDS", 0.0)
 
 
 def problems(call: Any, url: str) -> list[dict[str, Any]]:
@@ -117,10 +117,10 @@ def test_a_prepared_transaction_is_named_and_what_it_means_for_wake_ups(call: An
 def test_a_slot_that_holds_rows_back_is_named() -> None:
     rows = [{"slot": "stale", "active": False, "transactions": 2_000_000}]
 
-    (finding,) = doctor.slots(rows)
+    (finding,) = findings.slots(rows)
 
     assert "pg_drop_replication_slot('stale')" in finding.remedy
-    assert [one.state for one in doctor.slots([])] == ["ok"]
+    assert [one.state for one in findings.slots([])] == ["ok"]
 
 
 def test_a_consumer_without_a_worker_and_its_failed_events(call: Any, url: str, execute: Any, tmp_path: Any) -> None:
@@ -164,17 +164,17 @@ def test_it_fits_eighty_columns_and_obeys_nothing(in_terminal: Any, url: str) ->
 
 @pytest.mark.parametrize(("ahead", "state"), [(0.0, "ok"), (-4.0, "ok"), (3600.0, "problem"), (-60.0, "problem")])
 def test_clocks_are_compared(ahead: float, state: str) -> None:
-    assert doctor.clock(ahead, 0.1)[0].state == state
+    assert findings.clock(ahead, 0.1)[0].state == state
 
 
 @pytest.mark.parametrize(("usage", "state"), [(0.0, "ok"), (0.09, "ok"), (0.1, "problem"), (1.0, "problem")])
 def test_the_alarm_of_the_queue_comes_early(usage: float, state: str) -> None:
-    assert doctor.queue(usage)[0].state == state
+    assert findings.queue(usage)[0].state == state
 
 
 def test_a_log_of_dead_rows_is_a_problem() -> None:
     rows = {"bytes": 5e9, "live": 10, "dead": 1_000_000, "vacuum_seconds": None}
 
-    assert doctor.log_size(rows)[0].state == "problem"
-    assert doctor.log_size(rows | {"live": 2_000_000})[0].state == "ok"
-    assert doctor.log_size(rows | {"dead": doctor.BLOATED_ROWS})[0].state == "ok"
+    assert findings.log_size(rows)[0].state == "problem"
+    assert findings.log_size(rows | {"live": 2_000_000})[0].state == "ok"
+    assert findings.log_size(rows | {"dead": findings.BLOATED_ROWS})[0].state == "ok"

@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_events import journal
-from pg_events.catalog import fingerprints
-from pg_events.connection import connect
-from pg_events.listener import EVERYTHING, Cursor, Listener
+from pg_events.db.connection import connect
+from pg_events.files import journal
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
+from pg_events.triggers.catalog import fingerprints
 from tests.waiting import until
 
 

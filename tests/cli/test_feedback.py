@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_events.feedback import mark
+from pg_events.delivery.loops import mark
 
 HOOKS = """
 import json, psycopg

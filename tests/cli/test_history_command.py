@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_events import journal
+from pg_events.files import journal
 
 TABLE = """
 create type mood as enum ('calm', 'wild')

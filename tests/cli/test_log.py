@@ -30,8 +30,8 @@ def test_a_json_line_has_stable_keys_and_the_fields_that_apply(capsys: pytest.Ca
     set_up_log(verbose=False, form="json", about={"consumer": "mail"})
     extra = {"event_id": 7, "table": "public.orders", "attempt": 2, "seconds": 0.5, "other": "no field of ours"}
 
-    logging.getLogger("pg_events.worker").warning("%s, %d", "so", 1, extra=extra)
-    logging.getLogger("pg_events.worker").debug("a detail")
+    logging.getLogger("pg_events.delivery.worker").warning("%s, %d", "so", 1, extra=extra)
+    logging.getLogger("pg_events.delivery.worker").debug("a detail")
 
     (line,) = lines(capsys)
     at = datetime.fromisoformat(line.pop("at"))
@@ -39,7 +39,7 @@ def test_a_json_line_has_stable_keys_and_the_fields_that_apply(capsys: pytest.Ca
     assert abs(datetime.now(UTC) - at) < timedelta(minutes=1)
     assert list(line.items()) == [
         ("level", "warning"),
-        ("logger", "pg_events.worker"),
+        ("logger", "pg_events.delivery.worker"),
         ("message", "so, 1"),
         ("consumer", "mail"),
         ("event_id", 7),
@@ -75,7 +75,7 @@ def test_hostile_text_stays_in_its_line_and_is_bounded(capsys: pytest.CaptureFix
 )
 def test_the_password_is_in_no_line(capsys: pytest.CaptureFixture[str], form: str, spelling: str) -> None:
     set_up_log(verbose=True, form=form, database_url=URL)
-    logger = logging.getLogger("pg_events.worker")
+    logger = logging.getLogger("pg_events.delivery.worker")
 
     try:
         raise ValueError(f"connecting with {spelling} failed")

@@ -226,7 +226,7 @@ def test_what_is_no_address_is_one_line(call, settings, address) -> None:
 def test_without_the_package_the_remedy_is_told(call, settings, monkeypatch) -> None:
     settings("fail_on_2")
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    for name in ("pg_events.metrics", "pg_events.endpoint"):
+    for name in ("pg_events.delivery.metrics", "pg_events.delivery.metrics_server"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     answer = call(*ONCE, "--metrics", "0")

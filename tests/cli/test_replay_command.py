@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pg_events import journal, runs
 from pg_events.event import Record
+from pg_events.files import journal
+from pg_events.playback import runs
 from tests.waiting import Signal
 
 HANDLERS = """

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import pg_events
-from pg_events import journal, runs
 from pg_events.event import Record
+from pg_events.files import journal
+from pg_events.playback import runs
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pg_events import runs
-from pg_events.runs import Asked, Recorder
+from pg_events.playback import runs
+from pg_events.playback.runs import Asked, Recorder
 
 
 @pytest.fixture(autouse=True)

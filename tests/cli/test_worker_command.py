@@ -108,7 +108,7 @@ def test_a_callback_that_fails_is_told_and_kept_and_the_worker_goes_on(
     assert "the last failure: hooks:" in answer.err.splitlines()[-1]
     assert error in answer.err
     assert "hooks.py" in answer.err
-    for sign in ("\x1b", "\u202e", "Sup3rS3cret", "pg_events/worker.py"):
+    for sign in ("\x1b", "\u202e", "Sup3rS3cret", "pg_events/delivery/worker.py"):
         assert sign not in answer.err
 
 

@@ -20,13 +20,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pg_events import journal
-from pg_events.build import apply, make_plan
-from pg_events.connection import connect
+from pg_events.config.settings import load
+from pg_events.db.connection import connect
 from pg_events.demo.server import Server, any_binaries
 from pg_events.demo.traffic import Traffic
-from pg_events.settings import load
-from pg_events_tui import keys
+from pg_events.files import journal
+from pg_events.triggers.build import apply, make_plan
+from pg_events_tui.text import keys
 from tests.faults.errands import Errands
 from tests.faults.harness import execute, wait_until
 from tests.faults.terminal import Console, is_open, say

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from pg_events.config.settings import Settings
 from pg_events.demo.server import Server
-from pg_events.settings import Settings
 from tests.faults.harness import Deliveries, Proxy, WorkerProcess, backends, execute
 from tests.faults.way import LEASE_SECONDS, UNCOVERED, Way, build
 

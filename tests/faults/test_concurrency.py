@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from pg_events.lanes import AHEAD
+from pg_events.delivery.ordering import AHEAD
 from tests.faults.harness import Writers, committed, execute, judge
 
 SIDE_BY_SIDE = {"PG_EVENTS_DATA_UPDATE_CALLBACK": "worker_settings:side_by_side", "PG_EVENTS_CONCURRENCY": 16}

@@ -5,9 +5,9 @@ import threading
 import psycopg
 import pytest
 
-from pg_events import build as building
-from pg_events.connection import connect
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.triggers import build as building
 from tests.faults.harness import KEYS, Writers, committed, execute, judge, wait_until
 
 

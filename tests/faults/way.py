@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pg_events.build import apply, make_plan
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
 from pg_events.demo.server import Server
-from pg_events.settings import Settings
+from pg_events.triggers.build import apply, make_plan
 from tests.faults.harness import Change, Deliveries, Delivery, WorkerProcess, execute, make_accounts
 
 LEASE_SECONDS = 2.0

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from pg_events.housekeeping import Housekeeping
+from pg_events.delivery.housekeeping import Housekeeping
 
 PG_EVENTS_RETRY_SECONDS = 0.01
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pg_events.config.settings import load
 from pg_events.demo.server import MAJORS, binaries
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.settings import load
 from tests.installcheck.compare import Compared, compare, rules
 from tests.installcheck.source import debian_source, prepare
 from tests.installcheck.suites import Suite, run_suite, suites

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from pg_events.config.settings import Settings
 from pg_events.errors import PgEventsError
-from pg_events.settings import Settings
 from tests.installcheck.lab import run_clients, two_databases
 
 HERE = Path(__file__).with_name("disjoint_sql")

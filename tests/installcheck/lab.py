@@ -9,11 +9,11 @@ from pathlib import Path
 import psycopg
 from psycopg.errors import SerializationFailure
 
-from pg_events.build import apply, make_plan
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
 from pg_events.demo.server import Server, any_binaries, binaries
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.settings import Settings
+from pg_events.triggers.build import apply, make_plan
 
 SERVER = {
     "fsync": "off",

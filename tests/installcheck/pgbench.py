@@ -11,8 +11,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from pg_events.config.settings import Settings
 from pg_events.errors import PgEventsError
-from pg_events.settings import Settings
 from tests.installcheck.lab import programs, two_databases
 
 SCRIPTS = ("tpcb-like", "simple-update", "select-only")

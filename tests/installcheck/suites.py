@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
 
+from pg_events.config.settings import Settings
 from pg_events.demo.server import FAST, Server
 from pg_events.errors import PgEventsError
-from pg_events.settings import Settings
 from tests.installcheck.lab import build
 from tests.installcheck.source import Tree
 

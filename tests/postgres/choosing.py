@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg
 
-from pg_events import build as core
-from pg_events import catalog, choice
-from pg_events.connection import connect
-from pg_events.examination import examine
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.doctor.checks import examine
+from pg_events.triggers import build as core
+from pg_events.triggers import catalog, rules
 
 Build = Callable[..., core.Applied]
 Change = tuple[str, Any, Any]
@@ -42,7 +42,7 @@ def plan(url: str, **settings: Any) -> core.Plan:
 
 def states(url: str, **settings: Any) -> dict[str, str]:
     with connect(url, application_name="test") as connection:
-        found = catalog.tables(connection, choices=choice.written(Settings(url, **settings)))
+        found = catalog.tables(connection, choices=rules.written(Settings(url, **settings)))
     return {table.name: table.state for table in found}
 
 
@@ -68,7 +68,7 @@ def changes_of_tables(db: psycopg.Connection) -> list[tuple[str, str, Any, Any]]
 def table(url: str, name: str, **settings: Any) -> catalog.Table:
     """As `status` sees it after a build with those settings."""
     with connect(url, application_name="test") as connection:
-        found = catalog.tables(connection, choices=choice.written(Settings(url, **settings)))
+        found = catalog.tables(connection, choices=rules.written(Settings(url, **settings)))
     return next(table for table in found if table.name == name)
 
 

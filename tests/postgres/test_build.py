@@ -10,11 +10,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pg_events import build as core
-from pg_events import catalog
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
 from pg_events.errors import ForeignCursor, NotPermitted
-from pg_events.settings import Settings
+from pg_events.triggers import build as core
+from pg_events.triggers import catalog
 
 Build = Callable[..., core.Applied]
 
@@ -259,7 +259,7 @@ def test_functions_that_an_earlier_build_gave_away_are_the_owners_again(
 def test_a_grant_is_carried_out_though_a_table_failed_and_is_no_event(
     role: str, db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pg_events.apply.TRIES", 1)
+    monkeypatch.setattr("pg_events.triggers.apply.TRIES", 1)
     db.execute("create table t (a integer)")
     db.execute('drop trigger "00_pgevents_insert" on t')
     db.execute("delete from pgevents.event")
@@ -291,7 +291,7 @@ def test_a_build_that_mends_leaves_no_event(db: psycopg.Connection, built_databa
 def test_a_teardown_that_cannot_have_a_table_keeps_the_log_and_says_so(
     db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pg_events.apply.TRIES", 1)
+    monkeypatch.setattr("pg_events.triggers.apply.TRIES", 1)
     db.execute("create table t (a integer)")
     with connect(built_database_url, application_name="test") as connection:
         wanted = core.teardown_plan(connection)

@@ -12,10 +12,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pg_events import build as core
-from pg_events import catalog
-from pg_events.connection import connect
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.triggers import build as core
+from pg_events.triggers import catalog
 
 Build = Callable[..., core.Applied]
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from pg_events import DataEvent, SchemaEvent
-from pg_events.capture import capture
 from pg_events.errors import NotInstalled, NotPermitted, UsageError
+from pg_events.testing.capture import capture
 
 pytest_plugins = ["pytester"]
 
@@ -334,12 +334,12 @@ def test_a_run_that_does_not_use_it_imports_next_to_nothing(pytester: pytest.Pyt
         import sys
 
         def test_imports():
-            assert "pg_events.testing" in sys.modules
+            assert "pg_events.testing.plugin" in sys.modules
             loaded = {name for name in sys.modules if name.split(".")[0] in ("psycopg", "click", "rich", "textual", "asyncio")}
             assert not loaded, loaded
             assert {name for name in sys.modules if name.startswith("pg_events")} <= {
-                "pg_events", "pg_events.testing", "pg_events.event", "pg_events.errors", "pg_events.text",
-                "pg_events.masking", "pg_events.hints",
+                "pg_events", "pg_events.testing.plugin", "pg_events.event", "pg_events.errors", "pg_events.text",
+                "pg_events.text.masking", "pg_events.text.hints",
             }
         """
     )

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events import build as core
-from pg_events.connection import connect
-from pg_events.settings import load
+from pg_events.config.settings import load
+from pg_events.db.connection import connect
+from pg_events.triggers import build as core
 from tests.postgres.choosing import USERS, Build, changes, plan, states, without_event_triggers
 
 

@@ -8,8 +8,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pg_events import build as core
-from pg_events.connection import connect
+from pg_events.db.connection import connect
+from pg_events.triggers import build as core
 from tests.postgres.choosing import USERS, Build, changes, plan
 
 # --- columns ------------------------------------------------------------------------------------------------------

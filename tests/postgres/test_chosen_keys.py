@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events import share
+from pg_events.delivery import shares
+from pg_events.delivery.row_key import RowKeys
 from pg_events.event import json_object
-from pg_events.listener import EVERYTHING, Cursor, Listener
-from pg_events.row_key import RowKeys
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
 
 ROWS = 20
 
@@ -20,7 +20,7 @@ def slots(url: str, connection: psycopg.Connection) -> dict[str, set[int]]:
     connection.execute("insert into pgevents.consumer (name, system_identifier) values ('default', '')")
 
     def ask(question: str, parameters: Any) -> list[tuple[Any, ...]]:
-        return psycopg.RawCursor(connection).execute(share.sql.text(question), parameters).fetchall()
+        return psycopg.RawCursor(connection).execute(shares.sql.text(question), parameters).fetchall()
 
     keys = RowKeys(ask, "default")
     found: dict[str, set[int]] = defaultdict(set)

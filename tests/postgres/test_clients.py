@@ -15,10 +15,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pg_events import catalog
 from pg_events.demo.server import Server
 from pg_events.event import Record
-from pg_events.listener import EVERYTHING, Cursor, Listener
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
+from pg_events.triggers import catalog
 
 
 def log_of(url: str) -> list[Record]:

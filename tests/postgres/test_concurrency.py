@@ -12,10 +12,10 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from pg_events.delivery import CallbackGaveUp
+from pg_events.config.settings import Settings
+from pg_events.delivery.attempts import CallbackGaveUp
+from pg_events.delivery.worker import Report, Worker
 from pg_events.errors import UsageError
-from pg_events.settings import Settings
-from pg_events.worker import Report, Worker
 from tests.postgres.test_worker import working
 
 SECONDS = 30

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from pg_events.config.settings import Settings
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import FAST, Server, binaries
 from pg_events.errors import DatabaseUnreachable
-from pg_events.settings import Settings
-from pg_events.worker import Worker
 from tests.conftest import Build
 from tests.postgres.test_worker import working
 from tests.waiting import Arrivals

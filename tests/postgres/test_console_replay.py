@@ -9,18 +9,18 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_events import filter as filters
-from pg_events import runs
-from pg_events.replay_job import failures, resumed
-from pg_events.settings import Settings
-from pg_events.share import OLDEST
-from pg_events.steering import Pace
-from pg_events.worker import Worker
-from pg_events_tui.backend import DatabaseFeed
-from pg_events_tui.origins import Origins, filtered
-from pg_events_tui.replay import Replay
-from pg_events_tui.replay_origin import Origin
-from pg_events_tui.store import Store
+from pg_events.config.settings import Settings
+from pg_events.delivery.shares import OLDEST
+from pg_events.delivery.worker import Worker
+from pg_events.filter import parser as filters
+from pg_events.playback import runs
+from pg_events.playback.control import Pace
+from pg_events.playback.job import failures, resumed
+from pg_events_tui.model.backend import DatabaseFeed
+from pg_events_tui.model.store import Store
+from pg_events_tui.replay.loading import Origin
+from pg_events_tui.replay.session import Replay
+from pg_events_tui.replay.sources import Origins, filtered
 
 HANDLERS = """
 import json

@@ -18,7 +18,7 @@ import pytest
 from pg_events import sql
 from pg_events.errors import DatabaseUnreachable
 from pg_events.event import Record, parse
-from pg_events.listener import EVERYTHING, Cursor, Listener
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
 
 WRITERS = 10
 TRANSACTIONS = 40

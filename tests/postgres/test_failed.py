@@ -11,10 +11,10 @@ import psycopg
 import pytest
 
 from pg_events import sql
-from pg_events.delivery import CallbackGaveUp
-from pg_events.settings import Policy, Settings
-from pg_events.share import OLDEST, Shares, start_at, start_since
-from pg_events.worker import Report, Worker
+from pg_events.config.settings import Policy, Settings
+from pg_events.delivery.attempts import CallbackGaveUp
+from pg_events.delivery.shares import OLDEST, Shares, start_at, start_since
+from pg_events.delivery.worker import Report, Worker
 from tests.waiting import until
 
 

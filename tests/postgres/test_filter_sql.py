@@ -13,11 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Composed
 
-from pg_events import filter_sql
-from pg_events.connection import connect
+from pg_events.db.connection import connect
 from pg_events.event import Record
-from pg_events.filter import Filter, parse
-from pg_events.filter_condition import (
+from pg_events.filter import sql
+from pg_events.filter.conditions import (
     And,
     Changed,
     Column,
@@ -34,9 +33,10 @@ from pg_events.filter_condition import (
     Text,
     Time,
 )
-from pg_events.filter_value import Value
-from pg_events.listener import Listener
-from pg_events.retained import Retained
+from pg_events.filter.parser import Filter, parse
+from pg_events.filter.values import Value
+from pg_events.log.listener import Listener
+from pg_events.log.retained import Retained
 
 NOON = datetime(2026, 8, 22, 12, tzinfo=UTC)
 
@@ -212,10 +212,10 @@ def test_sql_lets_through_what_python_does_and_its_negation_never_less(
 
     right = {number for number, record in enumerate(KEPT) if matches(record)}
 
-    most, least = filter_sql.bounds(condition)
+    most, least = sql.bounds(condition)
     assert right <= held(log, most)
     assert held(log, least) <= right
-    assert right <= held(log, filter_sql.where_indexed(condition))
+    assert right <= held(log, sql.where_indexed(condition))
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_what_a_usual_filter_does_not_want_never_travels(log: psycopg.Connection
 
     with log.transaction(force_rollback=True):
         fill(log, kept)
-        through = held(log, filter_sql.where(asked.condition))
+        through = held(log, sql.where(asked.condition))
 
     right = {number for number, record in enumerate(kept) if asked.matches(record)}
     is_schema = 2

@@ -9,14 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events import filter_sql, sql
-from pg_events.capture import capture
+from pg_events import sql
+from pg_events.config.settings import Settings
+from pg_events.delivery.worker import Worker
 from pg_events.event import MOST_FOLDED, Record
-from pg_events.filter import parse as parse_filter
-from pg_events.listener import EVERYTHING, Cursor, Listener
-from pg_events.retained import Retained
-from pg_events.settings import Settings
-from pg_events.worker import Worker
+from pg_events.filter import sql as filter_sql
+from pg_events.filter.parser import parse as parse_filter
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
+from pg_events.log.retained import Retained
+from pg_events.testing.capture import capture
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pg_events import doctor, housekeeping, sql
-from pg_events.housekeeping import Housekeeping
-from pg_events.settings import Settings
-from pg_events.worker import Worker
+from pg_events import sql
+from pg_events.config.settings import Settings
+from pg_events.delivery import housekeeping
+from pg_events.delivery.housekeeping import Housekeeping
+from pg_events.delivery.worker import Worker
+from pg_events.doctor import findings
 from tests.waiting import Arrivals, until
 
 SECONDS = 20.0
@@ -39,7 +41,7 @@ class Told(logging.Handler):
 
 @pytest.fixture
 def told() -> Iterator[Told]:
-    handler, logger = Told(), logging.getLogger("pg_events.housekeeping")
+    handler, logger = Told(), logging.getLogger("pg_events.delivery.housekeeping")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     yield handler
@@ -97,7 +99,7 @@ def test_a_worker_prunes_what_was_delivered(db: psycopg.Connection, built_databa
 def test_a_worker_without_the_setting_prunes_nothing(
     db: psycopg.Connection, built_database_url: str, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "OLD_SECONDS", 0.5)
+    monkeypatch.setattr(findings, "OLD_SECONDS", 0.5)
     db.execute("insert into t values (1)")
     db.execute("update pgevents.event set at = '2001-01-01'")
 
@@ -144,7 +146,7 @@ def test_what_is_deleted_unread_is_said_aloud(db: psycopg.Connection, built_data
 def test_a_long_transaction_is_named_when_it_begins_and_when_it_ends(
     db: psycopg.Connection, built_database_url: str, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "OLD_SECONDS", 0.5)
+    monkeypatch.setattr(findings, "OLD_SECONDS", 0.5)
 
     with kept_house(built_database_url), psycopg.connect(built_database_url) as other:
         pid = other.info.backend_pid
@@ -164,7 +166,7 @@ def test_a_long_transaction_is_named_when_it_begins_and_when_it_ends(
 def test_a_prepared_transaction_is_named(
     db: psycopg.Connection, built_database_url: str, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "OLD_SECONDS", 0.0)
+    monkeypatch.setattr(findings, "OLD_SECONDS", 0.0)
     db.execute("begin; insert into t values (1); prepare transaction 'forgotten one'")
 
     with kept_house(built_database_url):
@@ -179,7 +181,7 @@ def test_a_prepared_transaction_is_named(
 def test_only_the_worker_that_has_run_longest_tells(
     db: psycopg.Connection, built_database_url: str, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "OLD_SECONDS", 0.0)
+    monkeypatch.setattr(findings, "OLD_SECONDS", 0.0)
     db.execute("insert into pgevents.consumer (name, system_identifier) values ('c', '')")
     add = "insert into pgevents.worker (consumer, name, lease_until) values ('c', '', 'infinity') returning id"
     first, second = (row[0] for _ in range(2) if (row := db.execute(add).fetchone()))
@@ -269,8 +271,8 @@ def test_a_log_that_a_transaction_keeps_from_shrinking_is_told_with_its_holder(
     db: psycopg.Connection, built_database_url: str, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(housekeeping, "_DEAD", (1, 0.0))
-    monkeypatch.setattr(doctor, "BLOATED_ROWS", 10)
-    monkeypatch.setattr(doctor, "OLD_SECONDS", 0.5)
+    monkeypatch.setattr(findings, "BLOATED_ROWS", 10)
+    monkeypatch.setattr(findings, "OLD_SECONDS", 0.5)
     db.execute("insert into t select generate_series(1, 5000)")
 
     with psycopg.connect(built_database_url) as holder:

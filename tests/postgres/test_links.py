@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pg_events.build import apply, make_plan
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import FAST, Server
 from pg_events.errors import DatabaseUnreachable
-from pg_events.listener import Cursor, Listener, not_ahead
-from pg_events.settings import Settings
-from pg_events.worker import Worker
+from pg_events.log.listener import Cursor, Listener, not_ahead
+from pg_events.triggers.build import apply, make_plan
 from tests.waiting import PATIENCE_SECONDS, Arrivals, until
 
 

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pg_events.callbacks import Callback
-from pg_events.constants import Address
+from pg_events.callbacks.callback import Callback
+from pg_events.config.fields import Address
+from pg_events.config.settings import Settings
+from pg_events.delivery.metrics import BOUNDS, Sampler, Stopwatch, exposed
+from pg_events.delivery.shares import OLDEST
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import FAST, Server, binaries
-from pg_events.metrics import BOUNDS, Sampler, Stopwatch, exposed
-from pg_events.settings import Settings
-from pg_events.share import OLDEST
-from pg_events.worker import Worker
 
 SECONDS = 30
 ANYWHERE = Address("127.0.0.1", 0)

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events.settings import Settings
-from pg_events.worker import Worker
+from pg_events.config.settings import Settings
+from pg_events.delivery.worker import Worker
 from tests.conftest import Build
 from tests.waiting import PATIENCE_SECONDS
 

@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events.build import apply, teardown_plan
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import FAST, MAJORS, Server, binaries
 from pg_events.errors import ForeignCursor
-from pg_events.settings import Settings
-from pg_events.worker import Worker
+from pg_events.triggers.build import apply, teardown_plan
 
 README = Path(__file__).parents[2] / "README.md"
 Build = Callable[..., Any]

@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events import catalog
-from pg_events.connection import connect
+from pg_events.db.connection import connect
+from pg_events.triggers import catalog
 
 Changes = list[tuple[Any, ...]]
 

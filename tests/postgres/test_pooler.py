@@ -10,15 +10,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.db.session import is_shared
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import Server
-from pg_events.listener import Listener
-from pg_events.session import is_shared
-from pg_events.settings import Settings
-from pg_events.worker import Worker
-from pg_events_tui.backend import DatabaseFeed
-from pg_events_tui.feed import Intake
-from pg_events_tui.store import Store
+from pg_events.log.listener import Listener
+from pg_events_tui.model.backend import DatabaseFeed
+from pg_events_tui.model.feed import Intake
+from pg_events_tui.model.store import Store
 from tests.pooling import bouncing, installed
 from tests.waiting import PATIENCE_SECONDS, Arrivals, until
 

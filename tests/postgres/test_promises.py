@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pg_events import build, catalog
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
 from pg_events.event import json_object
-from pg_events.listener import EVERYTHING, Cursor, Listener
-from pg_events.plan import Plan
-from pg_events.settings import Settings
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
+from pg_events.triggers import build, catalog
+from pg_events.triggers.plan import Plan
 
 
 @pytest.fixture

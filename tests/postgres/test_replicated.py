@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pg_events import build as core
-from pg_events import catalog
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
 from pg_events.demo.server import Server, binaries
-from pg_events.settings import Settings
+from pg_events.triggers import build as core
+from pg_events.triggers import catalog
 from tests.postgres.choosing import ITEMS, TREE, Build, changes_of_tables, findings, plan, table
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pg_events.connection import connect
-from pg_events.retention import Limit, Pruner, Unread, live_bytes, prune
-from pg_events.settings import Settings
-from pg_events.worker import Worker
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.delivery.worker import Worker
+from pg_events.log.retention import Limit, Pruner, Unread, live_bytes, prune
 
 LONG = " /* " + "long " * 100 + "*/"
 """Makes a statement's text long enough to be kept apart from its events."""

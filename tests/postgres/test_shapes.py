@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from psycopg import IsolationLevel
 
-from pg_events.capture import capture
-from pg_events.connection import connect
-from pg_events.listener import Listener
-from pg_events.retention import Limit, prune
-from pg_events.source import read
+from pg_events.db.connection import connect
+from pg_events.log.listener import Listener
+from pg_events.log.retention import Limit, prune
+from pg_events.playback.source import read
+from pg_events.testing.capture import capture
 
 ALL = Limit(timedelta(days=-1))
 

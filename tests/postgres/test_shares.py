@@ -13,12 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events import share as shares
+from pg_events.config.settings import Settings
+from pg_events.delivery import shares
+from pg_events.delivery.row_key import SLOTS, RowKeys
+from pg_events.delivery.shares import OLDEST
+from pg_events.delivery.worker import Worker
 from pg_events.event import Record
-from pg_events.row_key import SLOTS, RowKeys
-from pg_events.settings import Settings
-from pg_events.share import OLDEST
-from pg_events.worker import Worker
 from tests.waiting import Arrivals, until
 
 SECONDS = 60

@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events import catalog, choice
-from pg_events.connection import connect
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.triggers import catalog, rules
 from tests.conftest import fresh_database
 
 Row = tuple[Any, ...]
@@ -284,7 +284,7 @@ def test_rows_that_a_merge_moves_to_another_partition_are_seen_or_status_says_th
     """PostgreSQL shows that a row left its partition to what follows DELETE, and that it came to what follows INSERT; and
     to statement triggers only if the MERGE has such an action."""
     with connect(way[1], application_name="test") as connection:
-        choices = choice.written(Settings(**OPTIONS.get(way[0], {})))
+        choices = rules.written(Settings(**OPTIONS.get(way[0], {})))
         (tree,) = (table for table in catalog.tables(connection, choices=choices) if table.name == "tree")
     before = rows(db)
     db.execute("delete from pgevents.event")

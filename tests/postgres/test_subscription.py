@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from pg_events.config.settings import Settings
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import FAST, Server, binaries
-from pg_events.settings import Settings
-from pg_events.worker import Worker
 from tests.conftest import GivenServer, fresh_database
 from tests.postgres.choosing import ITEMS, TREE, Build, changes_of_tables, findings, table
 

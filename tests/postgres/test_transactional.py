@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from pg_events.callbacks import Callback
+from pg_events.callbacks.callback import Callback
+from pg_events.config.settings import Settings
+from pg_events.delivery.shares import OLDEST
+from pg_events.delivery.transaction import ConnectionMisused
+from pg_events.delivery.worker import Report, Worker
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.settings import Settings
-from pg_events.share import OLDEST
-from pg_events.transaction import ConnectionMisused
-from pg_events.worker import Report, Worker
 
 Act = Callable[[psycopg.Connection, int], object]
 

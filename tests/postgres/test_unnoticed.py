@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events.catalog import tables
-from pg_events.connection import connect
+from pg_events.db.connection import connect
+from pg_events.triggers.catalog import tables
 from tests.conftest import Build
 
 CapturedBy = Callable[[str], None]

@@ -5,15 +5,15 @@ import threading
 import psycopg
 import pytest
 
+from pg_events.config.settings import Settings
+from pg_events.delivery.worker import Worker
 from pg_events.errors import NotInstalled
-from pg_events.filter import parse
-from pg_events.listener import EVERYTHING, Cursor, Listener
-from pg_events.retained import Retained
-from pg_events.settings import Settings
-from pg_events.worker import Worker
-from pg_events_tui.backend import DatabaseFeed
-from pg_events_tui.feed import Intake
-from pg_events_tui.store import Store
+from pg_events.filter.parser import parse
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
+from pg_events.log.retained import Retained
+from pg_events_tui.model.backend import DatabaseFeed
+from pg_events_tui.model.feed import Intake
+from pg_events_tui.model.store import Store
 from tests.waiting import PATIENCE_SECONDS, Arrivals, until
 
 LATER = "insert into pgevents.migration (version, name) values (1000, '1000_later')"

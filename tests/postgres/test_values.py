@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from pg_events.event import Record, parse
-from pg_events.listener import EVERYTHING, Cursor, Listener
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
 
 SESSIONS = {
     "usual": "select",

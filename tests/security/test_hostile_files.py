@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pg_events import journal
+from pg_events.files import journal
 from tests.cli.conftest import COMMAND
 
 PEAK = """

@@ -16,14 +16,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pg_events.capture import capture
 from pg_events.cli import main
-from pg_events.listener import Listener
-from pg_events.metrics import Sampler
-from pg_events.settings import Settings
-from pg_events_tui.backend import Database, DatabaseFeed
-from pg_events_tui.feed import Intake
-from pg_events_tui.store import Store
+from pg_events.config.settings import Settings
+from pg_events.delivery.metrics import Sampler
+from pg_events.log.listener import Listener
+from pg_events.testing.capture import capture
+from pg_events_tui.model.backend import Database, DatabaseFeed
+from pg_events_tui.model.feed import Intake
+from pg_events_tui.model.store import Store
 from tests.security.ownership.conftest import Place
 from tests.security.test_statements import words
 from tests.waiting import until

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pg_events import apply as applying
-from pg_events import retention
-from pg_events.build import apply, make_plan
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
 from pg_events.errors import PgEventsError
-from pg_events.plan import Plan
-from pg_events.retention import Limit, Pruner, prune
-from pg_events.settings import Settings
+from pg_events.log import retention
+from pg_events.log.retention import Limit, Pruner, prune
+from pg_events.triggers import apply as applying
+from pg_events.triggers.build import apply, make_plan
+from pg_events.triggers.plan import Plan
 from tests.conftest import Build
 from tests.waiting import until
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pg_events.callbacks import Failure, describe_failure
-from pg_events.masking import is_secret, without_passwords
+from pg_events.callbacks.callback import Failure, describe_failure
+from pg_events.text.masking import is_secret, without_passwords
 
 NAMES = [
     "password", "db_password", "PASSWORD", "passwd", "passphrase", "pass", "client_secret", "SECRET_KEY", "api_key", "API-KEY",

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pg_events.feedback import mark
-from pg_events.settings import Settings
-from pg_events.share import OLDEST
-from pg_events.worker import Worker
+from pg_events.config.settings import Settings
+from pg_events.delivery.loops import mark
+from pg_events.delivery.shares import OLDEST
+from pg_events.delivery.worker import Worker
 
 NAME = "hidden"
 

@@ -22,17 +22,17 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import pg_events
 import pg_events_tui
-from pg_events.build import apply, make_plan
-from pg_events.capture import capture
 from pg_events.cli import main
-from pg_events.connection import connect
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import FAST, Server, binaries
-from pg_events.listener import Listener
-from pg_events.settings import Settings
-from pg_events.worker import Worker
-from pg_events_tui.backend import Database, DatabaseFeed
-from pg_events_tui.feed import Intake
-from pg_events_tui.store import Store
+from pg_events.log.listener import Listener
+from pg_events.testing.capture import capture
+from pg_events.triggers.build import apply, make_plan
+from pg_events_tui.model.backend import Database, DatabaseFeed
+from pg_events_tui.model.feed import Intake
+from pg_events_tui.model.store import Store
 from tests.conftest import adopt
 from tests.pooling import bouncing, installed
 from tests.waiting import Arrivals, until
@@ -313,7 +313,7 @@ def test_no_worker_meets_anything_hostile(way: str, watched: object, shop: psyco
 
 
 def test_the_metrics_meet_nothing_hostile(way: str, watched: object, shop: psycopg.Connection) -> None:
-    metrics = pytest.importorskip("pg_events.metrics")
+    metrics = pytest.importorskip("pg_events.delivery.metrics")
     Worker(Settings(way, data_update_callback=lambda _payload: None), "default").run(once=True)
     sampler = metrics.Sampler(way, "default")
     sampler.sample()

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_events import history
+from pg_events.log import row_history
 
 TABLE = (
     "create table users (id integer primary key, email text, card text not null default 'none', name text, md5 text)",
@@ -144,4 +144,4 @@ def test_who_may_not_read_the_choices_is_told_by_the_values(users, execute) -> N
     execute(users, "alter table pgevents.setting rename to other")
 
     with psycopg.connect(users, autocommit=True) as connection:
-        assert history.shape(connection, "public.users").redacted == ()
+        assert row_history.shape(connection, "public.users").redacted == ()

@@ -17,16 +17,16 @@ import pytest
 from textual import events
 from textual.keys import _character_to_key
 
-from pg_events.build import Applied
-from pg_events.catalog import OPERATIONS, Table, Trigger
+from pg_events.config.settings import Settings
 from pg_events.errors import DatabaseUnreachable
 from pg_events.event import Record
-from pg_events.journal import Header
-from pg_events.plan import Plan, Step
-from pg_events.settings import Settings
-from pg_events_tui.app import ConsoleApp
-from pg_events_tui.backend import Activity, Consumer, DatabaseHealth, Failed
-from pg_events_tui.store import Store
+from pg_events.files.journal import Header
+from pg_events.triggers.build import Applied
+from pg_events.triggers.catalog import OPERATIONS, Table, Trigger
+from pg_events.triggers.plan import Plan, Step
+from pg_events_tui.app.console import ConsoleApp
+from pg_events_tui.model.backend import Activity, Consumer, DatabaseHealth, Failed
+from pg_events_tui.model.store import Store
 
 NOON = datetime(2026, 8, 22, 12, 0, 0, tzinfo=UTC)
 SNAPSHOTS = Path(__file__).parent / "snapshots"

@@ -1,6 +1,6 @@
 """Words for the tests of Replay."""
 
-from pg_events.steering import Pace
+from pg_events.playback.control import Pace
 
 GOOD = """
 import json, sys

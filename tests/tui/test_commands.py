@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from pg_events import runs
-from pg_events.journal import Header, Writer
-from pg_events.settings import Settings
-from pg_events_tui import state
-from pg_events_tui.backend import NoDatabase
-from pg_events_tui.places import Place, Places
+from pg_events.config.settings import Settings
+from pg_events.files.journal import Header, Writer
+from pg_events.playback import runs
+from pg_events_tui.model import state
+from pg_events_tui.model.backend import NoDatabase
+from pg_events_tui.model.places import Place, Places
+from pg_events_tui.model.view import Mode
 from pg_events_tui.screens.plan import PlanDialog
-from pg_events_tui.view import Mode
 from tests.tui.replaying import GOOD, ended, states
 
 pytestmark = pytest.mark.timeout(60)

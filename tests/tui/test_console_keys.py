@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from pg_events import journal
 from pg_events.errors import UsageError
 from pg_events.event import record
-from pg_events.journal import Header, Writer
-from pg_events_tui import keys, state
-from pg_events_tui.backend import NoDatabase
+from pg_events.files import journal
+from pg_events.files.journal import Header, Writer
+from pg_events_tui.model import state
+from pg_events_tui.model.backend import NoDatabase
 from pg_events_tui.screens.dialogs import Ask
+from pg_events_tui.text import keys
 
 pytestmark = pytest.mark.timeout(60)
 

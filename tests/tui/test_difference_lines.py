@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pg_events.filter import parse
-from pg_events_tui import describe
-from pg_events_tui.copying import conditions
-from pg_events_tui.lines import width
+from pg_events.filter.parser import parse
+from pg_events_tui.text import describe
+from pg_events_tui.text.copying import conditions
+from pg_events_tui.text.lines import width
 from tests.tui.conftest import make_record
 
 pytestmark = pytest.mark.timeout(60)

@@ -8,7 +8,8 @@ import pytest
 from textual import actions, events
 from textual.command import CommandPalette
 
-from pg_events_tui import keyboard, keys
+from pg_events_tui.app import keyboard
+from pg_events_tui.text import keys
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -7,10 +7,10 @@ from time import monotonic
 
 import pytest
 
-from pg_events import journal
 from pg_events.errors import DatabaseUnreachable, NotPermitted
-from pg_events_tui.feed import DEADLINE_SECONDS, Intake, Link
-from pg_events_tui.store import NOTE, Store
+from pg_events.files import journal
+from pg_events_tui.model.feed import DEADLINE_SECONDS, Intake, Link
+from pg_events_tui.model.store import NOTE, Store
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pg_events_tui.view import Mode
+from pg_events_tui.model.view import Mode
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -277,7 +277,7 @@ def test_q_asks_and_the_same_key_does_not_confirm(console, make):
 
 
 def test_the_help_names_every_key_of_the_screen(console):
-    from pg_events_tui import keys
+    from pg_events_tui.text import keys
 
     async def scenario(c):
         for mode, number in (("live", "1"), ("coverage", "2"), ("schema", "3"), ("replay", "4"), ("health", "5")):
@@ -293,12 +293,12 @@ def test_the_help_names_every_key_of_the_screen(console):
 
 
 def test_every_key_of_the_table_has_an_action_and_its_own_id():
-    from pg_events_tui import keys
     from pg_events_tui.screens.coverage import CoverageScreen
     from pg_events_tui.screens.health import HealthScreen
     from pg_events_tui.screens.live import LiveScreen
     from pg_events_tui.screens.replay import ReplayScreen
     from pg_events_tui.screens.schema import SchemaScreen
+    from pg_events_tui.text import keys
     from pg_events_tui.widgets.line_list import LineList
 
     assert len({key.id for key in keys.KEYS}) == len(keys.KEYS)

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from pg_events import runs
-from pg_events.journal import Header, Writer
-from pg_events.source import LOG
-from pg_events_tui.backend import NoDatabase
+from pg_events.files.journal import Header, Writer
+from pg_events.playback import runs
+from pg_events.playback.source import LOG
+from pg_events_tui.model.backend import NoDatabase
 from tests.tui.replaying import GOOD, SOME_FAIL, all_shown, ended, planned, real, shown, states
 
 pytestmark = pytest.mark.timeout(90)

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from textual import events
 
-from pg_events_tui.app import MODES
+from pg_events_tui.app.console import MODES
 from pg_events_tui.widgets.short_input import MAX_CHARACTERS
 
 pytestmark = pytest.mark.timeout(120)

@@ -6,9 +6,10 @@ from functools import partial
 
 import pytest
 
-from pg_events_tui import copying, describe, row_keys
-from pg_events_tui.history import RowHistory
-from pg_events_tui.store import Store
+from pg_events_tui.model import row_keys
+from pg_events_tui.model.history import RowHistory
+from pg_events_tui.model.store import Store
+from pg_events_tui.text import copying, describe
 from tests.tui.conftest import make_record
 
 
@@ -44,7 +45,7 @@ def test_a_composite_key_tells_rows_apart() -> None:
 
 
 def test_the_filter_of_a_row_finds_that_row_alone() -> None:
-    from pg_events import filter as filters
+    from pg_events.filter import parser as filters
 
     records = [item(1, 755, 1), item(2, 755, 2)]
     wanted = filters.parse(copying._row_filter(records[0]) or "")
@@ -82,7 +83,7 @@ def test_the_help_scrolls_to_its_end(console, size) -> None:
 
 
 def test_every_pane_of_text_can_scroll(console) -> None:
-    from pg_events_tui.lines import line, span
+    from pg_events_tui.text.lines import line, span
     from pg_events_tui.widgets.text_pane import TextPane
 
     def is_scrolled(pane) -> bool:

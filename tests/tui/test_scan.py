@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pg_events.event import Record
-from pg_events.filter import parse
-from pg_events_tui import scan, store
-from pg_events_tui.scan import _FOLDS_TO_ASCII
-from pg_events_tui.store import Store
+from pg_events.filter.parser import parse
+from pg_events_tui.model import scan, store
+from pg_events_tui.model.scan import _FOLDS_TO_ASCII
+from pg_events_tui.model.store import Store
 
 WORDS = [
     "note",

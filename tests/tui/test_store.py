@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from pg_events_tui.feed import note
-from pg_events_tui.store import Store, table_title
+from pg_events_tui.model.feed import note
+from pg_events_tui.model.store import Store, table_title
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pg_events.event import Record
-from pg_events_tui.store import Store
-from pg_events_tui.view import Mode, View
+from pg_events_tui.model.store import Store
+from pg_events_tui.model.view import Mode, View
 
 
 def record(number):

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from pg_events.callbacks import (
+from pg_events.callbacks.callback import (
     MESSAGE_CHARACTERS,
     TRACEBACK_CHARACTERS,
     Callback,
@@ -376,7 +376,7 @@ def test_a_failure_shows_the_users_frames_only() -> None:
     assert "in changed" in failure.traceback
     assert "in inner" in failure.traceback
     assert failure.traceback.endswith("ValueError: no such order\n")
-    assert "/pg_events/callbacks.py" not in failure.traceback
+    assert "/pg_events/callbacks/callback.py" not in failure.traceback
     assert "/asyncio/" not in failure.traceback
 
 

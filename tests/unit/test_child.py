@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pg_events.callbacks import Callback, Failure, Reported
-from pg_events.child import Child, Outcome, Result, Target, target
+from pg_events.callbacks.callback import Callback, Failure, Reported
+from pg_events.callbacks.child_process import Child, Outcome, Result, Target, target
+from pg_events.callbacks.isolation import OUTPUT_BYTES, isolated
+from pg_events.config.settings import Settings
 from pg_events.errors import CallbackUnavailable, UsageError
-from pg_events.isolation import OUTPUT_BYTES, isolated
-from pg_events.settings import Settings
 from tests.waiting import ended, until
 
 pytestmark = pytest.mark.timeout(120)
@@ -346,7 +346,7 @@ def test_an_answer_given_with_the_last_breath_counts() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="SIGIO on pipes is Linux's")
 def test_a_process_does_not_outlive_its_parent_not_even_in_a_hang(folder: Path) -> None:
     program = (
-        "from pg_events.child import *\n"
+        "from pg_events.callbacks.child_process import *\n"
         "child = Child([Target('x', 'mad.start_another')], print)\n"
         "print(child._process.pid, flush=True)\nchild.begin()\nchild.call(0, '')"
     )

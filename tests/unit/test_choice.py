@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pg_events.choice import EVERYTHING, Choice, Named, choices, parse, unmatched, with_choices, written
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
+from pg_events.triggers.rules import EVERYTHING, Choice, Named, choices, parse, unmatched, with_choices, written
 
 SETTINGS = Settings(
     include_columns={"public.users": ("id", "e*")},

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from pg_events.connection import Link, connect, describe, mask, translate
+from pg_events.db.connection import Link, connect, describe, mask, translate
 from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
 
 URL = "postgresql://shop:hunter2@db.example:5433/market"

@@ -3,8 +3,8 @@
 import pytest
 
 from pg_events.errors import UsageError
-from pg_events_tui.commands import COMMANDS, Call, completion, listed, parse
-from pg_events_tui.completion import Completer, Completion
+from pg_events_tui.commands.completion import Completer, Completion
+from pg_events_tui.commands.table import COMMANDS, Call, completion, listed, parse
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pg_events.errors import FilterError
-from pg_events.filter import parse
-from pg_events_tui.completion import Completer
-from pg_events_tui.filter_completion import completion
-from pg_events_tui.filtering import ConsoleWord, Filtering, divided
+from pg_events.filter.parser import parse
+from pg_events_tui.commands.completion import Completer
+from pg_events_tui.commands.filter_completion import completion
+from pg_events_tui.model.filtering import ConsoleWord, Filtering, divided
 
 
 def test_what_only_the_console_knows_is_taken_out_and_the_rest_keeps_its_place():

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_events import filter  # noqa: A004 - the module
-from pg_events.contrast import common
-from pg_events.difference import MISSING, changed_columns, difference, path_words, row_of, same, spelled
+from pg_events.diff.affixes import common
+from pg_events.diff.changes import MISSING, changed_columns, difference, path_words, row_of, same, spelled
+from pg_events.diff.side_by_side import INSIDE, Entry, Fold, split
 from pg_events.event import parse, record
-from pg_events.split import INSIDE, Entry, Fold, split
+from pg_events.filter import parser
 
 SCALARS = (
     st.none()
@@ -288,5 +288,5 @@ def test_every_part_of_pg_events_tells_types_apart():
         '"table_name": "t", "session_user": "u", "old_data": {"a": [1], "b": 1.0}, "new_data": {"a": [true], "b": 1.0}}'
     )
     assert dict(parse(payload).changes) == {"a": ([1], [True])}
-    assert filter.parse("col:a").matches(record(payload))
-    assert not filter.parse("col:b").matches(record(payload))
+    assert parser.parse("col:a").matches(record(payload))
+    assert not parser.parse("col:b").matches(record(payload))

@@ -20,17 +20,17 @@ from prometheus_client import CollectorRegistry
 
 import pg_events
 from pg_events import __version__
-from pg_events import filter as filters
-from pg_events.callbacks import resolve
+from pg_events.callbacks.callback import resolve
 from pg_events.cli import cli
 from pg_events.cli.log import FIELDS
-from pg_events.constants import CONSTANTS, Address
-from pg_events.endpoint import serving
-from pg_events.metrics import Sample, Sampler, Stopwatch, WorkerMetrics
-from pg_events.settings import Settings
-from pg_events.worker import Worker
-from pg_events_tui.keys import EVERYWHERE as EVERY_SCREEN
-from pg_events_tui.keys import KEYS, Key
+from pg_events.config.fields import CONSTANTS, Address
+from pg_events.config.settings import Settings
+from pg_events.delivery.metrics import Sample, Sampler, Stopwatch, WorkerMetrics
+from pg_events.delivery.metrics_server import serving
+from pg_events.delivery.worker import Worker
+from pg_events.filter import parser as filters
+from pg_events_tui.text.keys import EVERYWHERE as EVERY_SCREEN
+from pg_events_tui.text.keys import KEYS, Key
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pg_events.errors import FilterError
 from pg_events.event import Record
-from pg_events.filter import FIELDS, MAX_DEPTH, Filter, chosen, parse
-from pg_events.filter_condition import And, Column, Kinds, Names, Not, Numbers, Or, Text, Time
-from pg_events.filter_value import Value
+from pg_events.filter.conditions import And, Column, Kinds, Names, Not, Numbers, Or, Text, Time
+from pg_events.filter.parser import FIELDS, MAX_DEPTH, Filter, chosen, parse
+from pg_events.filter.values import Value
 
 NOW = datetime(2026, 8, 22, 14, 3, 21, tzinfo=UTC)
 
@@ -370,7 +370,7 @@ def test_values_too_deep_to_compare_match_nothing() -> None:
 
 def test_conditions_on_the_envelope_read_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str | None] = []
-    monkeypatch.setattr("pg_events.filter_condition._read", reads.append)
+    monkeypatch.setattr("pg_events.filter.conditions._read", reads.append)
 
     matches("new.total>1 col:status pk:1 id:1 xid:1 op:U table:x user:y app:z since:5m", UPDATE)
     matches("table:orders or new.total>1", UPDATE)
@@ -382,7 +382,7 @@ def test_conditions_on_the_envelope_read_no_json(monkeypatch: pytest.MonkeyPatch
 
 def test_a_row_is_read_once_for_many_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str | None] = []
-    monkeypatch.setattr("pg_events.filter_condition._read", lambda text: reads.append(text) or json.loads(text))
+    monkeypatch.setattr("pg_events.filter.conditions._read", lambda text: reads.append(text) or json.loads(text))
 
     assert matches("new.status:paid new.is_gift:true old.status:new pk!=1 col:status")
 

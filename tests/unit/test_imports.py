@@ -31,7 +31,7 @@ def core() -> list[str]:
 
 def test_the_core_imports_neither_click_nor_rich_nor_textual() -> None:
     modules = core()
-    assert {"pg_events.listener", "pg_events.build", "pg_events.worker"} <= set(modules)
+    assert {"pg_events.log.listener", "pg_events.triggers.build", "pg_events.delivery.worker"} <= set(modules)
 
     loaded = loaded_by("\n".join(f"import {module}" for module in ["pg_events", *modules]))
 
@@ -75,7 +75,10 @@ def test_no_help_imports_what_takes_long(command: str) -> None:
 
     assert "click" in loaded
     assert loaded.isdisjoint(HEAVY)
-    assert not {name for name in loaded if name.startswith("pg_events.")} & {"pg_events.event", "pg_events.settings"}
+    assert not {name for name in loaded if name.startswith("pg_events.")} & {
+        "pg_events.event",
+        "pg_events.config.settings",
+    }
 
 
 @pytest.mark.parametrize("mistake", ["stats", "status --chek", "replay --speed 0"])
@@ -104,7 +107,7 @@ def test_a_worker_that_runs_imports_neither_the_console_nor_rich(built_database_
 
     loaded = loaded_by(RUN, "worker", "--once", "--from", "oldest", "--settings", str(settings))
 
-    assert "pg_events.worker" in loaded
+    assert "pg_events.delivery.worker" in loaded
     assert not {name for name in loaded if name.split(".")[0] in ("rich", "textual", "pg_events_tui")}
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from pg_events import DataEvent, SchemaEvent, journal
+from pg_events import DataEvent, SchemaEvent
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.journal import Header, Reader, Writer
+from pg_events.files import journal
+from pg_events.files.journal import Header, Reader, Writer
 
 HEADER = Header("shop", {"public.orders": "0123456789abcdef"}, {"public.orders": {"id": "integer"}})
 NAMES = ("log.jsonl", "log.jsonl.gz")

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from pg_events.delivery.ordering import Entry, Lanes
 from pg_events.event import Record
-from pg_events.lanes import Entry, Lanes
-from pg_events.listener import Cursor
+from pg_events.log.listener import Cursor
 
 
 def entry(number: int, table: str, row: int | None, kind: str = "U") -> Entry:

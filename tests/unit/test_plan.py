@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from pg_events.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
 from pg_events.errors import PgEventsError
-from pg_events.plan import Wanted, digest, installable, migrations, plan, quoted
+from pg_events.triggers.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
+from pg_events.triggers.plan import Wanted, digest, installable, migrations, plan, quoted
 
 SERVER = Server("18.0", 180000, "shop", "builder", True, True, True, False, "7", True, True, True)
 WANTED = Wanted({"include": "[]"}, 100)

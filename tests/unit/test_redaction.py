@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pg_events.event import Record
-from pg_events.redaction import MASKED, Redaction, names_column
+from pg_events.files.redaction import MASKED, Redaction, names_column
 
 META = {
     "card": "4111", "holder": {"name": "Ann", "cards": [{"number": 17, "ok": True}, {"number": "18"}, 19]}, "note": "card",

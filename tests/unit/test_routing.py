@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import pg_events
 from pg_events import DataEvent, Record, Router, SchemaEvent
-from pg_events.callbacks import Runner, describe_failure, resolve
+from pg_events.callbacks.callback import Runner, describe_failure, resolve
+from pg_events.delivery.metrics import Stopwatch
 from pg_events.errors import FilterError, UsageError
 from pg_events.event import head, record
-from pg_events.metrics import Stopwatch
 
 NAME = "PG_EVENTS_DATA_UPDATE_CALLBACK"
 
@@ -187,7 +187,7 @@ def test_a_handler_that_fails_does_not_keep_the_event_from_the_others(events: Ro
     assert called == ["good"]
     assert raised.value.message == ("3 of 4 handlers failed" if is_async else "2 of 3 handlers failed")
     assert "in bad" in failure.traceback
-    assert "/pg_events/routing.py" not in failure.traceback
+    assert "/pg_events/callbacks/router.py" not in failure.traceback
 
 
 def test_a_single_failure_is_the_failure(events: Router) -> None:

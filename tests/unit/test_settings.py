@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pg_events.constants import FULL_QUERY
+from pg_events.config.fields import FULL_QUERY
+from pg_events.config.settings import Settings, load
 from pg_events.errors import UsageError
-from pg_events.settings import Settings, load
 
 URL = "postgresql://shop:hunter2@db/shop"
 

@@ -5,7 +5,7 @@ from queue import Queue
 
 import pytest
 
-from pg_events.steering import Pace, Steering
+from pg_events.playback.control import Pace, Steering
 
 pytestmark = pytest.mark.timeout(30)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pg_events.settings import Settings
+from pg_events.config.settings import Settings
 
 __all__ = ["run"]
 
@@ -23,6 +23,6 @@ def run(
     Connects once before anything is drawn, so that a wrong address or password is an error of the command and not a
     picture: raises what `Listener.connect` raises, except `NotInstalled`, which the console can mend.
     """
-    from pg_events_tui.start import start
+    from pg_events_tui.app.start import start
 
     return start(settings, read_only=read_only, log=log, profile=profile, remember=remember)

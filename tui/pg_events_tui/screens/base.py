@@ -9,14 +9,14 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from pg_events.text import clean
-from pg_events_tui import state
-from pg_events_tui.lines import Line
+from pg_events_tui.model import state
 from pg_events_tui.screens.dialogs import Help
+from pg_events_tui.text.lines import Line
 from pg_events_tui.widgets.header import Header, Health
 from pg_events_tui.widgets.rows import FilterRow, KeyRows, Row
 
 if TYPE_CHECKING:
-    from pg_events_tui.app import ConsoleApp
+    from pg_events_tui.app.console import ConsoleApp
 
 WIDE: Final = 100
 """Cells from which list and detail stand side by side."""

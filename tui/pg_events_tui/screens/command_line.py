@@ -12,9 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from pg_events.errors import UsageError
-from pg_events_tui.commands import COMMANDS, Call, Known, begun, completion, parse
-from pg_events_tui.completion import Completer
-from pg_events_tui.lines import Line, crop, fit, line, span
+from pg_events_tui.commands.completion import Completer
+from pg_events_tui.commands.table import COMMANDS, Call, Known, begun, completion, parse
+from pg_events_tui.text.lines import Line, crop, fit, line, span
 from pg_events_tui.widgets.rows import Row
 from pg_events_tui.widgets.short_input import ShortInput
 from pg_events_tui.widgets.text_pane import TextPane

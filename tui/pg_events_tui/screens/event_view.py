@@ -6,12 +6,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from pg_events.event import Record
-from pg_events_tui import copying
-from pg_events_tui.lines import Line, line, span
+from pg_events_tui.model.store import NOTE
+from pg_events_tui.model.summary import LETTERS, summary
+from pg_events_tui.model.view import Mode, View
 from pg_events_tui.screens.base import ConsoleScreen
-from pg_events_tui.store import NOTE
-from pg_events_tui.summary import LETTERS, summary
-from pg_events_tui.view import Mode, View
+from pg_events_tui.text import copying
+from pg_events_tui.text.lines import Line, line, span
 from pg_events_tui.widgets.event_detail import EventDetail
 from pg_events_tui.widgets.event_list import EventList
 from pg_events_tui.widgets.line_list import LineList

@@ -4,18 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from pg_events.errors import UsageError
-from pg_events.filter import parse
+from pg_events.filter.parser import parse
 from pg_events.text import one_line
-from pg_events_tui import copying, scan, state
-from pg_events_tui.filtering import MAX_HISTORY, Filtering
-from pg_events_tui.lines import Line, line, span
-from pg_events_tui.replay_origin import Origin
+from pg_events_tui.model import scan, state
+from pg_events_tui.model.filtering import MAX_HISTORY, Filtering
+from pg_events_tui.model.store import NOTE
+from pg_events_tui.model.view import MAX_SORTED, Mode
+from pg_events_tui.replay.loading import Origin
 from pg_events_tui.screens.base import EXTRA_WIDE
 from pg_events_tui.screens.dialogs import Choice, ColumnsDialog, Option
 from pg_events_tui.screens.filtered_view import NUMBERS
 from pg_events_tui.screens.searched_view import SearchedView
-from pg_events_tui.store import NOTE
-from pg_events_tui.view import MAX_SORTED, Mode
+from pg_events_tui.text import copying
+from pg_events_tui.text.lines import Line, line, span
 from pg_events_tui.widgets.event_list import COLUMNS
 from pg_events_tui.widgets.header import Health
 

@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pg_events.errors import FilterError
-from pg_events.filter import Filter
+from pg_events.filter.parser import Filter
 from pg_events.text import counted
-from pg_events_tui import copying, scan
-from pg_events_tui.filtering import Filtering, narrowed
-from pg_events_tui.lines import Line, line, span
-from pg_events_tui.scan import Passing
+from pg_events_tui.model import scan
+from pg_events_tui.model.filtering import Filtering, narrowed
+from pg_events_tui.model.scan import Passing
+from pg_events_tui.model.store import NOTE
+from pg_events_tui.model.view import View
 from pg_events_tui.screens.dialogs import Choice, Option
 from pg_events_tui.screens.event_view import EventView
-from pg_events_tui.store import NOTE
-from pg_events_tui.view import View
+from pg_events_tui.text import copying
+from pg_events_tui.text.lines import Line, line, span
 from pg_events_tui.widgets.rows import FilterRow
 
 SEARCH_SECONDS: Final = 0.008

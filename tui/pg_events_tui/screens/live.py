@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from pg_events_tui import keys
 from pg_events_tui.screens.events import EventsScreen
+from pg_events_tui.text import keys
 
 
 class LiveScreen(EventsScreen):

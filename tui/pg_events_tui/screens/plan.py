@@ -11,20 +11,20 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from pg_events.build import Applied
-from pg_events.catalog import Table
-from pg_events.plan import Plan, Step
 from pg_events.text import counted
-from pg_events_tui.backend import problem_line
-from pg_events_tui.lines import Line, fit, line, span, text_lines
-from pg_events_tui.recording import new_file_problem
+from pg_events.triggers.build import Applied
+from pg_events.triggers.catalog import Table
+from pg_events.triggers.plan import Plan, Step
+from pg_events_tui.model.backend import problem_line
+from pg_events_tui.model.recording import new_file_problem
 from pg_events_tui.screens.dialogs import Ask
+from pg_events_tui.text.lines import Line, fit, line, span, text_lines
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row
 from pg_events_tui.widgets.text_pane import TextPane
 
 if TYPE_CHECKING:
-    from pg_events_tui.app import ConsoleApp
+    from pg_events_tui.app.console import ConsoleApp
 
 
 class PlanDialog(ModalScreen[None]):

@@ -10,13 +10,15 @@ from textual.containers import Horizontal
 
 from pg_events.event import replayed
 from pg_events.text import counted
-from pg_events_tui import keys, replay_faces, replay_lines
-from pg_events_tui.lines import Line, line, span
-from pg_events_tui.replay import Replay
-from pg_events_tui.replay_faces import FACES
-from pg_events_tui.replay_lines import NOT_UNDONE, SPEEDS
+from pg_events_tui.replay import lines as replay_lines
+from pg_events_tui.replay import tabs
+from pg_events_tui.replay.lines import NOT_UNDONE, SPEEDS
+from pg_events_tui.replay.session import Replay
+from pg_events_tui.replay.tabs import FACES
 from pg_events_tui.screens.replay_choices import ReplayChoices
 from pg_events_tui.screens.replay_dialogs import Leave
+from pg_events_tui.text import keys
+from pg_events_tui.text.lines import Line, line, span
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import LineList
 from pg_events_tui.widgets.queue_list import QueueList
@@ -121,17 +123,17 @@ class ReplayScreen(ReplayChoices):
         if found is None or row is None or self._shows_plan:
             self._show_plan(pane, preview)
             return
-        self.titled(pane, replay_faces.face_title(found, row), "d next face · y copy")
+        self.titled(pane, tabs.face_title(found, row), "d next face · y copy")
         face = FACES[self.face]
         pane.show(
-            replay_faces.face_lines(found, row, face),
-            fixed=[replay_faces.faces_line(self.face), line()],
+            tabs.face_lines(found, row, face),
+            fixed=[tabs.faces_line(self.face), line()],
             keep_place=same,
         )
         outcome = found.outcome(row)
         words, role = replay_lines.result_words(found, row)
         if outcome is not None and not outcome.ok:
-            words, told = outcome.error or "failed", replay_faces.place(outcome)
+            words, told = outcome.error or "failed", tabs.place(outcome)
         else:
             words, told = words or "queued", (outcome.returned or "") if outcome else ""
         preview.show(line(span(f" {words}", role), span(f"  {told}")), line(span(" ⏎ detail ", "note")))
@@ -150,7 +152,7 @@ class ReplayScreen(ReplayChoices):
             preview.show(())
             return
         self.titled(pane, "Plan: nothing is called", "! runs it for real (asks)")
-        pane.show(replay_faces.plan_lines(found), keep_place=True)
+        pane.show(tabs.plan_lines(found), keep_place=True)
         failed = len(found.planned.failed) if found.planned else 0
         words = f" {counted(failed, 'event')} of these failed in a worker" if failed else " nothing is called"
         preview.show(line(span(words, "note")), line(span(" ⏎ plan ", "note")))
@@ -340,6 +342,6 @@ class ReplayScreen(ReplayChoices):
             outcome = found.outcome(row)
             payload = found.edited.get(row) or found.queue.payload(row)
             return "payload", replayed(payload, run, outcome.attempt if outcome else 1, is_edited=row in found.edited)
-        lines = replay_faces.plan_lines(found) if self._shows_plan else replay_faces.face_lines(found, row, face)
+        lines = tabs.plan_lines(found) if self._shows_plan else tabs.face_lines(found, row, face)
         text = "\n".join("".join(part.text for part in one) for one in lines)
         return ("plan" if self._shows_plan else face.lower()), text

@@ -10,18 +10,18 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from pg_events import runs
-from pg_events.runs import Run
+from pg_events.playback import runs
+from pg_events.playback.runs import Run
 from pg_events.text import counted
-from pg_events_tui import replay_faces
-from pg_events_tui.backend import problem_line
-from pg_events_tui.lines import Line, line, span, table
+from pg_events_tui.model.backend import problem_line
+from pg_events_tui.replay import tabs
 from pg_events_tui.screens.dialogs import Answered
+from pg_events_tui.text.lines import Line, line, span, table
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row
 
 if TYPE_CHECKING:
-    from pg_events_tui.app import ConsoleApp
+    from pg_events_tui.app.console import ConsoleApp
 
 MAX_SHOWN = 200
 """The newest ones; `pg_events runs list` has them all."""
@@ -79,8 +79,8 @@ class RunsDialog(ModalScreen[Run | None]):
     def _load(self) -> None:
         try:
             found = [run for run in reversed(runs.kept()) if run.run != self._without]
-            told = [replay_faces.RUN_HEADING]
-            told += [replay_faces.run_columns(run, self.app.zone) for run in found[:MAX_SHOWN]]
+            told = [tabs.RUN_HEADING]
+            told += [tabs.run_columns(run, self.app.zone) for run in found[:MAX_SHOWN]]
         except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
             self.app.call_from_thread(self._loaded, [], [line(), line(span(problem_line(error), "bad"))])
         else:

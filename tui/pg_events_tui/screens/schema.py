@@ -6,13 +6,14 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from pg_events.event import SCHEMA
-from pg_events.filter import Filter, parse
-from pg_events.filter_condition import And
+from pg_events.filter.conditions import And
+from pg_events.filter.parser import Filter, parse
 from pg_events.text import counted
-from pg_events_tui import describe, keys, scan
-from pg_events_tui.lines import Line, line, span
-from pg_events_tui.scan import Passing
+from pg_events_tui.model import scan
+from pg_events_tui.model.scan import Passing
 from pg_events_tui.screens.events import EventsScreen
+from pg_events_tui.text import describe, keys
+from pg_events_tui.text.lines import Line, line, span
 
 _DDL = parse("is:ddl")
 

@@ -6,12 +6,13 @@ from functools import partial
 from typing import Final
 
 from pg_events.errors import FilterError
-from pg_events_tui import filter_completion, goto, scan, seen
-from pg_events_tui.completion import Completion
-from pg_events_tui.lines import line, span
+from pg_events_tui.commands import filter_completion
+from pg_events_tui.commands.completion import Completion
+from pg_events_tui.model import goto, scan, vocabulary
+from pg_events_tui.model.view import Mode, View
 from pg_events_tui.screens.dialogs import Ask
 from pg_events_tui.screens.filtered_view import SEARCH_SECONDS, TOO_SLOW, FilteredView
-from pg_events_tui.view import Mode, View
+from pg_events_tui.text.lines import line, span
 from pg_events_tui.widgets.rows import FilterRow
 
 FIND_BLOCK: Final = 4_096
@@ -37,7 +38,7 @@ class SearchedView(FilteredView):
         self.query_one(FilterRow).edit(self.filtering.text, self.filtering.history, self._complete)
 
     def _complete(self, text: str) -> Completion:
-        return filter_completion.completion(text, partial(seen.names, self.view.store))
+        return filter_completion.completion(text, partial(vocabulary.names, self.view.store))
 
     def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
         if self._finding:

@@ -8,12 +8,12 @@ from typing import Final
 from rich.cells import cell_len
 
 from pg_events.event import Record
-from pg_events.formatting import format_bytes
-from pg_events_tui import describe
-from pg_events_tui.history import RowHistory
-from pg_events_tui.lines import Line, crop, fit, line, span
-from pg_events_tui.store import Store
-from pg_events_tui.summary import GIANT_BYTES, LETTERS, clock, summary
+from pg_events.text.formatting import format_bytes
+from pg_events_tui.model.history import RowHistory
+from pg_events_tui.model.store import Store
+from pg_events_tui.model.summary import GIANT_BYTES, LETTERS, clock, summary
+from pg_events_tui.text import describe
+from pg_events_tui.text.lines import Line, crop, fit, line, span
 from pg_events_tui.widgets.event_list import KIND_ROLES, fit_names
 from pg_events_tui.widgets.text_pane import TextPane
 

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 from rich.cells import cell_len
 from textual import events
 
-from pg_events.formatting import format_bytes
-from pg_events_tui.lines import Line, Span, fit, span
-from pg_events_tui.store import NOTE
-from pg_events_tui.summary import LETTERS, Summary, clock, summary
-from pg_events_tui.view import Mode, View
+from pg_events.text.formatting import format_bytes
+from pg_events_tui.model.store import NOTE
+from pg_events_tui.model.summary import LETTERS, Summary, clock, summary
+from pg_events_tui.model.view import Mode, View
+from pg_events_tui.text.lines import Line, Span, fit, span
 from pg_events_tui.widgets.line_list import LineList
 
 KIND_ROLES: Final = {"I": "added", "U": "changed", "D": "removed", "T": "removed", "S": "schema"}

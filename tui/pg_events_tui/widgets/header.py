@@ -4,9 +4,9 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from pg_events_tui.health_words import Health as Health
-from pg_events_tui.health_words import banner_lines, health_line, tab_line
-from pg_events_tui.lines import Line
+from pg_events_tui.text.health import Health as Health
+from pg_events_tui.text.health import banner_lines, health_line, tab_line
+from pg_events_tui.text.lines import Line
 from pg_events_tui.widgets.painted import Painted
 
 

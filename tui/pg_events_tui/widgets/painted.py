@@ -9,7 +9,7 @@ from textual.color import Color
 from textual.strip import Strip
 from textual.widget import Widget
 
-from pg_events_tui.lines import Span
+from pg_events_tui.text.lines import Span
 
 ROLES: Final = (
     "label", "heading", "note", "null", "number", "new", "key", "strong", "good", "warning", "bad", "accent", "quiet",

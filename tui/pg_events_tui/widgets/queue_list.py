@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from pg_events_tui import replay_lines
-from pg_events_tui.lines import Line
-from pg_events_tui.replay import Replay
+from pg_events_tui.replay import lines
+from pg_events_tui.replay.session import Replay
+from pg_events_tui.text.lines import Line
 from pg_events_tui.widgets.line_list import LineList
 
 
@@ -55,11 +55,11 @@ class QueueList(LineList):
         self._selected = index
 
     def heading(self, width: int) -> Line:
-        return replay_lines.queue_heading(width) if self._rows else ()
+        return lines.queue_heading(width) if self._rows else ()
 
     def row_line(self, index: int, width: int) -> Line:
         assert self._replay is not None
-        return replay_lines.queue_row(self._replay, self._rows[index], width, self._zone)
+        return lines.queue_row(self._replay, self._rows[index], width, self._zone)
 
     def row_key(self, index: int) -> object | None:  # noqa: ARG002 - results come at any time
         return None

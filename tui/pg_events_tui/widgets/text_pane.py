@@ -8,7 +8,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from pg_events_tui.lines import Line, crop, wrap
+from pg_events_tui.text.lines import Line, crop, wrap
 from pg_events_tui.widgets.painted import Painted
 
 Text = Callable[[int], Sequence[Line]]

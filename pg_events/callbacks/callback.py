@@ -1,0 +1,486 @@
+"""Callbacks: from what stands in the settings to something that can be called, and what to say when it fails."""
+
+import asyncio
+import difflib
+import functools
+import importlib
+import inspect
+import sys
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, cast
+
+from pg_events.callbacks import django
+from pg_events.callbacks.local_variables import variables
+from pg_events.errors import CallbackUnavailable, UsageError
+from pg_events.text import clean, describe_error, message, without_passwords
+from pg_events.text.hints import hint
+
+# --- calling ------------------------------------------------------------------------------------------------------
+
+
+class Runner:
+    """The event loop that async callbacks run on: made with the first call, kept between calls.
+
+    Callbacks that share clients or pools must share a loop, so several `Callback`s may hold one Runner. A background
+    task that a callback leaves behind makes progress only while a callback runs. One call at a time, from any thread
+    that has no running loop of its own.
+
+    A signal handler that ends a callback raises `KeyboardInterrupt`: asyncio swallows most others.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runner: asyncio.Runner | None = None
+
+    def run(self, awaitable: Awaitable[object]) -> object:
+        """Wait for the awaitable and return its result or raise what it raised."""
+        with self._lock:
+            self._runner = self._runner or asyncio.Runner()
+            try:
+                result, error = self._runner.run(_guarded(awaitable))
+            except asyncio.CancelledError:
+                raise  # by the callback itself
+            except BaseException:  # whatever a signal handler raises
+                # A signal struck inside the loop and may have left the task half done: cancel it now, not in the
+                # middle of the next event.
+                self._close()
+                raise
+        if error is not None:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """Cancel what callbacks left running and close the loop. A later call starts a new one."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
+
+
+async def _guarded(awaitable: Awaitable[object]) -> tuple[object, BaseException | None]:
+    """Carry what the callback raised out of the loop as a value, to tell it from what a signal raises inside the loop."""
+    try:
+        return await awaitable, None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again by the caller
+        return None, error
+
+
+@dataclass(frozen=True)
+class Callback:
+    """A user's function, ready to be called with a payload."""
+
+    name: str
+    """`my_module:function`."""
+    is_async: bool
+    """Decided once: calling it gives a coroutine."""
+    function: Callable[..., object] = field(repr=False)
+    runner: Runner = field(default_factory=Runner, repr=False, compare=False)
+    accepts: frozenset[str] = frozenset()
+    """Which of `attempt` and `connection` the function takes besides the payload."""
+    time_limit_seconds: float | None = None
+    """After that long an async function is cancelled, which is a failure. Any other needs a process to be killed: see
+    `pg_events.callbacks.child_process`."""
+    on_close: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+
+    def __call__(self, payload: str, *, attempt: int = 1, connection: object = None) -> object:
+        """Call the function, on the runner's loop if it is async, and return its result or raise what it raised.
+
+        `attempt` counts the calls with this event from 1; `connection` is that of the transactional mode. The function
+        gets them by keyword, if it accepts them.
+        """
+        try:
+            result = self.function(payload, **self.given(attempt, connection))
+        except Exception:
+            django.close_broken_connections()
+            raise
+        # A decorator may hide that a function is async: its coroutine must not be dropped unrun.
+        # And a router whose functions are all async gives no awaitable for an event that none of them wants.
+        if inspect.isawaitable(result):
+            awaitable = django.closing_broken_connections(cast("Awaitable[object]", result))
+            return self.runner.run(
+                awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds)
+            )
+        return result
+
+    async def awaited(self, payload: str, *, attempt: int = 1) -> object:
+        """The same call, within a loop that runs. A function that is not async holds that up."""
+        try:
+            result = self.function(payload, **self.given(attempt))
+        except Exception:
+            django.close_broken_connections()
+            raise
+        if not inspect.isawaitable(result):
+            return result
+        awaitable = django.closing_broken_connections(cast("Awaitable[object]", result))
+        return await (awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds))
+
+    def given(self, attempt: int, connection: object = None) -> dict[str, object]:
+        """What the function gets by keyword. Where there is no connection its own default counts."""
+        given = {"attempt": attempt, "connection": connection}
+        return {name: given[name] for name in self.accepts if name != "connection" or connection is not None}
+
+    @property
+    def functions(self) -> Sequence[object]:
+        """The functions that calls end in."""
+        return self.function.functions if isinstance(self.function, Dispatcher) else (self.function,)
+
+    def close(self) -> None:
+        """Close the loop of the runner, if one was made, or the child process; of all callbacks who share it."""
+        self.runner.close()
+        if self.on_close is not None:
+            self.on_close()
+
+
+async def _limited(awaitable: Awaitable[object], seconds: float) -> object:
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await awaitable
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(overdue(seconds)) from error
+        raise  # the callback's own
+
+
+def overdue(seconds: float) -> str:
+    """What is said of a call that took longer than it may."""
+    return f"it did not return within the time limit of {seconds:g} s"
+
+
+class Dispatcher(ABC):
+    """A callback made of several functions, such as `pg_events.Router`. It says itself what is seen of a function."""
+
+    @property
+    @abstractmethod
+    def accepts(self) -> frozenset[str]:
+        """As `Callback.accepts`."""
+
+    @property
+    @abstractmethod
+    def is_async(self) -> bool:
+        """As `Callback.is_async`."""
+
+    @property
+    @abstractmethod
+    def functions(self) -> Sequence[object]:
+        """As `Callback.functions`."""
+
+    @abstractmethod
+    def check(self, where: str) -> None:
+        """Raise `UsageError`, with `where` in front, when no event could be handled."""
+
+    @abstractmethod
+    def __call__(self, payload: str, **given: object) -> object:
+        """Handle an event, given what it accepts; an awaitable when that is needed."""
+
+
+# --- resolving ----------------------------------------------------------------------------------------------------
+
+
+def resolve(
+    reference: object, name: str, runner: Runner | None = None, time_limit_seconds: float | None = None
+) -> Callback:
+    """The callback that `reference` means: `"my_module.function"`, `"my_module:Class.method"` or a function.
+
+    `name` is the setting or option it was written in, for messages. Imports the module, from `sys.path` as
+    `settings.load` left it. Callbacks given the same `runner` share an event loop. Raises `UsageError` of one line.
+    """
+    if isinstance(reference, str):
+        function, shown = _import_function(reference, name)
+    elif callable(reference):
+        function, shown = reference, name_of(reference)
+    elif reference is None:
+        raise UsageError(f"{name} is not set; name a function that takes the payload, for example 'my_module.function'")
+    else:
+        raise UsageError(f"{name} must be 'my_module.function' or the function itself, not {type(reference).__name__}")
+    where = f"{name} = {shown!r}"
+    if isinstance(function, Dispatcher):
+        function.check(where)
+        accepts, is_async = function.accepts, function.is_async
+    else:
+        accepts, is_async = accepted(function, where), is_async_function(function)
+    return Callback(
+        shown,
+        is_async,
+        cast("Callable[..., object]", function),
+        runner or Runner(),
+        accepts,
+        time_limit_seconds,
+    )
+
+
+def _import_function(reference: str, name: str) -> tuple[object, str]:
+    """The object that the reference names, and its name with a colon between module and object."""
+    where = f"{name} = {clean(reference)!r}"
+    module_path, colon, attributes = reference.partition(":")
+    parts = module_path.split(".") + (attributes.split(".") if colon else [])
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise UsageError(f"{where}: write 'my_module.function' or 'my_module:function'")
+    if colon:
+        module = _import(module_path, where)
+        path = attributes.split(".")
+    else:
+        module, path = _longest_module(parts, where)
+    return _attribute(module, path, where), f"{module.__name__}:{'.'.join(path)}"
+
+
+def _longest_module(parts: list[str], where: str) -> tuple[ModuleType, list[str]]:
+    """Of `package.module.Class.method` the module and the rest."""
+    for cut in range(len(parts) - 1, 1, -1):
+        try:
+            return _import(".".join(parts[:cut]), where), parts[cut:]
+        except _MissingModuleError:
+            continue
+    return _import(parts[0], where), parts[1:]
+
+
+class _MissingModuleError(UsageError):
+    """The module itself is missing, in contrast to one that cannot be imported."""
+
+
+def _import(module: str, where: str) -> ModuleType:
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise _MissingModuleError(
+                f"{where}: no module {error.name!r} in the current directory, beside the settings, or installed"
+            ) from error
+        raise UsageError(f"{where}: importing {module!r} failed: {describe_error(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{where}: importing {module!r} failed: {describe_error(error)}") from error
+
+
+def _attribute(module: ModuleType, path: list[str], where: str) -> object:
+    found: object = module
+    reached = module.__name__
+    for part in path:
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise UsageError(f"{where}: {reached!r} has no {part!r}{_closest(part, found)}") from error
+        except Exception as error:  # a stranger's __getattr__ may raise anything
+            raise UsageError(f"{where}: reading {part!r} of {reached!r} failed: {describe_error(error)}") from error
+        reached = f"{reached}.{part}"
+    return found
+
+
+def _closest(name: str, owner: object) -> str:
+    near = difflib.get_close_matches(name, dir(owner), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+_OPTIONAL: Final = ("attempt", "connection")
+"""What a function may take besides the payload: by these names, so that no other second parameter is filled by accident."""
+
+
+def accepted(function: object, where: str) -> frozenset[str]:
+    """Those of the optional parameters that the function has. Refuses what could never handle a payload, now and not
+    at the first event."""
+    if not callable(function):
+        raise UsageError(f"{where} is not callable but {type(function).__name__}; name a function")
+    plain = _plain(function)
+    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
+        raise UsageError(f"{where} contains 'yield', so a call would run none of it; make it an ordinary function")
+    try:
+        found = signature(function)
+    except (TypeError, ValueError):
+        return frozenset()  # some callables written in C have none
+    others = [*found.parameters.values()][1:]  # the first is the payload's place, whatever it is called
+    accepts = {one.name for one in others if one.name in _OPTIONAL and one.kind in _BY_KEYWORD} - _bound(function)
+    try:
+        found.bind("payload", **dict.fromkeys(accepts))
+    except TypeError as error:
+        remedy = "write 'def function(payload: str)'; besides the payload there are 'attempt' and 'connection'"
+        if next(iter(found.parameters), "") == "self":
+            remedy = "it is a method: name one of an object, or make it a @staticmethod or @classmethod"
+        raise UsageError(f"{where} cannot be called with the payload ({error}); {remedy}") from error
+    return frozenset(accepts)
+
+
+def signature(function: Callable[..., object]) -> inspect.Signature:
+    """Its parameters, whatever the names in its annotations: some are there for type checkers only.
+
+    From Python 3.14 on annotations are evaluated when they are asked for, and such a name would be a `NameError`.
+    """
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+_BY_KEYWORD: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def in_need_of_connection(callback: Callback) -> str | None:
+    """The name of its function that takes a connection and has no default for it; None when there is none."""
+    for function in callback.functions:
+        if _needs_connection(function):
+            return callback.name if len(callback.functions) == 1 else name_of(function)
+    return None
+
+
+def _needs_connection(function: object) -> bool:
+    if "connection" not in accepted(function, name_of(function)):
+        return False
+    parameter = signature(cast("Callable[..., object]", function)).parameters["connection"]
+    return parameter.default is inspect.Parameter.empty
+
+
+def _bound(function: object) -> set[str]:
+    """The keywords that `functools.partial` has filled already: those are the user's."""
+    found: set[str] = set()
+    while isinstance(function, functools.partial):
+        partial = cast("functools.partial[Any]", function)
+        found |= partial.keywords.keys()
+        function = partial.func
+    return found
+
+
+def is_async_function(function: object) -> bool:
+    """Whether a call gives a coroutine, below `functools.partial` and `__call__` of an object."""
+    return inspect.iscoroutinefunction(_plain(function))
+
+
+def _plain(function: object) -> object:
+    """What a call ends in: below `functools.partial`, and `__call__` of an object that has it."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return type(function).__call__ if callable(function) else function
+
+
+def name_of(function: object) -> str:
+    """`my_module:function`."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    named: Any = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+# --- failing ------------------------------------------------------------------------------------------------------
+
+MESSAGE_CHARACTERS: Final = 2_000
+TRACEBACK_CHARACTERS: Final = 20_000
+RETURNED_CHARACTERS: Final = 2_000
+"""Of the spelling of what a callback returned."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a callback failed, in words that can be stored and shown: bounded, no controls, passwords masked."""
+
+    type: str
+    """The exception's class, with its module unless that is builtins: `psycopg.errors.UniqueViolation`."""
+    message: str
+    """What it says; at most `MESSAGE_CHARACTERS`, line breaks kept."""
+    traceback: str
+    """As Python prints it, with the user's own frames only; at most `TRACEBACK_CHARACTERS`, cut in the middle."""
+
+
+class Reported(Exception):
+    """A callback failed elsewhere, in a process of its own, and was put into words there."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.type}: {failure.message}")
+        self.failure = failure
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether what a callback raised means that it failed.
+
+    Everything does but an interrupt by the user (`KeyboardInterrupt`), `GeneratorExit`, and that the callback could not
+    be called. `SystemExit` does too: a callback that calls `sys.exit()` has not handled its event, and must not stop the
+    worker that would try it again.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup((KeyboardInterrupt, GeneratorExit)) is None  # pyright: ignore[reportUnknownMemberType]
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit | CallbackUnavailable)
+
+
+def describe_failure(error: BaseException, *, with_locals: bool = False) -> Failure:
+    """Put an exception into words. Never raises, whatever the exception's own methods do.
+
+    `with_locals` tells the local variables of the user's frames, too, each cut to a line: for who looks for the cause.
+    """
+    if isinstance(error, Reported):
+        return error.failure
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        text = _traceback(error, with_locals)
+    except Exception as broken:  # noqa: BLE001 - `__notes__` and `__cause__` are a stranger's too
+        text = f"{name}: <its traceback cannot be shown: {type(broken).__name__}>\n"
+    return Failure(
+        clean(name),
+        bounded(message(error) + hint(error), MESSAGE_CHARACTERS),
+        bounded(text, TRACEBACK_CHARACTERS),
+    )
+
+
+def _traceback(error: BaseException, with_locals: bool) -> str:
+    """The traceback with the user's frames only; idea from mitmproxy's `cut_traceback`."""
+    described = traceback.TracebackException.from_exception(error, compact=True)
+    if with_locals:
+        for told, (frame, _) in zip(described.stack, traceback.walk_tb(error.__traceback__), strict=False):
+            told.locals = variables(frame)
+    for each in _with_causes(described):
+        each.stack = traceback.StackSummary.from_list([frame for frame in each.stack if not is_ours(frame.filename)])
+    return "".join(described.format())
+
+
+def _with_causes(described: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    """The exception, what caused it, and the members of groups among them."""
+    waiting = [described]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        waiting.extend(
+            other for other in (each.__cause__, each.__context__, *(each.exceptions or ())) if other is not None
+        )
+
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_OURS: Final = (f"{_PACKAGE}/", f"{Path(asyncio.__file__).parent}/")
+_DEMO: Final = f"{_PACKAGE}/demo/"
+"""The demo's callbacks stand for a user's."""
+
+
+def is_ours(filename: str) -> bool:
+    """Whether a frame of that file is not the user's: of this package, or of asyncio, which carries his coroutines."""
+    return filename.startswith(_OURS) and not filename.startswith(_DEMO)
+
+
+def bounded(text: str, limit: int) -> str:
+    """Clean text without passwords; of a long one the beginning and the end."""
+    # Cut twice: a message of 50 MB is not searched for passwords, and none is cut in half where it stays.
+    return _ends(clean(without_passwords(_ends(text, 4 * limit)), keep_newlines=True), limit)
+
+
+def _ends(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    half = (limit - 20) // 2
+    return f"{text[:half]}\n  … cut …\n{text[-half:]}"
+
+
+def spelled(returned: object) -> str | None:
+    """What a callback returned, as Python spells it, bounded and without secrets; None for nothing."""
+    if returned is None:
+        return None
+    try:
+        return without_passwords(repr(returned)[: 4 * RETURNED_CHARACTERS])[:RETURNED_CHARACTERS]
+    except Exception as error:  # noqa: BLE001 - a stranger's __repr__
+        return f"<its repr raised {type(error).__name__}>"

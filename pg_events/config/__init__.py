@@ -1,0 +1,1 @@
+"""Settings: the constants of a Python file, the command line and the environment, checked."""

@@ -1,0 +1,1 @@
+"""Connections to PostgreSQL that rely on nothing a stranger can set."""

@@ -1,0 +1,1 @@
+"""Events from the log into callbacks: workers, their shares, retries, failed events and metrics."""

@@ -1,0 +1,88 @@
+"""Calls of async callbacks side by side, on an event loop in a thread of its own.
+
+The worker's thread starts calls and takes their results; it alone talks to the database and decides what comes next.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from pg_events.callbacks.callback import Callback, Failure, Runner, describe_failure, is_failure
+from pg_events.delivery.ordering import Entry
+
+
+class Result(NamedTuple):
+    entry: Entry
+    failure: Failure | None
+
+
+class Calls(Runner):
+    """An event loop in a thread, and the calls that run on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._results: SimpleQueue[tuple[Entry, BaseException | None]] = SimpleQueue()
+        self.running = 0
+        """Calls that were started and whose results were not taken."""
+
+    def run(self, awaitable: Awaitable[object]) -> object:
+        """As that of `Runner`: for calls that are made alone."""
+
+        async def carried() -> tuple[object, BaseException | None]:
+            try:
+                return await awaitable, None
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
+                return None, error
+
+        result, error = asyncio.run_coroutine_threadsafe(carried(), self._started()).result()
+        if error is not None:
+            raise error
+        return result
+
+    def start(self, callback: Callback, entry: Entry) -> None:
+        """Call the callback with the event. What comes of it is told by `result()`."""
+
+        async def called() -> None:
+            error: BaseException | None = None
+            try:
+                await callback.awaited(entry.record.payload, attempt=entry.attempts + entry.unseen + 1)
+            except BaseException as raised:  # noqa: BLE001 - told by result()
+                error = raised
+            self._results.put((entry, error))
+
+        self.running += 1
+        asyncio.run_coroutine_threadsafe(called(), self._started())
+
+    def result(self, seconds: float | None) -> Result | None:
+        """The next result, waited for so long; None when there is none. Raises what a call raised that is no failure."""
+        try:
+            entry, error = self._results.get(timeout=seconds)
+        except Empty:
+            return None
+        self.running -= 1
+        if error is not None and not is_failure(error):
+            raise error
+        return Result(entry, None if error is None else describe_failure(error))
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_serve, args=(self._loop,), name="pg_events callbacks", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def close(self) -> None:
+        """Cancel what runs, and end the loop."""
+        loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            self._thread.join()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:  # at its end it cancels what still runs
+        runner.get_loop().run_forever()

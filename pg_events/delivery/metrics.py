@@ -1,0 +1,277 @@
+"""What a worker does, for Prometheus.
+
+The worker counts anyway; what it counted is read when somebody asks. Only the time of a callback is taken for each call,
+around the callback itself, when metrics are wanted. What the database must be asked is asked on a connection of its own,
+now and then. Labels are the consumer and its one or two callbacks: tables are many in some databases, and are told by the
+log lines of what failed.
+"""
+
+import inspect
+import logging
+import platform
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Any, Final, cast
+
+import psycopg
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+from psycopg.sql import SQL, Literal
+
+from pg_events import __version__, sql
+from pg_events.callbacks.callback import Callback
+from pg_events.config.fields import Address
+from pg_events.db import session
+from pg_events.db.connection import connect
+from pg_events.db.link import Link
+from pg_events.delivery.metrics_server import serving
+from pg_events.delivery.worker import Worker
+from pg_events.errors import PgEventsError
+from pg_events.text import clean
+
+log = logging.getLogger(__name__)
+
+BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0)
+"""Upper bounds, in seconds, of the classes that calls of a callback are counted in."""
+_SAMPLE_SECONDS: Final = 10.0
+"""How often the database is asked;"""
+_SAMPLE_PART: Final = 0.02
+"""and which part of the time that may take, when a worker is far behind and counting is long."""
+_SILENCE_SECONDS: Final = 20.0
+
+
+# --- callbacks ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Durations:
+    """How long the calls of one callback took. One thread adds to it, others read."""
+
+    calls: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    """By `BOUNDS`; the last are those that took longer."""
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.calls[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+
+class Stopwatch:
+    """Takes the time of callbacks."""
+
+    def __init__(self) -> None:
+        self.durations: dict[str, Durations] = {}
+        """By the callback's name."""
+
+    def around(self, callback: Callback) -> Callback:
+        """The same callback, timed."""
+        durations = self.durations.setdefault(callback.name, Durations())
+        return replace(callback, function=_timed(callback.function, durations))
+
+
+def _timed(function: Callable[..., object], durations: Durations) -> Callable[..., object]:
+    add, clock = durations.add, time.perf_counter
+
+    def call(payload: str, **given: object) -> object:
+        begin = clock()
+        try:
+            result = function(payload, **given)
+            if result is not None and inspect.isawaitable(result):
+                return _until_done(cast("Awaitable[object]", result), durations)
+        except BaseException:  # whatever it raises, it took its time; raised again
+            add(clock() - begin)
+            raise
+        add(clock() - begin)
+        return result
+
+    return call
+
+
+async def _until_done(awaitable: Awaitable[object], durations: Durations) -> object:
+    begin = time.perf_counter()
+    try:
+        return await awaitable
+    finally:
+        durations.add(time.perf_counter() - begin)
+
+
+# --- the database -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the database said, in the order of `metrics.sql`."""
+
+    behind_events: int
+    behind_seconds: float
+    failed: int
+    held: int
+    log_bytes: int
+    log_rows: int | None
+
+
+class Sampler:
+    """Asks the database now and then, from a thread of its own."""
+
+    def __init__(self, database_url: str, consumer: str) -> None:
+        self.latest: Sample | None = None
+        """None when the last question had no answer: an old one would look as if all were well."""
+        self._database_url = database_url
+        self._consumer = consumer
+        self._link: Link | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pg_events sampler", daemon=True)
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Ask in the block."""
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            self._thread.join(1.0)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._ended.wait(pause):
+            begin = time.monotonic()
+            self.sample()
+            pause = max(_SAMPLE_SECONDS, (time.monotonic() - begin) / _SAMPLE_PART)
+        self.close()
+
+    def sample(self) -> None:
+        """Ask once, and keep the answer. A link that was lost since the last time is made anew."""
+        had_link = self._link is not None
+        self.latest = self._asked() or (self._asked() if had_link and self._link is None else None)
+
+    def _asked(self) -> Sample | None:
+        question = SQL(sql.text("metrics.sql")).format(
+            consumers=SQL(sql.text("consumers.sql")), name=Literal(self._consumer)
+        )
+        try:
+            if self._link is None:
+                self._link = connect(
+                    self._database_url,
+                    application_name=f"pg_events metrics {self._consumer}",
+                    silence_seconds=_SILENCE_SECONDS,
+                )
+                session.settle(self._link)  # whatever the statistics say, the log is not read through
+            row = self._link.execute(question).fetchone()
+        except (PgEventsError, psycopg.Error) as error:
+            log.debug("metrics: the database was not asked: %s", error)
+            self.close()
+            return None
+        return None if row is None else Sample(*row)
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+
+# --- all of it ----------------------------------------------------------------------------------------------------
+
+
+class WorkerMetrics(Collector):
+    """The metrics of a worker, as they are when they are asked for."""
+
+    def __init__(self, worker: Worker, stopwatch: Stopwatch, sampler: Sampler) -> None:
+        self._worker = worker
+        self._stopwatch = stopwatch
+        self._sampler = sampler
+        self._consumer = clean(worker.name)
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._counts()
+        yield from self._state()
+        if self._sampler.latest is not None:
+            yield from self._sampled(self._sampler.latest)
+        about = {"version": __version__, "python_version": platform.python_version()}
+        yield InfoMetricFamily("pg_events_build", "The release that runs.", about)
+
+    def _counts(self) -> Iterator[Metric]:
+        report = self._worker.report
+        for name, value, words in (
+            ("delivered", report.delivered, "Events whose callback returned."),
+            ("failed", report.failed, "Events whose callback gave up."),
+            ("retried", report.retried, "Calls that failed and were made again."),
+            ("held", report.held, "Events kept because an earlier one of their row failed."),
+            ("reconnects", report.reconnects, "Times that the link to the server was lost and taken up again."),
+        ):
+            yield self._one(CounterMetricFamily, name, words, value)
+        batches = SummaryMetricFamily("pg_events_batch_events", "Events read at one go.", labels=["consumer"])
+        batches.add_metric([self._consumer], report.batches, report.read)
+        yield batches
+        calls = HistogramMetricFamily(
+            "pg_events_callback_duration_seconds",
+            "Calls of a callback, failed ones too.",
+            labels=["consumer", "callback"],
+        )
+        for callback, durations in self._stopwatch.durations.items():
+            classes = zip((*map(str, BOUNDS), "+Inf"), map(float, accumulate(durations.calls)), strict=True)
+            calls.add_metric([self._consumer, clean(callback)], [*classes], durations.seconds)
+        yield calls
+
+    def _state(self) -> Iterator[Metric]:
+        worker = self._worker
+        moved_at = time.time() - (time.monotonic() - worker.moved_at)
+        for name, value, words in (
+            ("connected", worker.no_link is None, "Is there a link to the server?"),
+            ("share_ratio", worker.share, "Part of the consumer's rows that this worker delivers."),
+            ("last_progress_timestamp_seconds", moved_at, "When an event was finished, or nothing was to be done."),
+        ):
+            yield self._one(GaugeMetricFamily, name, words, value)
+
+    def _sampled(self, sample: Sample) -> Iterator[Metric]:
+        for name, value, words in (
+            ("behind_events", sample.behind_events, "Events that wait to be delivered."),
+            ("lag_seconds", sample.behind_seconds, "Age of the oldest event that waits; 0 when none does."),
+        ):
+            yield self._one(GaugeMetricFamily, name, words, value)
+        kept = GaugeMetricFamily(
+            "pg_events_kept_events",
+            "Events that failed, and held ones that wait behind them.",
+            labels=["consumer", "state"],
+        )
+        kept.add_metric([self._consumer, "failed"], sample.failed)
+        kept.add_metric([self._consumer, "held"], sample.held)
+        yield kept
+        yield GaugeMetricFamily("pg_events_log_bytes", "The log on the server's disk, with indexes.", sample.log_bytes)
+        if sample.log_rows is not None:
+            yield GaugeMetricFamily(
+                "pg_events_log_rows",
+                "Rows of the log, as the statistics estimate: one holds up to a hundred events of a statement.",
+                sample.log_rows,
+            )
+
+    def _one(self, kind: Any, name: str, words: str, value: float) -> Metric:
+        metric = kind(f"pg_events_{name}", words, labels=["consumer"])
+        metric.add_metric([self._consumer], value)
+        return metric
+
+
+@contextmanager
+def exposed(worker: Worker, database_url: str, wanted: Address) -> Generator[Address]:
+    """Serve the metrics and the health of a worker that does not run yet in the block; gives the address. Raises `UsageError`
+    when it cannot be had."""
+    stopwatch, sampler = Stopwatch(), Sampler(database_url, worker.name)
+    worker.wrap(stopwatch.around)
+    registry = CollectorRegistry()
+    registry.register(WorkerMetrics(worker, stopwatch, sampler))
+    ProcessCollector(registry=registry)
+    with serving(wanted, registry, worker.trouble) as address, sampler.running():
+        yield address

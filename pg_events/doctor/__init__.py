@@ -1,0 +1,1 @@
+"""What is wrong with a database or a consumer, and the remedy."""

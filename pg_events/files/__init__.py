@@ -1,0 +1,1 @@
+"""Saved logs: events in a JSON Lines file, read, written and redacted."""

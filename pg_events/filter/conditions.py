@@ -1,0 +1,558 @@
+"""What a filter can ask of an event: every condition, how it is written, and how it is tested.
+
+`pg_events.filter.parser` reads a text into these; `str()` writes them back, and `test()` makes the function that decides.
+They are plain frozen values, so that other modules can translate them (into SQL, for instance).
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, DecimalException
+from functools import lru_cache
+from typing import Any, ClassVar, Final, Literal, cast
+
+from pg_events.diff.changes import same
+from pg_events.event import SCHEMA, Record, members
+from pg_events.filter.values import Operator, Value, glob_test, joined, name_test, quote, reach, sign, value_test
+from pg_events.text import TooDeep
+
+KINDS: Final = "IUDTS"
+"""The letters `Kinds` may hold, in the order in which it holds them."""
+
+
+# ── The event under test ─────────────────────────────────────────────────────────────────────────────────────────────
+
+_json = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=str)
+"""Every number becomes a `Decimal`: digits are kept, and one of ten thousand digits is no error."""
+
+_UNREADABLE: Final = (ValueError, RecursionError, DecimalException)
+
+
+def _read(text: str | None) -> dict[str, Any] | None:
+    """The JSON object in the text, without members that are nested too deep to be read; None when there is none, or it is
+    broken."""
+    try:
+        value: Any = None if text is None else _json.decode(text)
+    except RecursionError:
+        value = _read_shallow(text or "")
+    except _UNREADABLE:
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _read_shallow(text: str) -> dict[str, Any] | None:
+    try:
+        found = members(text, _json.decode)
+    except _UNREADABLE:
+        return None
+    return {name: value for name, value in found.items() if not isinstance(value, TooDeep)}
+
+
+class Subject:
+    """A record under test. Its JSON is read only when a condition asks for it, and then once."""
+
+    __slots__ = ("_objects", "record")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self._objects: dict[str, dict[str, Any] | None] | None = None
+
+    def object(self, name: Literal["old_data", "new_data", "ddl"]) -> dict[str, Any] | None:
+        if self._objects is None:
+            self._objects = {}
+        if name not in self._objects:
+            self._objects[name] = _read(getattr(self.record, name))
+        return self._objects[name]
+
+
+Test = Callable[[Subject], bool]
+
+# What a test costs; the cheap ones go first.
+_FIELDS_ONLY, _RAW_TEXT, _JSON = 0, 1, 2
+
+
+# ── Conditions on the envelope ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """`op:U,D`: what happened."""
+
+    kinds: str
+    """Letters out of `KINDS`, in its order."""
+    cost: ClassVar[int] = _FIELDS_ONLY
+
+    def __str__(self) -> str:
+        return f"op:{','.join(self.kinds)}"
+
+    def test(self) -> Test:
+        kinds = frozenset(self.kinds)
+        return lambda subject: subject.record.kind in kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """`id:7,1200..1300`: the event's number, or that of its transaction."""
+
+    field: Literal["id", "xid"]
+    ranges: tuple[tuple[int | None, int | None], ...]
+    """Lowest and highest, both included; None where a range is open. Never beyond a PostgreSQL bigint."""
+    cost: ClassVar[int] = _FIELDS_ONLY
+
+    def __str__(self) -> str:
+        return f"{self.field}:{','.join(map(_range_text, self.ranges))}"
+
+    def test(self) -> Test:
+        singles = frozenset(low for low, high in self.ranges if low == high)
+        ranges = [(low or 0, _ENDLESS if high is None else high) for low, high in self.ranges if low != high]
+
+        def holds(number: int) -> bool:
+            return number in singles or any(low <= number <= high for low, high in ranges)
+
+        if self.field == "id":
+            return lambda subject: holds(subject.record.id)
+        return lambda subject: holds(subject.record.xid)
+
+
+_ENDLESS: Final = 2**64
+
+
+def _range_text(limits: tuple[int | None, int | None]) -> str:
+    low, high = ("" if limit is None else str(limit) for limit in limits)
+    return low if low and low == high else f"{low}..{high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """`table:orders|stock`: a name is one of the values, in whatever case.
+
+    A table is meant with or without its schema; a schema event has the name of its object, written without quotes.
+    What an event does not have (a user, an application) is an empty name.
+    """
+
+    field: Literal["table", "user", "app"]
+    values: tuple[Value, ...]
+    cost: ClassVar[int] = _FIELDS_ONLY
+
+    def __str__(self) -> str:
+        return f"{self.field}:{joined(self.values)}"
+
+    def test(self) -> Test:
+        is_wanted = lru_cache(maxsize=1024)(name_test(self.values))
+        if self.field == "user":
+            return lambda subject: is_wanted(subject.record.session_user or "")
+        if self.field == "app":
+            return lambda subject: is_wanted(subject.record.application_name or "")
+
+        @lru_cache(maxsize=1024)
+        def is_wanted_table(schema: str | None, name: str | None, kind: str) -> bool:
+            return any(map(is_wanted, table_names(schema, name, kind)))
+
+        return lambda subject: is_wanted_table(
+            subject.record.table_schema, subject.record.table_name, subject.record.kind
+        )
+
+
+def table_names(schema: str | None, name: str | None, kind: str) -> tuple[str, str]:
+    """The two names of a table, or of a schema event's object: without and with its schema."""
+    name = name or ""
+    if schema is None:
+        return name, name
+    if kind != SCHEMA:
+        return name, f"{schema}.{name}"
+    identity = name.replace('"', "")
+    return identity.removeprefix(f"{schema}."), identity
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """`since:5m`, `until:14:00`: when the statement that made the change began."""
+
+    edge: Literal["since", "until"]
+    """`since` is that moment and later, `until` is before it."""
+    at: datetime
+    """In UTC."""
+    cost: ClassVar[int] = _FIELDS_ONLY
+
+    def __str__(self) -> str:
+        return f"{self.edge}:{self.at.isoformat()}"
+
+    def test(self) -> Test:
+        limit, since = self.at, self.edge == "since"
+
+        def test(subject: Subject) -> bool:
+            try:
+                is_later = datetime.fromisoformat(subject.record.at) >= limit
+            except (ValueError, TypeError):  # no time, or one without a zone
+                return False
+            return is_later is since
+
+        return test
+
+
+# ── Conditions on text ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`query:"insert into"`: the client's statement contains one of the values, in whatever case."""
+
+    values: tuple[Value, ...]
+    cost: ClassVar[int] = _RAW_TEXT
+
+    def __str__(self) -> str:
+        return f"query:{joined(self.values)}"
+
+    def test(self) -> Test:
+        texts = [value.text.casefold() for value in self.values if value.form != "glob"]
+        matches = glob_test([f"*{value.text.casefold()}*" for value in self.values if value.form == "glob"])
+
+        def test(subject: Subject) -> bool:
+            if subject.record.query is None:
+                return False
+            query = subject.record.query.casefold()
+            return any(text in query for text in texts) or matches(query)
+
+        return test
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """`"free text"`: it stands in the row before or after, the DDL, the statement or the table's name.
+
+    In whatever case. Rows and DDL are searched as the JSON they are, keys and all.
+    """
+
+    text: str
+    cost: ClassVar[int] = _RAW_TEXT
+
+    def __str__(self) -> str:
+        is_plain = re.fullmatch(r"\w[\w.@]*", self.text) and self.text.lower() not in ("and", "or", "not")
+        return self.text if is_plain else quote(self.text)
+
+    def test(self) -> Test:
+        text = self.text.casefold()
+        in_json = json_text(text)
+
+        def test(subject: Subject) -> bool:
+            record = subject.record
+            if text in qualified_name(record).casefold():
+                return True
+            if record.query is not None and text in record.query.casefold():
+                return True
+            return any(
+                text in (folded := raw.casefold()) or in_json in folded
+                for raw in (record.new_data, record.old_data, record.ddl)
+                if raw is not None
+            )
+
+        return test
+
+
+def json_text(text: str) -> str:
+    """The text as it stands inside a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """`/regex/`: Python's regular expression finds something where `Text` looks. `/regex/i` passes over case.
+
+    An expression that backtracks without end does so here too.
+    """
+
+    pattern: str
+    r"""As written between the slashes, a slash inside as `\/`."""
+    ignore_case: bool = False
+    cost: ClassVar[int] = _RAW_TEXT
+
+    def __str__(self) -> str:
+        return f"/{self.pattern}/{'i' if self.ignore_case else ''}"
+
+    def test(self) -> Test:
+        search = re.compile(self.pattern, re.IGNORECASE if self.ignore_case else 0).search
+
+        def test(subject: Subject) -> bool:
+            record = subject.record
+            texts = (qualified_name(record), record.query, record.new_data, record.old_data, record.ddl)
+            return any(text is not None and search(text) is not None for text in texts)
+
+        return test
+
+
+def qualified_name(record: Record) -> str:
+    """The table, or the schema event's object, with its schema: where free text looks for a table."""
+    return table_names(record.table_schema, record.table_name, record.kind)[1]
+
+
+# ── Conditions on the row ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _may_hold(raw: str | None, keys: Iterable[str]) -> bool:
+    """False when the JSON text surely has none of these strings in it; much cheaper than reading it.
+
+    A backslash may spell any character in another way, so with one in the text nothing is sure.
+    """
+    return raw is not None and ("\\" in raw or all(key in raw for key in keys))
+
+
+def _needles(operator: Operator, values: tuple[Value, ...]) -> list[str]:
+    """What must stand in the text of a row that satisfies the operator; a number may be spelt in other ways."""
+    return [value.text for value in values if operator == "=" and len(values) == 1 and value.form in ("text", "word")]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`new.total>100`: a value of the row before or after.
+
+    Numbers are compared with numbers, as decimals; everything else (timestamps too) as text, in the right case. The
+    words null, true and false are those of JSON. A list matches when one of its elements does. `!=` wants the column
+    to be there: it is not the complement of `=`, that is `-new.status:paid`.
+    """
+
+    side: Literal["new", "old"]
+    path: tuple[str, ...]
+    """The column, then keys of objects or positions in lists. Empty: any column."""
+    operator: Operator
+    values: tuple[Value, ...]
+    """Several only with `=` (one of them) and `!=` (none of them)."""
+    cost: ClassVar[int] = _JSON
+
+    def __str__(self) -> str:
+        steps = (step if re.fullmatch(r"\w+", step) else quote(step) for step in self.path)
+        return f"{'.'.join([self.side, *steps])}{sign(self.operator)}{joined(self.values)}"
+
+    def test(self) -> Test:
+        is_new, path = self.side == "new", self.path
+        needles = [f'"{step}"' for step in path if not step.isdigit()] + _needles(self.operator, self.values)
+        holds = value_test(self.operator, self.values)
+
+        def test(subject: Subject) -> bool:
+            if not _may_hold(subject.record.new_data if is_new else subject.record.old_data, needles):
+                return False
+            row = subject.object("new_data" if is_new else "old_data")
+            if row is None:
+                return False
+            return holds(reach(row, path) if path else list(row.values()))
+
+        return _unless_too_deep(test)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """`pk:42`: the row's key, before or after, compared as in `Column`.
+
+    An event does not say which columns are the primary key: taken is the column `id`, or else the row's first.
+    """
+
+    operator: Operator
+    values: tuple[Value, ...]
+    cost: ClassVar[int] = _JSON
+
+    def __str__(self) -> str:
+        return f"pk{sign(self.operator)}{joined(self.values)}"
+
+    def test(self) -> Test:
+        holds = value_test(self.operator, self.values)
+        needles = _needles(self.operator, self.values)
+
+        def test(subject: Subject) -> bool:
+            record = subject.record
+            if not (_may_hold(record.new_data, needles) or _may_hold(record.old_data, needles)):
+                return False
+            return holds([*_key(subject, "new_data"), *_key(subject, "old_data")])
+
+        return _unless_too_deep(test)
+
+
+_STARTS_WITH_ID = re.compile(r'\s*\{\s*"id"\s*:\s*')
+
+
+def _key(subject: Subject, side: Literal["old_data", "new_data"]) -> list[Any]:
+    """The row's key, if it has one. Most rows begin with `id`; those are read no further, however long they are."""
+    raw = subject.record.new_data if side == "new_data" else subject.record.old_data
+    if raw is None:
+        return []
+    if match := _STARTS_WITH_ID.match(raw):
+        try:
+            return [_json.raw_decode(raw, match.end())[0]]
+        except _UNREADABLE:
+            return []
+    row = subject.object(side)
+    if not row:
+        return []
+    return [row["id"] if "id" in row else next(iter(row.values()))]
+
+
+_ROW_KINDS: Final = frozenset("IUD")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """`col:status`: an UPDATE that changed one of these columns; an INSERT or a DELETE of a row that has one."""
+
+    values: tuple[Value, ...]
+    """Names, in whatever case."""
+    cost: ClassVar[int] = _JSON
+
+    def __str__(self) -> str:
+        return f"col:{joined(self.values)}"
+
+    def test(self) -> Test:
+        is_wanted = lru_cache(maxsize=1024)(name_test(self.values))
+        has_pattern = any(value.form == "glob" for value in self.values)
+        needles = [f'"{value.text.casefold()}"' for value in self.values]
+
+        def may_have(raw: str | None) -> bool:
+            if raw is None or has_pattern or "\\" in raw:
+                return raw is not None
+            folded = raw.casefold()
+            return any(needle in folded for needle in needles)
+
+        def test(subject: Subject) -> bool:
+            record = subject.record
+            if record.kind not in _ROW_KINDS or record.old_data == record.new_data:
+                return False
+            if not (may_have(record.new_data) or may_have(record.old_data)):
+                return False
+            old, new = subject.object("old_data"), subject.object("new_data")
+            if old is None or new is None:
+                return any(map(is_wanted, old or new or ()))
+            return any(
+                name not in old or name not in new or not same(old[name], new[name])
+                for name in {**old, **new}
+                if is_wanted(name)
+            )
+
+        return _unless_too_deep(test)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """`tag:"ALTER TABLE"`: the command of a schema event, in whatever case."""
+
+    values: tuple[Value, ...]
+    cost: ClassVar[int] = _JSON
+
+    def __str__(self) -> str:
+        return f"tag:{joined(self.values)}"
+
+    def test(self) -> Test:
+        is_wanted = name_test(self.values)
+
+        def test(subject: Subject) -> bool:
+            if subject.record.kind != SCHEMA:
+                return False
+            tag = (subject.object("ddl") or {}).get("command_tag")
+            return isinstance(tag, str) and is_wanted(tag)
+
+        return test
+
+
+@dataclass(frozen=True, slots=True)
+class OfExtension:
+    """`is:extension`: a schema event of what CREATE, ALTER or DROP EXTENSION did to an object of the extension."""
+
+    cost: ClassVar[int] = _JSON
+
+    def __str__(self) -> str:
+        return "is:extension"
+
+    def test(self) -> Test:
+        return lambda subject: (
+            subject.record.kind == SCHEMA and (subject.object("ddl") or {}).get("in_extension") is True
+        )
+
+
+def _unless_too_deep(test: Test) -> Test:
+    """The test; False where values are nested too deep to be compared."""
+
+    def guarded(subject: Subject) -> bool:
+        try:
+            return test(subject)
+        except RecursionError:
+            return False
+
+    return guarded
+
+
+# ── Conditions together ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of them; of none, everything."""
+
+    parts: tuple["Condition", ...] = ()
+
+    @property
+    def cost(self) -> int:
+        return max((part.cost for part in self.parts), default=_FIELDS_ONLY)
+
+    def __str__(self) -> str:
+        return " ".join(f"({part})" if isinstance(part, And | Or) else str(part) for part in self.parts)
+
+    def test(self) -> Test:
+        tests = _cheapest_first(self.parts)
+
+        def test(subject: Subject) -> bool:
+            for holds in tests:  # once per event; a generator would double what it costs
+                if not holds(subject):
+                    return False
+            return True
+
+        return tests[0] if len(tests) == 1 else test
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of them."""
+
+    parts: tuple["Condition", ...]
+
+    @property
+    def cost(self) -> int:
+        return max((part.cost for part in self.parts), default=_FIELDS_ONLY)
+
+    def __str__(self) -> str:
+        return " or ".join(f"({part})" if isinstance(part, Or) else str(part) for part in self.parts)
+
+    def test(self) -> Test:
+        tests = _cheapest_first(self.parts)
+
+        def test(subject: Subject) -> bool:
+            for holds in tests:
+                if holds(subject):
+                    return True
+            return False
+
+        return test
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The complement: also where the other cannot be told."""
+
+    part: "Condition"
+
+    @property
+    def cost(self) -> int:
+        return self.part.cost
+
+    def __str__(self) -> str:
+        return f"-({self.part})" if isinstance(self.part, And | Or) else f"-{self.part}"
+
+    def test(self) -> Test:
+        holds = self.part.test()
+        return lambda subject: not holds(subject)
+
+
+def _cheapest_first(parts: Iterable["Condition"]) -> list[Test]:
+    return [part.test() for part in sorted(parts, key=lambda part: part.cost)]
+
+
+Condition = (
+    And | Or | Not | Kinds | Numbers | Names | Time | Query | Text | Regex | Column | Key | Changed | Tag | OfExtension
+)

@@ -1,0 +1,424 @@
+"""A filter's conditions as SQL over `pgevents.event`: what the server can tell need not travel.
+
+Not every condition means the same to PostgreSQL as to Python: case, digits, broken JSON. So a condition becomes two
+*bounds*: one that holds at least wherever the condition holds, and one that holds at most there. The negation of the one
+is the other of the negation. What a query lets through is a little too much, never too little; `Filter.matches` has the
+last word on it. Only ASCII is compared in SQL: a text with other characters is let through, and looked at in Python.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Final, LiteralString, NamedTuple
+
+from psycopg.sql import SQL, Composable, Composed, Literal
+
+from pg_events.event import METHODS, MOST_FOLDED, SCHEMA
+from pg_events.filter.conditions import (
+    And,
+    Changed,
+    Column,
+    Condition,
+    Key,
+    Kinds,
+    Names,
+    Not,
+    Numbers,
+    OfExtension,
+    Or,
+    Query,
+    Tag,
+    Text,
+    Time,
+    json_text,
+)
+from pg_events.filter.values import Operator, Value
+
+Part = SQL | Composed
+"""A piece of SQL."""
+
+ALL: Final[Part] = SQL("true")
+NONE: Final[Part] = SQL("false")
+
+
+class Bounds(NamedTuple):
+    """Two conditions in SQL on the row `e` of `pgevents.event`."""
+
+    most: Part
+    """True wherever the filter's condition is true."""
+    least: Part
+    """True only where it is."""
+
+
+_UNKNOWN: Final = Bounds(ALL, NONE)
+
+
+def where(condition: Condition) -> Part:
+    """What the events asked for have in common: a condition on the row `e` of `pgevents.event`."""
+    return bounds(condition).most
+
+
+def where_indexed(condition: Condition) -> Part:
+    """The same of ids, transactions and times alone, and of a row `e` of the log that may hold several events: what can be
+    found without reading their data.
+    """
+    return _bounds(condition, _OF_ROWS).most
+
+
+def bounds(condition: Condition) -> Bounds:
+    """Both bounds of a condition."""
+    return _bounds(condition, _TRANSLATIONS)
+
+
+_Translations = Mapping[type, Callable[..., Bounds]]
+
+
+def _bounds(condition: Condition, translations: _Translations) -> Bounds:
+    """The bounds, with every condition that has no translation left open."""
+    if isinstance(condition, And | Or):
+        parts = [_bounds(part, translations) for part in condition.parts]
+        join = _all if isinstance(condition, And) else _any
+        return Bounds(join(part.most for part in parts), join(part.least for part in parts))
+    if isinstance(condition, Not):
+        inner = _bounds(condition.part, translations)
+        return Bounds(_not(inner.least), _not(inner.most))
+    translate = translations.get(type(condition))
+    return translate(condition) if translate else _UNKNOWN
+
+
+# ── SQL in pieces ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _all(parts: Iterable[Part]) -> Part:
+    kept = [part for part in parts if part != ALL]
+    return NONE if NONE in kept else _joined(" and ", kept) if kept else ALL
+
+
+def _any(parts: Iterable[Part]) -> Part:
+    kept = [part for part in parts if part != NONE]
+    return ALL if ALL in kept else _joined(" or ", kept) if kept else NONE
+
+
+def _joined(sign: LiteralString, parts: list[Part]) -> Part:
+    return parts[0] if len(parts) == 1 else SQL("({})").format(SQL(sign).join(parts))
+
+
+def _not(part: Part) -> Part:
+    if part in (ALL, NONE):
+        return NONE if part == ALL else ALL
+    return SQL("not coalesce({}, false)").format(part)  # what is null does not hold
+
+
+def _sql(template: LiteralString, /, **parts: object) -> Part:
+    """Text with `{name}`; a part that is no SQL is a value."""
+    return SQL(template).format(**{name: p if isinstance(p, Composable) else Literal(p) for name, p in parts.items()})
+
+
+def _exact(part: Part) -> Bounds:
+    return Bounds(part, part)
+
+
+_ASCII = re.compile(r"[\x01-\x7f]*")
+
+
+def _is_ascii(text: str) -> bool:
+    return _ASCII.fullmatch(text) is not None
+
+
+def _is_foreign(text: Part) -> Part:
+    """It has a character that SQL and Python might take differently."""
+    return _sql('({text} collate "C") ~ {pattern}', text=text, pattern=r"[^\u0001-\u007f]")
+
+
+def _folded(text: Part) -> Part:
+    return _sql('lower({text} collate "C")', text=text)
+
+
+def _pattern(glob: str) -> str:
+    """A glob as LIKE has it."""
+    escaped = re.sub(r"([\\%_])", r"\\\1", glob)
+    return escaped.replace("*", "%").replace("?", "_")
+
+
+def _one_of(text: Part, values: Iterable[Value], *, fold: bool) -> Bounds:
+    """Whether a text is one of the values, patterns among them."""
+    readable = [
+        Value(folded, value.form)
+        for value in values
+        if _is_ascii(folded := value.text.casefold() if fold else value.text)
+    ]
+    compared = _folded(text) if fold else _sql('({text} collate "C")', text=text)
+    texts = [value.text for value in readable if value.form != "glob"]
+    patterns = [_pattern(value.text) for value in readable if value.form == "glob"]
+    equal = _sql("{text} = any({texts}::text[])", text=compared, texts=texts) if texts else NONE
+    like = _sql("{text} like any({patterns}::text[])", text=compared, patterns=patterns) if patterns else NONE
+    foreign = _is_foreign(text)
+    # A text that equals one of ASCII is ASCII itself; a pattern takes others, too.
+    return Bounds(_any([equal, like, foreign]), _any([equal, _all([like, _not(foreign)])]))
+
+
+def _contains(text: Part, needles: Iterable[str]) -> Part:
+    """At least wherever the text holds one of these folded strings."""
+    found = [
+        _sql("strpos({text}, {needle}) > 0", text=_folded(text), needle=needle)
+        for needle in needles
+        if _is_ascii(needle)
+    ]
+    return _any([*found, _is_foreign(text)])
+
+
+# ── Conditions on the envelope ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _kinds(condition: Kinds) -> Bounds:
+    return _exact(_sql('e.kind = any({kinds}::"char"[])', kinds=list(condition.kinds)))
+
+
+def _numbers(condition: Numbers) -> Bounds:
+    return _exact(_within(condition.field, condition.ranges))
+
+
+def _numbers_of_rows(condition: Numbers) -> Bounds:
+    """Of the events of a row, whose ids follow one another from its own."""
+    if condition.field != "id":
+        return _numbers(condition)
+    further = MOST_FOLDED - 1
+    some = [(None if low is None else low - further, high) for low, high in condition.ranges]
+    all_ = [(low, None if high is None else high - further) for low, high in condition.ranges]
+    return Bounds(_within("id", some), _within("id", all_))
+
+
+def _within(field: str, ranges: Iterable[tuple[int | None, int | None]]) -> Part:
+    column = SQL("e.id") if field == "id" else SQL("e.xid")
+    kind = SQL("bigint") if field == "id" else SQL("xid8")
+    found: list[Part] = []
+    for low, high in ranges:
+        limits = [
+            _sql("{column} {sign} {limit}::{kind}", column=column, sign=sign, limit=str(limit), kind=kind)
+            for sign, limit in ((SQL(">="), low), (SQL("<="), high))
+            if limit is not None
+        ]
+        found.append(_all(limits))
+    return _any(found)
+
+
+def _names(condition: Names) -> Bounds:
+    if condition.field != "table":
+        column = SQL("e.session_user_name") if condition.field == "user" else SQL("e.application_name")
+        return _one_of(_sql("coalesce({column}, '')", column=column), condition.values, fold=True)
+    name, schema = SQL("coalesce(e.table_name, '')"), SQL("coalesce(e.table_schema || '.', '')")
+    alone = _one_of(name, condition.values, fold=True)
+    whole = _one_of(_sql("({schema} || {name})", schema=schema, name=name), condition.values, fold=True)
+    # The identity of a schema event's object is spelt in more ways; there are few of them.
+    is_schema = _sql('e.kind = {kind}::"char"', kind=SCHEMA)
+    return Bounds(_any([is_schema, alone.most, whole.most]), _all([_not(is_schema), _any([alone.least, whole.least])]))
+
+
+def _time(condition: Time) -> Bounds:
+    sign = SQL(">=") if condition.edge == "since" else SQL("<")
+    return _exact(_sql("e.at {sign} {at}::timestamptz", sign=sign, at=condition.at.isoformat()))
+
+
+# ── Conditions on text ───────────────────────────────────────────────────────────────────────────────────────────────
+
+_QUERY: Final = SQL(
+    "case when e.statement_id is null then e.query"
+    " else (select s.query from pgevents.statement s where s.id = e.statement_id) end"
+)
+
+
+def _query(condition: Query) -> Bounds:
+    if any(value.form == "glob" for value in condition.values):
+        return Bounds(_sql("{query} is not null", query=_QUERY), NONE)
+    return Bounds(_contains(_QUERY, [value.text.casefold() for value in condition.values]), NONE)
+
+
+def _text(condition: Text) -> Bounds:
+    folded = condition.text.casefold()
+    # A schema event's identity is searched without its quotes.
+    name = SQL("coalesce(e.table_schema || '.', '') || coalesce(e.table_name, '')")
+    is_schema = _sql('e.kind = {kind}::"char"', kind=SCHEMA)
+    places = [_contains(place, [folded, json_text(folded)]) for place in (_NEW, _OLD)]
+    return Bounds(
+        _any([is_schema, _contains(_sql("({name})", name=name), [folded]), *places, _query_holds(folded)]), NONE
+    )
+
+
+def _query_holds(folded: str) -> Part:
+    return _contains(_sql("({query})", query=_QUERY), [folded])
+
+
+# ── Conditions on the row ────────────────────────────────────────────────────────────────────────────────────────────
+
+_NEW: Final = SQL("e.new_data::text")
+_OLD: Final = SQL("e.old_data::text")
+
+
+def _unescaped(row: Part, condition: Part) -> Part:
+    """The condition, on rows whose JSON PostgreSQL can take apart: some escapes it cannot put into a text."""
+    return _sql(
+        "case when strpos({row}::text, {escape}) > 0 then true else {condition} end",
+        row=row,
+        escape=r"\u",
+        condition=condition,
+    )
+
+
+def _column(condition: Column) -> Bounds:
+    if len(condition.path) != 1 or not _is_ascii(condition.path[0]):
+        return _UNKNOWN
+    row = SQL("e.new_data") if condition.side == "new" else SQL("e.old_data")
+    value = _sql("({row} -> {column})", row=row, column=condition.path[0])
+    found = _value(value, condition.operator, condition.values)
+    return Bounds(_all([_sql("{row} is not null", row=row), _unescaped(row, found)]), NONE)
+
+
+def _key(condition: Key) -> Bounds:
+    if condition.operator == "!=":
+        return _UNKNOWN
+    sides: list[Part] = []
+    for row in (SQL("e.new_data"), SQL("e.old_data")):
+        first = _sql("(select f.value from json_each({row}) f limit 1)", row=row)
+        value = _sql("coalesce({row} -> 'id', {first})", row=row, first=first)
+        found = _value(value, condition.operator, condition.values)
+        sides.append(_all([_sql("{row} is not null", row=row), _unescaped(row, found)]))
+    return Bounds(_any(sides), NONE)
+
+
+def _changed(condition: Changed) -> Bounds:
+    """The name stands in the row, which is not what it was."""
+    rows = _all(
+        [
+            _sql('e.kind = any({kinds}::"char"[])', kinds=[letter for letter in METHODS if letter != "T"]),
+            SQL("e.old_data::text is distinct from e.new_data::text"),
+        ]
+    )
+    if any(value.form == "glob" for value in condition.values):
+        return Bounds(rows, NONE)
+    row = SQL("coalesce(e.new_data::text, e.old_data::text)")
+    names = _contains(row, [f'"{value.text.casefold()}"' for value in condition.values])
+    old = _contains(_OLD, [f'"{value.text.casefold()}"' for value in condition.values])
+    escaped = _sql("strpos(concat(e.new_data::text, e.old_data::text), {escape}) > 0", escape="\\")
+    return Bounds(_all([rows, _any([names, old, escaped])]), NONE)
+
+
+def _tag(_: Tag | OfExtension) -> Bounds:
+    return Bounds(_sql('e.kind = {kind}::"char"', kind=SCHEMA), NONE)
+
+
+# ── A value out of JSON ──────────────────────────────────────────────────────────────────────────────────────────────
+
+_SIGNS: Final[dict[Operator, Part]] = {sign: SQL(sign) for sign in (">", ">=", "<", "<=")}
+_DIGITS: Final = 60
+"""Longer numbers are left to Python."""
+
+
+def _value(value: Part, operator: Operator, values: tuple[Value, ...]) -> Part:
+    """At least wherever what stands there satisfies the operator. A list is let through, each with its elements."""
+    text, number = _sql("({value} #>> '{{}}')", value=value), _sql("{value}::text", value=value)
+    if operator in ("=", "!="):
+        strings = _string_in(text, values)
+        numbers = _number_in(number, values)
+        words = _exact(_word_in(text, values))
+    else:
+        strings = Bounds(_string_ordered(text, operator, values[0]), NONE)
+        numbers = Bounds(_number_ordered(number, operator, values[0]), NONE)
+        words = _exact(NONE)
+    if operator == "!=":
+        strings, numbers, words = (Bounds(_not(one.least), NONE) for one in (strings, numbers, words))
+    return _sql(
+        "case json_typeof({value}) when 'string' then {strings} when 'number' then {numbers}"
+        " when 'array' then true when 'object' then {objects} when 'boolean' then {words} when 'null' then {words}"
+        " else false end",
+        value=value,
+        strings=strings.most,
+        numbers=numbers.most,
+        words=words.most,
+        objects=ALL if operator == "!=" else NONE,
+    )
+
+
+def _string_in(text: Part, values: tuple[Value, ...]) -> Bounds:
+    plain = _one_of(text, [value for value in values if value.form in ("text", "number", "glob")], fold=False)
+    ranges = [_string_within(text, value) for value in values if value.form == "range"]
+    return Bounds(_any([plain.most, *ranges]), plain.least)
+
+
+def _string_within(text: Part, value: Value) -> Part:
+    low, high = value.limits
+    return _all([_string_ordered(text, ">=", low), _string_ordered(text, "<=", high)])
+
+
+def _string_ordered(text: Part, operator: Operator, value: Value) -> Part:
+    if not _is_ascii(value.text):
+        return ALL
+    compared = _sql('({text} collate "C") {sign} {value}', text=text, sign=_SIGNS[operator], value=value.text)
+    return _any([compared, _is_foreign(text)])
+
+
+def _number_in(number: Part, values: tuple[Value, ...]) -> Bounds:
+    least: list[Part] = []
+    most: list[Part] = []
+    for value in values:
+        if value.form == "number":
+            equal = _number_compared(number, SQL("="), value)
+            least.append(_all([_is_plain(number), equal]) if equal != ALL else NONE)
+            most.append(equal)
+        elif value.form == "range":
+            low, high = value.limits
+            most.append(_all([_number_ordered(number, ">=", low), _number_ordered(number, "<=", high)]))
+        elif value.form == "glob":
+            most.append(ALL)  # of a number as Python spells it
+    return Bounds(_any(most), _any(least))
+
+
+def _number_ordered(number: Part, operator: Operator, value: Value) -> Part:
+    return _number_compared(number, _SIGNS[operator], value) if value.form == "number" else NONE
+
+
+def _is_plain(number: Part) -> Part:
+    return _sql("length({number}) <= {digits} and {number} !~ '[eE]'", number=number, digits=_DIGITS)
+
+
+def _number_compared(number: Part, sign: Part, value: Value) -> Part:
+    """At least wherever it is so; numbers with an exponent and very long ones are let through."""
+    if len(value.text) > _DIGITS or "e" in value.text.lower():
+        return ALL
+    return _sql(
+        "case when {plain} then {number}::numeric {sign} {value}::numeric else true end",
+        plain=_is_plain(number),
+        number=number,
+        sign=sign,
+        value=str(Decimal(value.text)),
+    )
+
+
+def _word_in(text: Part, values: tuple[Value, ...]) -> Part:
+    """Null, true and false are words; a pattern takes true and false for the text they are."""
+    words = [value.text for value in values if value.form == "word"]
+    parts: list[Part] = [
+        _sql("coalesce({text}, 'null') = any({words}::text[])", text=text, words=words) if words else NONE,
+        *(
+            _sql("{text} like {pattern}", text=text, pattern=_pattern(value.text))
+            for value in values
+            if value.form == "glob"
+        ),
+    ]
+    return _sql("coalesce({any}, false)", any=_any(parts)) if words or len(parts) > 1 else NONE
+
+
+_TRANSLATIONS: Final[_Translations] = {
+    Kinds: _kinds,
+    Numbers: _numbers,
+    Names: _names,
+    Time: _time,
+    Query: _query,
+    Text: _text,
+    Column: _column,
+    Key: _key,
+    Changed: _changed,
+    Tag: _tag,
+    OfExtension: _tag,
+}
+"""Regular expressions are Python's own, and have no bounds."""
+_OF_ROWS: Final[_Translations] = {Numbers: _numbers_of_rows, Time: _time}

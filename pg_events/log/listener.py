@@ -1,0 +1,431 @@
+"""Events out of the log, from a cursor, in order, none missed.
+
+The cursor is a snapshot, not an id: ids are drawn before the commit, so "id above the last one seen" loses the events
+of whoever commits late. A *window* is what became visible between two snapshots; it is read in the order of the ids,
+which within one row is the order of the changes. A window that fits a page is read at one go; a larger one by pages
+inside the same two snapshots. The method is that of PgQ's batches.
+
+A reader sleeps on NOTIFY, which carries nothing. Writers notify only while the reader says that it sleeps, and it says
+so only after some idle milliseconds: a busy log costs the writers nothing. A writer may look just before the reader
+falls asleep, so the reader looks again by itself at growing intervals, for ever. That is also the link's heartbeat: a
+look that brings no answer in time ends the link, whatever the network says of it.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg.sql import SQL
+
+from pg_events import sql
+from pg_events.config.settings import LINK_SECONDS
+from pg_events.db import session
+from pg_events.db.connection import connect, describe, translate
+from pg_events.db.link import Link, RawCursor, ServerSilent
+from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled
+from pg_events.event import MOST_FOLDED, Record, sound
+from pg_events.triggers import catalog
+from pg_events.triggers.catalog import Connection
+from pg_events.triggers.plan import newest_version
+
+log = logging.getLogger(__name__)
+
+EVERYTHING: Final = "1:1:"
+"""A snapshot before all transactions: a cursor there starts at the oldest event that is kept."""
+
+_EAGER_SECONDS: Final = (0.001, 0.002, 0.003, 0.004, 0.005)
+"""Waits between looks right after an event, when the next one is likely to be near; nobody is asked to notify yet."""
+_IDLE_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Waits once the writers are asked to notify."""
+_ASK_SECONDS: Final = 2.0
+"""How long one request to be woken lasts: so long a killed reader can cost the writers a NOTIFY each."""
+_MOST_PATIENCE: Final = 16
+"""So many times its usual patience a reader has in the end with a server that may be slow, and not frozen."""
+
+
+class Cursor(NamedTuple):
+    """How far a reader is. What is visible in `snapshot` has been delivered."""
+
+    snapshot: str
+    """A `pg_snapshot` in its text form."""
+    window_end: str | None = None
+    """The snapshot that the window being worked off leads to; None between windows."""
+    position: int = 0
+    """Inside a window: the id of the last event delivered."""
+
+
+@dataclass
+class _Window:
+    """A window too large for one page."""
+
+    begin: str
+    end: str
+    records: Iterator[Record]
+    """What follows, read as it is asked for."""
+
+
+class Listener:
+    """A source of records. Not for several threads at a time; every method blocks.
+
+    `cursor` tells where to go on after the page that `poll()` returned last. A reader that saves it after each page
+    and starts from the saved one again misses nothing and gets at most one page twice.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        cursor: Cursor | None = None,
+        *,
+        page_events: int = 1000,
+        application_name: str = "pg_events listen",
+        asks_to_be_woken: bool = False,
+        wake_up: bool = True,
+        link_seconds: float = LINK_SECONDS,
+    ) -> None:
+        """`cursor` None starts after what is visible at `connect()`.
+
+        `asks_to_be_woken` needs the right to set the sequence `pgevents.sleeper`: workers have it, mere readers do not,
+        and gain from the wake-ups that workers ask for. `wake_up` False uses no LISTEN at all: polling only.
+        `link_seconds` is how long the server may owe an answer before the link counts as lost.
+        """
+        self.database_url = database_url
+        self.page_events = page_events
+        self.application_name = application_name
+        self.session_user = ""
+        """The role that the link is logged in as, from the last `connect()` on: as events have it, whatever a pooler maps."""
+        self.is_shared = False
+        """The link is no session of our own: a pooler stands between, in transaction mode. Nobody can wake us there."""
+        self._wanted = (asks_to_be_woken, wake_up)
+        self._asks = self._wake_up = False
+        self._link_seconds = link_seconds
+        self._version = 0
+        """Of the schema, at the last look at it."""
+        self._patience = 1
+        self._connection: Link | None = None
+        self._cursor = cursor
+        self._firm = cursor
+        self._window: _Window | None = None
+        self._page_begin: str = ""
+        self._page_end: str = ""
+        self._idle_looks = 0
+        self._asked_until = 0.0
+        self._statements: OrderedDict[int, str] = OrderedDict()
+
+    # --- the link -----------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Connect, or connect again after the link was lost: the cursor is kept.
+
+        Raises `DatabaseUnreachable` (also when all there is is a standby), `NotInstalled`, `NotPermitted`, or
+        `ForeignCursor` when the log was made on another cluster.
+        """
+        self.close()
+        connection = connect(
+            self.database_url,
+            application_name=self.application_name,
+            silence_seconds=self._link_seconds * self._patience,
+        )
+        try:
+            self._version = check_log(connection)
+            self._settle(connection)
+            now = connection.execute("select pg_catalog.pg_current_snapshot()::text, session_user").fetchone()
+            assert now is not None
+            self.session_user = now[1]
+            self.cursor = Cursor(now[0]) if self._firm is None else not_ahead(self._firm, now[0])
+        except psycopg.Error as error:
+            connection.close()
+            raise self._lost(error) from error
+        except BaseException:  # Ctrl-C too must leave no connection behind
+            connection.close()
+            raise
+        self._connection = connection
+        self._idle_looks = 0
+        self._asked_until = 0.0
+
+    def _settle(self, connection: Link) -> None:
+        """Make the session what reading needs, as far as it is one."""
+        was_shared = self.is_shared
+        self.is_shared = session.is_shared(connection, self.database_url)
+        asks, wake_up = self._wanted
+        self._wake_up = wake_up and not self.is_shared
+        self._asks = asks and self._wake_up
+        session.settle(connection)
+        if self.is_shared:
+            if not was_shared:
+                log.warning("%s: %s", describe(self.database_url), session.SHARED)
+            return
+        if self._wake_up:
+            # An idle look is planned once: planning costs more than looking, and with millions of events kept it costs
+            # three times that.
+            connection.prepare_threshold = 2
+            connection.execute("set plan_cache_mode = force_generic_plan")
+            connection.execute(SQL("listen ") + SQL(session.CHANNEL))
+
+    def _lost(self, error: psycopg.Error) -> Exception:
+        """What an error on the link means. After silence the next link is given longer: it may just be slow."""
+        if isinstance(error, ServerSilent):
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+        return translate(error, self.database_url)
+
+    def close(self) -> None:
+        """Close the link, if there is one. The cursor is kept."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def connection(self) -> Link:
+        """The link, for short statements between polls (a worker saves its cursor on it)."""
+        if self._connection is None:
+            raise DatabaseUnreachable(f"{describe(self.database_url)}: not connected")
+        return self._connection
+
+    def __enter__(self) -> "Listener":
+        self.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where to go on when all that `poll()` has returned is dealt with."""
+        assert self._cursor is not None, "connect() first"
+        return self._cursor
+
+    @cursor.setter
+    def cursor(self, cursor: Cursor) -> None:
+        self._cursor = self._firm = cursor
+        self._window = None
+
+    def cursor_after(self, record: Record) -> Cursor:
+        """Where to go on when the last page is dealt with up to this record."""
+        return Cursor(self._page_begin, self._page_end, record.id)
+
+    def recent(self, limit: int) -> list[Record]:
+        """The last `limit` events, oldest first. The cursor moves to right after them."""
+        rows = self._rows("recent.sql", (limit,))
+        self.check_version(rows)
+        records = self.records([row[1:] for row in reversed(rows) if row[1] is not None])[-limit:]
+        self.cursor = Cursor(rows[0][0])
+        return records
+
+    def poll(self) -> list[Record]:
+        """The next page in order; empty when nothing is new.
+
+        Raises `DatabaseUnreachable` when the link is lost: `connect()` again, nothing is missed. `NotInstalled` when another
+        release has changed the schema: the cursor stays where it was.
+        """
+        records = (self._next_page() if self._window or self.cursor.window_end else []) or self._look()
+        if records:
+            self._idle_looks = 0
+            if self._asked_until:
+                self._ask(0)
+        return records
+
+    def pages(self) -> Iterator[list[Record]]:
+        """Page after page until nothing is new."""
+        while page := self.poll():
+            yield page
+
+    def window(self) -> Iterator[list[Record]]:
+        """Page after page up to the cursor's `window_end`, and no further."""
+        while self.cursor.window_end is not None:
+            yield self._next_page()
+
+    def _look(self) -> list[Record]:
+        """Open a window up to now, and read it if it fits a page."""
+        begin = self.cursor.snapshot
+        rows = self._rows("window.sql", (begin, self.page_events + 1))
+        self.check_version(rows)
+        end: str = rows[0][0]
+        found = [row[1:] for row in rows if row[1] is not None]
+        if sum(row[13] or 1 for row in found) > self.page_events:
+            self._cursor = self._firm = Cursor(begin, end)
+            return self._next_page() or self._look()
+        found.sort()
+        records = self.records(found)
+        self._page_begin, self._page_end = begin, end
+        self._cursor = Cursor(end)
+        if records:
+            # A link that is lost goes on from here. What an idle look has seen end since, and left no event, may never
+            # have reached the disk: a server that crashes uses those transaction ids again.
+            self._firm = self._cursor
+        return records
+
+    def _next_page(self) -> list[Record]:
+        """The next page of a large window; empty at its end."""
+        if self._window is None:
+            begin, end, position = self.cursor
+            assert end is not None
+            self._window = _Window(begin, end, self._follow(begin, end, position))
+        window = self._window
+        try:
+            records = list(islice(window.records, self.page_events))
+        except BaseException:  # what was interrupted would seem to have ended
+            self._window = None
+            raise
+        self._page_begin, self._page_end = window.begin, window.end
+        if len(records) < self.page_events:
+            self.cursor = Cursor(window.end)
+        else:
+            self._cursor = self._firm = Cursor(window.begin, window.end, records[-1].id)
+        return records
+
+    def _follow(self, begin: str, end: str, position: int) -> Iterator[Record]:
+        """The events of a window behind a position. A row of the log holds up to a hundred: it can stand amid them."""
+        first_id: int = self._rows("window_start.sql", (begin,))[0][0]
+        after = position - MOST_FOLDED
+        while True:
+            rows = self._rows("page.sql", (begin, end, after, first_id, self.page_events))
+            self.check_version(rows)
+            for record in _unfolded(rows, self._texts(rows)):
+                if record.id > position:
+                    yield record
+            if len(rows) < self.page_events:
+                return
+            after = rows[-1][0]
+
+    def _rows(self, question: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        connection = self.connection
+        try:
+            with RawCursor(connection) as cursor:
+                rows = cursor.execute(sql.text(question), parameters).fetchall()
+        except psycopg.Error as error:
+            raise self._lost(error) from error
+        self._patience = 1
+        connection.silence_seconds = self._link_seconds
+        return rows
+
+    def check_version(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Raise `NotInstalled` when the log's rows, which tell the schema's version at their end, are not such as this release
+        reads: another one has built meanwhile."""
+        if rows and rows[0][-1] != self._version:
+            self._version = checked_version(rows[0][-1] or 0, self.connection.info.dbname)
+
+    def records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
+        """Rows of the log as records: the time without its JSON quotes, the statement's text put in where it is kept apart,
+        an event each.
+
+        Asks for texts, so the link can be lost here: the cursor moves only when this has returned.
+        """
+        return list(_unfolded(rows, self._texts(rows)))
+
+    def _texts(self, rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:
+        """The texts that stand apart from these rows."""
+        wanted = {row[12] for row in rows if row[12] is not None}
+        missing = wanted.difference(self._statements)
+        if missing:
+            self._statements.update(self._rows("statements.sql", (list(missing),)))
+        texts = {number: text for number in wanted if (text := self._statements.get(number)) is not None}
+        while len(self._statements) > 256:
+            self._statements.popitem(last=False)
+        return texts
+
+    # --- sleeping -----------------------------------------------------------------------------------------------
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Sleep until a wake-up, until it is time to look again, or until `timeout_seconds` have passed.
+
+        Raises `DatabaseUnreachable` when the link is lost.
+        """
+        look = self._idle_looks
+        self._idle_looks += 1
+        if look < len(_EAGER_SECONDS):
+            time.sleep(min(_EAGER_SECONDS[look], timeout_seconds))
+            return
+        if self._asks and time.monotonic() > self._asked_until - _IDLE_SECONDS[-1]:
+            self._ask(_ASK_SECONDS)
+            return  # Look once more: what was written before the request was seen did not notify.
+        seconds = min(_IDLE_SECONDS[min(look - len(_EAGER_SECONDS), len(_IDLE_SECONDS) - 1)], timeout_seconds)
+        if not self._wake_up:
+            time.sleep(seconds)
+            return
+        try:
+            for _ in self.connection.notifies(timeout=seconds, stop_after=1):
+                pass
+        except psycopg.Error as error:
+            raise self._lost(error) from error
+
+    def _ask(self, seconds: float) -> None:
+        """Ask the writers to notify for so many seconds; 0 takes it back."""
+        self._rows("sleep.sql", (seconds,))
+        self._asked_until = time.monotonic() + seconds if seconds else 0.0
+
+
+def _unfolded(rows: Sequence[tuple[Any, ...]], texts: Mapping[int, str]) -> Iterator[Record]:
+    """The events of rows of the log, of which one can hold several."""
+    for row in rows:
+        record = Record(
+            row[0], row[1], row[2][1:-1], row[3], row[4], row[5], row[6], row[7],
+            row[8] if row[12] is None else texts.get(row[12]),
+            row[9], row[10], row[11],
+        )  # fmt: skip
+        yield from sound(record, row[13])
+
+
+def not_ahead(cursor: Cursor, now: str) -> Cursor:
+    """The cursor, and where the server knows less than it, the server's snapshot `now` instead.
+
+    A server that crashed, or a standby that was promoted, can have lost the last transactions; their ids come again.
+    """
+
+    def end(snapshot: str) -> int:
+        return int(snapshot.split(":")[1])
+
+    if end(cursor.snapshot) > end(now):
+        return Cursor(now)
+    if cursor.window_end is not None and end(cursor.window_end) > end(now):
+        return Cursor(cursor.snapshot)
+    return cursor
+
+
+def checked_version(version: int, database: str) -> int:
+    """The schema's version. Raises `NotInstalled` when it is that of an earlier or a later release."""
+    if version < (newest := newest_version(version)):
+        raise NotInstalled(
+            f"the pgevents schema in database {database} is version {version}, this release needs {newest}; run: "
+            "pg_events build"
+        )
+    return version
+
+
+def check_log(connection: Connection) -> int:
+    """The schema's version. Raise `NotInstalled` when there is no log or that of an earlier or a later release,
+    `ForeignCursor` when it was made on another cluster, and `DatabaseUnreachable` on a standby: its snapshots do not name
+    the transactions that still run.
+    """
+    server = catalog.server(connection)
+    if server.is_standby:
+        info = connection.info
+        raise DatabaseUnreachable(
+            f"{info.dbname}@{info.host}:{info.port} is a standby, and events are read from the primary; give its address, or "
+            "all of them: postgresql://one,two/name"
+        )
+    if not server.is_installed:
+        raise NotInstalled(f"no pg_events in database {connection.info.dbname}; run: pg_events build")
+    row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
+    assert row is not None
+    if row[0] == 0:
+        raise NotInstalled(
+            f"the pgevents schema in database {connection.info.dbname} was restored without its data; run: pg_events build"
+        )
+    version = checked_version(row[0], connection.info.dbname)
+    row = connection.execute(
+        "select s.value, c.system_identifier::text from pgevents.setting s, pg_control_system() c"
+        " where s.name = 'system_identifier'"
+    ).fetchone()
+    if row is not None and row[0] != row[1]:
+        raise ForeignCursor(
+            f"the log in database {connection.info.dbname} was made on another cluster (a dump that was restored?): its "
+            "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one "
+            + ForeignCursor.BUT_UPGRADED
+        )
+    return version

@@ -1,0 +1,1 @@
+"""Captured or saved events, once more into callbacks."""

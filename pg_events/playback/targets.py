@@ -1,0 +1,316 @@
+"""What replayed events go into: callbacks in this process or in one of their own, and which of them gets what."""
+
+import codecs
+import contextlib
+import io
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TextIO
+
+from pg_events.callbacks.callback import (
+    Callback,
+    Failure,
+    Runner,
+    describe_failure,
+    in_need_of_connection,
+    is_failure,
+    resolve,
+    spelled,
+)
+from pg_events.callbacks.child_process import Child, Target, target
+from pg_events.config.settings import Settings
+from pg_events.errors import CallbackUnavailable, UsageError
+from pg_events.filter.parser import Filter
+from pg_events.playback.runs import Asked
+from pg_events.playback.source import Item
+from pg_events.text import clean, without_passwords
+
+OUTPUT_CHARACTERS: Final = 20_000
+"""Kept of what a callback prints during one call."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one call."""
+
+    milliseconds: float
+    failure: Failure | None = None
+    returned: str | None = None
+    """What the callback returned, spelled out; None for None."""
+    output: str = ""
+    """What it printed."""
+
+    @property
+    def error(self) -> str | None:
+        if self.failure is None:
+            return None
+        return f"{self.failure.type}: {self.failure.message}" if self.failure.message else self.failure.type
+
+
+class Caller(Protocol):
+    """Calls callbacks by their number."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What the callbacks are called, for people."""
+        ...
+
+    def call(self, number: int, payload: str, attempt: int) -> Result:
+        """Raises nothing of the callback's."""
+        ...
+
+    def kill(self) -> None:
+        """End the call in hand, from any thread, where that can be done."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Here:
+    """Calls callbacks in this process."""
+
+    def __init__(self, callbacks: Sequence[Callback], debugger: Callable[[BaseException], None] | None = None) -> None:
+        """`debugger` is given what a callback raised, before anything else is done about it."""
+        self.names = [callback.name for callback in callbacks]
+        self._callbacks = callbacks
+        self._debugger = debugger
+
+    def call(self, number: int, payload: str, attempt: int) -> Result:
+        kept = _Kept()
+        started = time.perf_counter()
+        try:
+            with contextlib.redirect_stdout(_Tee(sys.stdout, kept)), contextlib.redirect_stderr(_Tee(sys.stderr, kept)):
+                returned = self._callbacks[number](payload, attempt=attempt)
+        except BaseException as error:  # a callback's SystemExit is its failure, see is_failure()
+            milliseconds = _since(started)
+            if not is_failure(error):
+                raise
+            if self._debugger is not None:
+                self._debugger(error)
+            own = error.__traceback__
+            return Result(
+                milliseconds, describe_failure(error.with_traceback(own.tb_next if own else None)), output=str(kept)
+            )
+        return Result(_since(started), returned=spelled(returned), output=str(kept))
+
+    def kill(self) -> None:
+        """A call in this process cannot be ended from outside."""
+
+    def close(self) -> None:
+        for callback in self._callbacks:
+            callback.close()
+
+
+class _Kept:
+    """The beginning of what was printed, without secrets: runs are kept."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._room = OUTPUT_CHARACTERS
+
+    def add(self, text: str) -> None:
+        if self._room > 0:
+            self._parts.append(text[: self._room])
+            self._room -= len(text)
+
+    def __str__(self) -> str:
+        return without_passwords("".join(self._parts)) + ("\n… cut …" if self._room < 0 else "")
+
+
+class _Tee(io.TextIOBase):
+    """A stream whose text is kept, too."""
+
+    def __init__(self, stream: TextIO, kept: _Kept) -> None:
+        self._stream = stream
+        self._kept = kept
+
+    def write(self, s: str, /) -> int:
+        self._kept.add(s)
+        return self._stream.write(s)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class There:
+    """Calls callbacks in a process of their own, with the code as it is now: see `pg_events.callbacks.child_process`."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        output: Callable[[int, str], None] = lambda _number, _text: None,
+        time_limit_seconds: float | None = None,
+    ) -> None:
+        """`output` gets what they print as it comes: 1 for standard output, 2 for standard error, and the text. A call
+        that takes longer than `time_limit_seconds` is ended, and has failed.
+        """
+        self._targets = targets
+        self._output = output
+        self._time_limit_seconds = time_limit_seconds
+        self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
+        self._kept = _Kept()
+        self._names: Sequence[str] = ()
+        self.calling: int | None = None
+        """The number of the callback whose call is in hand, or was the last: it is what prints."""
+        self._child: Child | None = None
+        self._is_killed = False
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Known once it has started."""
+        return self._names
+
+    def start(self) -> None:
+        """Start the process and wait until it has imported the callbacks; may be killed meanwhile.
+
+        Raises `UsageError` when a callback cannot be used, `CallbackUnavailable` when there is no process.
+        """
+        self._started()
+
+    def call(self, number: int, payload: str, attempt: int) -> Result:
+        self.calling = number
+        child = self._child
+        if child is None or not child.is_alive:
+            if self._is_killed:
+                return Result(0.0, Failure("Killed", "its process was killed", ""))
+            if child is not None:
+                child.end()
+            child = self._started()
+        self._kept = _Kept()
+        result = child.call(number, payload, attempt)
+        return Result(round(result.milliseconds, 3), result.failure, result.returned or None, str(self._kept))
+
+    def kill(self) -> None:
+        self._is_killed = True
+        if self._child is not None:
+            self._child.kill()
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.close()
+
+    def _started(self) -> Child:
+        try:
+            child = Child(self._targets, self._hear, time_limit_seconds=self._time_limit_seconds, spells=True)
+        except OSError as error:
+            raise CallbackUnavailable(f"no process can be started for the callbacks: {error.strerror}") from error
+        self._child = child
+        if self._is_killed:  # before there was anything to kill
+            child.kill()
+        loaded = child.begin()
+        try:
+            for one in loaded:
+                _check_connection(one.needs_connection)
+        except UsageError:
+            child.end()
+            raise
+        self._names = [one.name for one in loaded]
+        return child
+
+    def _hear(self, number: int, chunk: bytes) -> None:
+        text = clean(self._decoders[number].decode(chunk), keep_newlines=True)
+        self._kept.add(text)
+        self._output(number, text)
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Which callback, by its number, gets events of which kind; None when none does."""
+
+    data: int | None
+    schema: int | None
+    shadow: int | None = None
+
+    def of(self, item: Item) -> int | None:
+        return self.schema if item.is_schema else self.data
+
+
+def chosen(
+    settings: Settings, callback: object = None, shadow: object = None
+) -> tuple[list[tuple[object, str]], Routes]:
+    """The callbacks, each with the name of what it was written in, and who gets what. `callback` gets every event;
+    without it those of the settings get theirs. Raises `UsageError` when there is none."""
+    found: list[tuple[object, str]] = []
+    if callback is not None:
+        found.append((callback, "--callback"))
+        routes = Routes(0, 0)
+    else:
+        data = schema = None
+        if settings.data_update_callback is not None:
+            data = len(found)
+            found.append((settings.data_update_callback, "PG_EVENTS_DATA_UPDATE_CALLBACK"))
+        if settings.db_schema_update_callback is not None:
+            schema = len(found)
+            found.append((settings.db_schema_update_callback, "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK"))
+        if not found:
+            raise UsageError(
+                "no callback: give --callback my_module.function, or --settings that set PG_EVENTS_DATA_UPDATE_CALLBACK"
+            )
+        routes = Routes(data, schema)
+    if shadow is not None:
+        routes = Routes(routes.data, routes.schema, len(found))
+        found.append((shadow, "--shadow"))
+    return found, routes
+
+
+def reference_names(found: Sequence[tuple[object, str]]) -> list[str]:
+    """What the callbacks are called before anything is imported."""
+    return [one if isinstance(one, str) else getattr(one, "__qualname__", "?") for one, _ in found]
+
+
+def resolved(found: Sequence[tuple[object, str]]) -> list[Callback]:
+    """The callbacks, imported; they share an event loop. Raises `UsageError`."""
+    runner = Runner()
+    callbacks = [resolve(reference, name, runner) for reference, name in found]
+    for callback in callbacks:
+        _check_connection(in_need_of_connection(callback))
+    return callbacks
+
+
+def _check_connection(name: str | None) -> None:
+    """Refuses a function that cannot do without a connection, before anything is called."""
+    if name is not None:
+        raise UsageError(
+            f"{name} takes a connection, which no replay lends; give it a default (connection=None), or name another callback"
+        )
+
+
+def here(found: Sequence[tuple[object, str]], debugger: Callable[[BaseException], None] | None = None) -> Here:
+    """The callbacks in this process. Raises `UsageError`."""
+    return Here(resolved(found), debugger)
+
+
+def there(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
+    """The callbacks in a process of their own, which loads the settings first if there are any. Raises `UsageError`."""
+    caller = unstarted(settings, found, output)
+    caller.start()
+    return caller
+
+
+def unstarted(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
+    """The same, for one who wants to be able to kill the process while it starts. Raises `UsageError`."""
+    targets = [_target(settings, reference, name) for reference, name in found]
+    return There(targets, output, settings.time_limit_seconds)
+
+
+def _target(settings: Settings, reference: object, name: str) -> Target:
+    if name.startswith("PG_EVENTS_"):
+        return target(settings, name.removeprefix("PG_EVENTS_").lower())
+    of_settings = target(replace(settings, data_update_callback=reference), "data_update_callback")
+    return replace(of_settings, written_in=name)
+
+
+def described(source: str, wanted: Filter, caller: Caller, routes: Routes, **more: Any) -> Asked:
+    """What a run notes of itself."""
+    names = {kind: caller.names[n] for kind, n in (("data", routes.data), ("schema", routes.schema)) if n is not None}
+    shadow = caller.names[routes.shadow] if routes.shadow is not None else None
+    return Asked(source, str(wanted), names, shadow, **more)

@@ -1,0 +1,1 @@
+"""What a test's code wrote to the database, as events."""

@@ -1,0 +1,1 @@
+"""The application: starts, asks, notifies, and ends."""

@@ -1,0 +1,269 @@
+"""Does what a command says, on the screen that is there."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pg_events.errors import FilterError, PgEventsError, UsageError
+from pg_events.event import METHODS, SCHEMA
+from pg_events.filter.parser import parse as parse_filter
+from pg_events.playback.source import LOG
+from pg_events.triggers.catalog import Table
+from pg_events.triggers.rules import matches
+from pg_events_tui.commands.completion import matching
+from pg_events_tui.commands.table import COMMANDS, REPLAYED, SELECTORS, SPEED_WORDS, Call, listed
+from pg_events_tui.model import goto, recording, state
+from pg_events_tui.model.filtering import remember
+from pg_events_tui.model.places import Place
+from pg_events_tui.replay.loading import Origin
+from pg_events_tui.replay.sources import into
+from pg_events_tui.screens.command_line import CommandLine
+from pg_events_tui.screens.coverage_plans import CoveragePlans
+from pg_events_tui.screens.dialogs import Help, Reading
+from pg_events_tui.screens.events import EventsScreen
+from pg_events_tui.screens.health import rss_bytes
+from pg_events_tui.screens.plan import PlanDialog
+from pg_events_tui.text.stats import Stats, stats_lines
+from pg_events_tui.widgets.event_list import COLUMNS
+
+if TYPE_CHECKING:
+    from pg_events_tui.app.console import ConsoleApp
+
+MAX_FILES: Final = 200
+"""Names of files that are offered."""
+
+
+class CommandRunner:
+    """Asks for commands and does them. A mistake is said in one line and changes nothing."""
+
+    def __init__(self, app: "ConsoleApp", remembered: Any) -> None:
+        self._app = app
+        self.history = state.texts(remembered, "commands")
+        named = state.part(remembered, "filters")
+        self.filters = {name: text for name, text in named.items() if isinstance(text, str)}
+        """Filters that were kept under a name."""
+        self._does: dict[str, Callable[[Call], Awaitable[None]]] = {
+            "open": self._open, "write": self._write, "replay": self._replay,
+            "record start": self._record, "record stop": self._stop_record,
+            "goto": self._goto, "filter save": self._save_filter, "filter": self._use_filter,
+            "filter forget": self._forget_filter, "columns": self._columns, "plan": self._plan, "db": self._database,
+            "readonly": self._read_only, "theme": self._theme, "keys": self._keys, "screenshot": self._screenshot,
+            "stats": self._stats, "clear view": self._clear_view, "quit": self._quit,
+        }  # fmt: skip
+        assert set(self._does) == {command.name for command in COMMANDS}
+
+    def ask(self, text: str = "") -> None:
+        """Let the user type a command, beginning with a text."""
+
+        def typed(found: tuple[str, Call] | None) -> None:
+            if found is not None:
+                remember(self.history, found[0])
+                self._app.run_worker(self.run(found[1]), group="command", exit_on_error=False)
+
+        self._app.push_screen(CommandLine(text, self.history, self.known), typed)
+
+    async def run(self, call: Call) -> None:
+        try:
+            await self._does[call.name](call)
+        except PgEventsError as problem:
+            self._app.say(str(problem), "error")
+
+    def known(self, kind: str, begin: str) -> Sequence[str]:
+        """What there is of a kind, for completion."""
+        if kind == "path":
+            return _files(begin)
+        tables = self._app.coverage[0] or ()
+        names = {
+            "kept": lambda: list(self.filters),
+            "database": self._databases,
+            "theme": lambda: self._app.themes,
+            "columns": lambda: list(COLUMNS),
+            "tables": lambda: ["@marked", *(table.identity for table in tables)],
+            "callback": lambda: self._app.origins.callbacks,
+        }.get(kind, list[str])
+        return matching(names(), begin)
+
+    def _databases(self) -> list[str]:
+        return [place.name for place in self._app.places.profiles]
+
+    async def _events(self) -> EventsScreen:
+        """The list that a command is about: the one that is shown, else Live."""
+        if not isinstance(self._app.screen, EventsScreen):
+            await self._app.switch_mode("live")
+        assert isinstance(self._app.screen, EventsScreen)
+        return self._app.screen
+
+    # ---- files
+
+    async def _open(self, call: Call) -> None:
+        path = _existing(call["path"])
+        self._app.leave_for(Place(log=path, words=path.name))
+
+    async def _write(self, call: Call) -> None:
+        rows = (await self._events()).rows_of(call["selector"])
+        self._app.write(rows, call["path"])
+
+    async def _record(self, call: Call) -> None:
+        problem = recording.new_file_problem(call["path"])
+        if problem:
+            raise UsageError(problem)
+        self._app.start_recording(call["path"], _filter(call["filter"]))
+
+    async def _stop_record(self, call: Call) -> None:  # noqa: ARG002 - as the others
+        if self._app.recorder.path is None:
+            raise UsageError("nothing is recorded; record start PATH begins")
+        self._app.toggle_recording()
+
+    async def _screenshot(self, call: Call) -> None:
+        path = call["path"] or self._app.file_name("svg")
+        self._app.write_text(path, self._app.export_screenshot())
+
+    async def _replay(self, call: Call) -> None:
+        app = self._app
+        if app.why_no_plan:
+            raise UsageError(app.why_no_plan)
+        origin = into(await self._origin(call["events"]), call["callback"] or None)
+        if call["speed"]:
+            app.set_pace(replace(app.pace, speed=SPEED_WORDS[call["speed"]]))
+        app.plan_replay(origin, asks=call["mode"] == "real")
+
+    async def _origin(self, events: str) -> Origin:
+        if events in SELECTORS:
+            return (await self._events()).origin_of(events)
+        origins, absent = self._app.origins, self._app.backend.absent
+        if events in REPLAYED:
+            if absent:
+                raise UsageError(f"no {events}: {absent}")
+            return origins.log() if events == LOG else origins.failed()
+        return origins.file(_existing(events))
+
+    # ---- the list
+
+    async def _goto(self, call: Call) -> None:
+        screen = await self._events()
+        problem = goto.problem(self._app.store, call["place"])
+        if problem:
+            raise UsageError(problem)
+        screen.go_to(goto.row(self._app.store, call["place"]))
+
+    async def _save_filter(self, call: Call) -> None:
+        text = (await self._events()).filtering.text
+        if not text:
+            raise UsageError("there is no filter to keep; / makes one")
+        self.filters[call["kept"]] = text
+        self._app.say(f"kept as {call['kept']}: {text}")
+
+    async def _use_filter(self, call: Call) -> None:
+        text = self._named(call["kept"])
+        (await self._events()).filter_by(text)
+
+    async def _forget_filter(self, call: Call) -> None:
+        self._named(call["kept"])
+        del self.filters[call["kept"]]
+
+    def _named(self, name: str) -> str:
+        if name not in self.filters:
+            there = f"there are {', '.join(self.filters)}" if self.filters else "filter save NAME keeps one"
+            raise UsageError(f"there is no filter {name!r}; {there}")
+        return self.filters[name]
+
+    async def _columns(self, call: Call) -> None:
+        names = call["columns"].replace(",", " ").split()
+        wrong = next((name for name in names if name not in COLUMNS), None)
+        if wrong is not None:
+            raise UsageError(f"there is no column {wrong!r}; there are {', '.join(COLUMNS)}")
+        (await self._events()).show_columns(names)
+
+    async def _clear_view(self, call: Call) -> None:  # noqa: ARG002
+        (await self._events()).clear()
+
+    async def _stats(self, call: Call) -> None:  # noqa: ARG002
+        app, store = self._app, self._app.store
+        words = {**METHODS, SCHEMA: "DDL"}
+        kinds = {word: store.kind_count(kind) for kind, word in words.items()}
+        tables = store.table_counts(store.first, store.end)
+        stats = Stats(app.health_now(), len(app.live), len(app.live.marks), kinds, tables, app.lags(), rss_bytes())
+        app.push_screen(Reading("In numbers", stats_lines(stats)))
+
+    # ---- the database
+
+    async def _plan(self, call: Call) -> None:
+        app = self._app
+        reason = app.backend.absent or ("this console is read-only" if app.read_only else "")
+        if reason:
+            raise UsageError(f"no plan: {reason}")
+        found = {table.oid: table for name in listed(call["tables"]) for table in self._tables(name)}
+        await app.switch_mode("coverage")
+        app.push_screen(PlanDialog([*found.values()]))
+
+    def _tables(self, name: str) -> Sequence[Table]:
+        """Those that a name, a glob or `@marked` means, at least one."""
+        known, problem = self._app.coverage
+        if known is None:
+            raise UsageError(f"no plan: {problem or 'the database has not told its tables yet'}")
+        if name == "@marked":
+            screen = self._app.known_screens.get("coverage")
+            found = screen.marked if isinstance(screen, CoveragePlans) else ()
+            why = "no table is marked; m marks one on Coverage (2)"
+        else:
+            found = [
+                one for one in known
+                if name in (one.identity, one.name)
+                or (one.state != "unsupported" and matches(name, one.schema, one.name))
+            ]  # fmt: skip
+            why = f"there is no table {name!r}; 2 shows all"
+        if not found:
+            raise UsageError(why)
+        return found
+
+    async def _database(self, call: Call) -> None:
+        for place in self._app.places.profiles:
+            if call["database"] in (place.name, place.label):
+                self._app.leave_for(place)
+                return
+        there = ", ".join(self._databases()) or "none: PG_EVENTS_PROFILES is not set"
+        raise UsageError(f"there is no database {call['database']!r}; there are {there}")
+
+    async def _read_only(self, call: Call) -> None:
+        self._app.set_read_only(call["onoff"] == "on")
+
+    # ---- the console
+
+    async def _theme(self, call: Call) -> None:
+        if call["theme"] not in self._app.themes:
+            raise UsageError(f"there is no theme {call['theme']!r}; there are {', '.join(self._app.themes)}")
+        self._app.theme = call["theme"]
+
+    async def _keys(self, call: Call) -> None:  # noqa: ARG002
+        self._app.push_screen(Help(self._app.current_mode, self._app.keys))
+
+    async def _quit(self, call: Call) -> None:  # noqa: ARG002
+        self._app.exit(0)
+
+
+def _existing(name: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    return path
+
+
+def _filter(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return parse_filter(text)
+    except FilterError as problem:
+        raise UsageError(f"{text!r}: {problem.message}") from None
+
+
+def _files(begin: str) -> list[str]:
+    """The names in the directory that is being typed."""
+    head, slash, tail = begin.rpartition("/")
+    try:
+        there = sorted(Path(head + slash or ".").expanduser().iterdir())[:MAX_FILES]
+    except OSError:
+        return []
+    return [f"{head}{slash}{one.name}{'/' if one.is_dir() else ''}" for one in there
+            if one.name.startswith(tail) and (tail or not one.name.startswith("."))]  # fmt: skip

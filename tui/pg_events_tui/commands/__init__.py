@@ -1,0 +1,1 @@
+"""The commands typed after `:`, and their completion."""

@@ -1,0 +1,1 @@
+"""Events and state as the console keeps them. Knows no Textual."""

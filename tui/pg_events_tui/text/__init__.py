@@ -1,0 +1,1 @@
+"""Events and state as lines of text. Knows no Textual."""
