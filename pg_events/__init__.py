@@ -8,21 +8,29 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from pg_events.callbacks.router import Router
-    from pg_events.errors import PgEventsError
-    from pg_events.event import ENVELOPE_VERSION, DataEvent, Record, SchemaEvent, parse
+    from pg_events.config.settings import Settings
+    from pg_events.delivery.worker import Worker
+    from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
+    from pg_events.event import DataEvent, SchemaEvent, parse
     from pg_events.playback.player import Report
     from pg_events.playback.source import Events
-    from pg_events.testing import capture
+    from pg_events.testing.capture import capture
 
 __version__ = "0.2.0"
 
 __all__ = [
-    "ENVELOPE_VERSION",
     "DataEvent",
+    "DatabaseUnreachable",
+    "Events",
+    "NotInstalled",
+    "NotPermitted",
     "PgEventsError",
-    "Record",
+    "Report",
     "Router",
     "SchemaEvent",
+    "Settings",
+    "UsageError",
+    "Worker",
     "__version__",
     "capture",
     "parse",
@@ -30,13 +38,20 @@ __all__ = [
     "replay",
 ]
 
-_HOMES = {
-    "ENVELOPE_VERSION": "event",
+_MODULES = {
     "DataEvent": "event",
+    "DatabaseUnreachable": "errors",
+    "Events": "playback.source",
+    "NotInstalled": "errors",
+    "NotPermitted": "errors",
     "PgEventsError": "errors",
-    "Record": "event",
-    "Router": "routing",
+    "Report": "playback.player",
+    "Router": "callbacks.router",
     "SchemaEvent": "event",
+    "Settings": "config.settings",
+    "UsageError": "errors",
+    "Worker": "delivery.worker",
+    "capture": "testing.capture",
     "parse": "event",
 }
 """Public name -> the module it is imported from at its first use: no command pays for what it does not use."""
@@ -94,10 +109,8 @@ def replay(
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    if name == "capture":
-        return import_module("pg_events.capture")
-    if name in _HOMES:
-        value = globals()[name] = getattr(import_module(f"pg_events.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        value = globals()[name] = getattr(import_module(f"pg_events.{_MODULES[name]}"), name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

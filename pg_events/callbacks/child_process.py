@@ -119,7 +119,10 @@ class _Overdue(Exception):
     """No answer within the time."""
 
 
-_BOOT: Final = "import sys; sys.path.append(sys.argv[1]); from pg_events.callbacks.child_main import main; main(*map(int, sys.argv[2:]))"
+_BOOT: Final = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from pg_events.callbacks.child_main import main; main(*map(int, sys.argv[2:]))"
+)
 
 
 class Child:

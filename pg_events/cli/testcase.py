@@ -84,7 +84,7 @@ _HEAD = '''"""Captured events into a callback. Written by pg_events export --pyt
 
 import pg_events
 import pytest
-from pg_events import journal
+from pg_events.files import journal
 
 {imports}
 

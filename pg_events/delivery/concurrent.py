@@ -1,5 +1,5 @@
-"""Events side by side: read ahead of the first that is not finished, their calls started as `pg_events.delivery.ordering` lets them,
-the cursor moved on behind them.
+"""Concurrent delivery: reads ahead of the first unfinished event, starts calls as `pg_events.delivery.ordering` allows, and
+moves the cursor behind them.
 """
 
 import heapq

@@ -3,8 +3,8 @@
 At least once: the cursor is saved after the callbacks returned. A worker that dies between the two delivers those
 events again, with the same ids, when it or another one takes the cursor up.
 
-Who delivers what is in `pg_events.delivery.shares`, what becomes of one event in `pg_events.delivery.dispatch`, how several are on their way at
-a time in `pg_events.delivery.concurrent`; this is the loop.
+This is the loop. `shares` divides the work between workers, `dispatch` decides the outcome of one event, `concurrent`
+has several in flight at a time.
 """
 
 import logging

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def capture_events() -> "Callable[..., AbstractContextManager[Captured]]":
     """`with capture_events(database_url) as captured:` has the block's events in `captured` afterwards.
 
-    Takes what `pg_events.capture.capture` takes: a URL or a connection, and `build=True` to install the triggers first.
+    Takes what `pg_events.capture` takes: a URL or a connection, and `build=True` to install the triggers first.
     """
     from pg_events.testing.capture import capture
 

@@ -28,12 +28,12 @@ CASES = {
 PROGRAM = """
 import json, sys, time
 import pg_events
-from pg_events import filter as filters
-from pg_events import journal
-from pg_events.caller import Routes, there
-from pg_events.playback import Playback
-from pg_events.settings import Settings
-from pg_events.source import FileSource
+from pg_events.filter import parser as filters
+from pg_events.files import journal
+from pg_events.playback.targets import Routes, there
+from pg_events.playback.player import Playback
+from pg_events.config.settings import Settings
+from pg_events.playback.source import FileSource
 
 def callback(payload):
     pass

@@ -27,7 +27,7 @@ def tell(payload):
     print("got", json.loads(payload)["new_data"]["id"])
 
 def break_us(payload):
-    from pg_events.worker import Worker
+    from pg_events.delivery.worker import Worker
     Worker._look_now_and_then = lambda self: 1 / 0
 """
 ONCE = ("worker", "--once", "--from", "oldest", "--settings", "settings.py")

@@ -26,7 +26,7 @@ from pg_events.demo.server import Server, any_binaries
 from pg_events.demo.traffic import Traffic
 from pg_events.files import journal
 from pg_events.triggers.build import apply, make_plan
-from pg_events_tui.text import keys
+from pg_events_tui.widgets import keys
 from tests.faults.errands import Errands
 from tests.faults.harness import execute, wait_until
 from tests.faults.terminal import Console, is_open, say

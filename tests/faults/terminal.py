@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pg_events_tui.text import keys
+from pg_events_tui.widgets import keys
 from tests.faults.harness import wait_until
 
 KEY_SECONDS: Final = 0.2

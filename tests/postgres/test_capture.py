@@ -241,7 +241,7 @@ settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.postgres
 import django
 django.setup()
 from django.db import connection, transaction
-from pg_events.capture import capture
+from pg_events import capture
 
 with transaction.atomic():  # as in django.test.TestCase
     with capture(connection) as captured:
@@ -338,8 +338,8 @@ def test_a_run_that_does_not_use_it_imports_next_to_nothing(pytester: pytest.Pyt
             loaded = {name for name in sys.modules if name.split(".")[0] in ("psycopg", "click", "rich", "textual", "asyncio")}
             assert not loaded, loaded
             assert {name for name in sys.modules if name.startswith("pg_events")} <= {
-                "pg_events", "pg_events.testing.plugin", "pg_events.event", "pg_events.errors", "pg_events.text",
-                "pg_events.text.masking", "pg_events.text.hints",
+                "pg_events", "pg_events.testing", "pg_events.testing.plugin", "pg_events.event", "pg_events.errors",
+                "pg_events.text", "pg_events.text.cleaning", "pg_events.text.masking", "pg_events.text.hints",
             }
         """
     )

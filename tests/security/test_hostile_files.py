@@ -13,7 +13,7 @@ from tests.cli.conftest import COMMAND
 
 PEAK = """
 import resource, sys
-from pg_events import journal
+from pg_events.files import journal
 
 lines = sum(1 for _ in journal.read(sys.argv[1]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

@@ -11,7 +11,7 @@ from pg_events.files.journal import Header, Writer
 from pg_events_tui.model import state
 from pg_events_tui.model.backend import NoDatabase
 from pg_events_tui.screens.dialogs import Ask
-from pg_events_tui.text import keys
+from pg_events_tui.widgets import keys
 
 pytestmark = pytest.mark.timeout(60)
 

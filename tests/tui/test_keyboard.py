@@ -9,7 +9,7 @@ from textual import actions, events
 from textual.command import CommandPalette
 
 from pg_events_tui.app import keyboard
-from pg_events_tui.text import keys
+from pg_events_tui.widgets import keys
 
 pytestmark = pytest.mark.timeout(60)
 

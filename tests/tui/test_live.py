@@ -277,7 +277,7 @@ def test_q_asks_and_the_same_key_does_not_confirm(console, make):
 
 
 def test_the_help_names_every_key_of_the_screen(console):
-    from pg_events_tui.text import keys
+    from pg_events_tui.widgets import keys
 
     async def scenario(c):
         for mode, number in (("live", "1"), ("coverage", "2"), ("schema", "3"), ("replay", "4"), ("health", "5")):
@@ -298,7 +298,7 @@ def test_every_key_of_the_table_has_an_action_and_its_own_id():
     from pg_events_tui.screens.live import LiveScreen
     from pg_events_tui.screens.replay import ReplayScreen
     from pg_events_tui.screens.schema import SchemaScreen
-    from pg_events_tui.text import keys
+    from pg_events_tui.widgets import keys
     from pg_events_tui.widgets.line_list import LineList
 
     assert len({key.id for key in keys.KEYS}) == len(keys.KEYS)

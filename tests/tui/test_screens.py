@@ -5,7 +5,7 @@ import re
 import pytest
 from textual.color import Color
 
-from pg_events_tui.text.themes import CONTRAST, DARK, LIGHT
+from pg_events_tui.app.themes import CONTRAST, DARK, LIGHT
 from pg_events_tui.widgets.text_pane import TextPane
 
 pytestmark = pytest.mark.timeout(60)

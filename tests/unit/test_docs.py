@@ -29,8 +29,8 @@ from pg_events.delivery.metrics import Sample, Sampler, Stopwatch, WorkerMetrics
 from pg_events.delivery.metrics_server import serving
 from pg_events.delivery.worker import Worker
 from pg_events.filter import parser as filters
-from pg_events_tui.text.keys import EVERYWHERE as EVERY_SCREEN
-from pg_events_tui.text.keys import KEYS, Key
+from pg_events_tui.widgets.keys import EVERYWHERE as EVERY_SCREEN
+from pg_events_tui.widgets.keys import KEYS, Key
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -1,5 +1,6 @@
 """Imports run downhill: the core knows no terminal, and a worker stays small."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -24,9 +25,25 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
 
 def core() -> list[str]:
     """Every module of the package but the commands and the demo."""
-    return sorted(
-        f"pg_events.{path.stem}" for path in (ROOT / "pg_events").glob("*.py") if not path.stem.startswith("_")
-    )
+    package = ROOT / "pg_events"
+    modules = (path.relative_to(ROOT).with_suffix("").parts for path in package.rglob("*.py") if path.name[0] != "_")
+    return sorted(".".join(parts) for parts in modules if parts[1] not in ("cli", "demo"))
+
+
+PACKAGES = sorted(path.parent for path in [*ROOT.glob("pg_events/*/__init__.py"), *ROOT.glob("tui/*/*/__init__.py")])
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: str(package.relative_to(ROOT)))
+def test_every_package_says_in_a_sentence_what_it_holds(package: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text()))
+
+    assert docstring
+    assert docstring.splitlines()[0].endswith(".")
+
+
+def test_only_what_all_packages_use_stands_outside_of_them() -> None:
+    assert {path.stem for path in ROOT.glob("pg_events/*.py")} == {"__init__", "__main__", "errors", "event"}
+    assert {path.stem for path in ROOT.glob("tui/pg_events_tui/*.py")} == {"__init__"}
 
 
 def test_the_core_imports_neither_click_nor_rich_nor_textual() -> None:
@@ -48,7 +65,7 @@ def test_the_package_shows_its_public_names_and_no_others() -> None:
     assert {"Router", "capture", "parse", "read", "replay"} <= set(dir(pg_events))
     for name in pg_events.__all__:
         assert getattr(pg_events, name) is not None
-    assert pg_events.capture.capture.__module__ == "pg_events.capture"
+    assert pg_events.capture.__module__ == "pg_events.testing.capture"
     with pytest.raises(AttributeError, match="'pg_events' has no attribute 'caputre'"):
         _ = pg_events.caputre  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -192,7 +192,7 @@ def test_a_file_cut_at_any_byte_gives_every_event_that_is_whole(write, tmp_path:
 def test_a_killed_recorder_leaves_what_it_flushed(tmp_path: Path, name: str) -> None:
     code = f"""
 import os, signal
-from pg_events.journal import Header, Writer
+from pg_events.files.journal import Header, Writer
 writer = Writer({str(tmp_path / name)!r}, Header("shop"))
 writer.write({payload(1)!r})
 writer.flush()
@@ -468,7 +468,7 @@ def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
             writer.write(payload(number, '{"t":"' + "x" * 20_000 + '"}'))
     code = f"""
 import resource, sys
-from pg_events import journal
+from pg_events.files import journal
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert sum(1 for _ in journal.read({str(tmp_path / "log.jsonl.gz")!r})) == 3000
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pg_events
-from pg_events import DataEvent, Record, Router, SchemaEvent
+from pg_events import DataEvent, Router, SchemaEvent
 from pg_events.callbacks.callback import Runner, describe_failure, resolve
 from pg_events.delivery.metrics import Stopwatch
 from pg_events.errors import FilterError, UsageError
-from pg_events.event import head, record
+from pg_events.event import Record, head, record
 
 NAME = "PG_EVENTS_DATA_UPDATE_CALLBACK"
 

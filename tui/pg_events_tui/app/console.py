@@ -21,6 +21,7 @@ from pg_events.text import clean, counted, one_line
 from pg_events.text.formatting import format_seconds
 from pg_events_tui.app.command_runner import CommandRunner
 from pg_events_tui.app.replaying import ReplayingApp
+from pg_events_tui.app.themes import THEMES, default, made_up
 from pg_events_tui.commands.table import COMMANDS, Command, parse
 from pg_events_tui.model import state
 from pg_events_tui.model.backend import Backend
@@ -39,9 +40,8 @@ from pg_events_tui.screens.health import HealthScreen
 from pg_events_tui.screens.live import LiveScreen
 from pg_events_tui.screens.replay import ReplayScreen
 from pg_events_tui.screens.schema import SchemaScreen
-from pg_events_tui.text import keys
 from pg_events_tui.text.lines import Line, line, span
-from pg_events_tui.text.themes import THEMES, default, made_up
+from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.header import Health
 
 TICK_SECONDS: Final = 0.1

@@ -7,8 +7,9 @@ from textual.command import CommandList, CommandPalette
 from textual.theme import Theme, ThemeProvider
 from textual.widgets import Input
 
+from pg_events_tui.app import themes
 from pg_events_tui.app.keyboard import InOrder
-from pg_events_tui.text import keys, themes
+from pg_events_tui.widgets import keys
 
 PALETTE_ID: Final = "--command-palette"
 

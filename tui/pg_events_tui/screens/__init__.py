@@ -1,0 +1,1 @@
+"""The screens, one a mode, and the dialogs above them."""

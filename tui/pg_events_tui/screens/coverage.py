@@ -18,8 +18,8 @@ from pg_events_tui.model import state
 from pg_events_tui.model.rates import Series
 from pg_events_tui.screens.coverage_plans import CoveragePlans
 from pg_events_tui.screens.dialogs import Choice, Option
-from pg_events_tui.text import keys
 from pg_events_tui.text.lines import HANG, Line, Span, fit, line, plot, span, sparkline, width, wrap
+from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import FilterRow, Row

@@ -14,8 +14,8 @@ from textual.widgets import Input
 
 from pg_events.filter.parser import FIELDS
 from pg_events.text import clean
-from pg_events_tui.text import keys
 from pg_events_tui.text.lines import Line, Span, fit, line, span, table
+from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row
 from pg_events_tui.widgets.short_input import ShortInput

@@ -15,9 +15,10 @@ from pg_events_tui.model import state
 from pg_events_tui.model.backend import Failed
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.dialogs import Choice, Option, Question
-from pg_events_tui.text import keys, pipeline
+from pg_events_tui.text import pipeline
 from pg_events_tui.text.lines import Line, line, span
 from pg_events_tui.text.pipeline import FACES, Numbers
+from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import FilterRow, Row

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from pg_events_tui.screens.events import EventsScreen
-from pg_events_tui.text import keys
+from pg_events_tui.widgets import keys
 
 
 class LiveScreen(EventsScreen):

@@ -17,8 +17,8 @@ from pg_events_tui.replay.session import Replay
 from pg_events_tui.replay.tabs import FACES
 from pg_events_tui.screens.replay_choices import ReplayChoices
 from pg_events_tui.screens.replay_dialogs import Leave
-from pg_events_tui.text import keys
 from pg_events_tui.text.lines import Line, line, span
+from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.header import Health
 from pg_events_tui.widgets.line_list import LineList
 from pg_events_tui.widgets.queue_list import QueueList

@@ -12,8 +12,9 @@ from pg_events.text import counted
 from pg_events_tui.model import scan
 from pg_events_tui.model.scan import Passing
 from pg_events_tui.screens.events import EventsScreen
-from pg_events_tui.text import describe, keys
+from pg_events_tui.text import describe
 from pg_events_tui.text.lines import Line, line, span
+from pg_events_tui.widgets import keys
 
 _DDL = parse("is:ddl")
 

@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from pg_events_tui.text import keys
 from pg_events_tui.text.lines import Item, Line, crop, line, span
+from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.painted import Painted
 
 NOTHING: Final[Mapping[object, Sequence[Line]]] = MappingProxyType({})

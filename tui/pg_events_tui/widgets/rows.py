@@ -11,8 +11,8 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from pg_events_tui.commands.completion import NOTHING, Completer, Completion
-from pg_events_tui.text import keys
 from pg_events_tui.text.lines import Line, Span, crop, justify, line, span
+from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.painted import Painted
 from pg_events_tui.widgets.short_input import ShortInput
 
