@@ -34,7 +34,7 @@ def test_old_runs_go_and_young_ones_and_other_files_stay(call, folder: Path) -> 
     answer = call("runs", "prune", "--keep", "2d")
 
     assert answer.code == 0
-    assert answer.line == "deleted 1 run older than 2d, 0.0 MB"
+    assert answer.line == "deleted 1 run older than 2d, 224 B"
     assert not old.exists()
     assert young.exists()
     assert other.exists()
