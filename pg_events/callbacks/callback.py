@@ -86,7 +86,7 @@ class Callback:
     runner: Runner = field(default_factory=Runner, repr=False, compare=False)
     accepts: frozenset[str] = frozenset()
     """Which of `attempt` and `connection` the function takes besides the payload."""
-    time_limit_seconds: float | None = None
+    timeout_seconds: float | None = None
     """After that long an async function is cancelled, which is a failure. Any other needs a process to be killed: see
     `pg_events.callbacks.child_process`."""
     on_close: Callable[[], None] | None = field(default=None, repr=False, compare=False)
@@ -107,7 +107,7 @@ class Callback:
         if inspect.isawaitable(result):
             awaitable = django.closing_broken_connections(cast("Awaitable[object]", result))
             return self.runner.run(
-                awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds)
+                awaitable if self.timeout_seconds is None else _limited(awaitable, self.timeout_seconds)
             )
         return result
 
@@ -121,7 +121,7 @@ class Callback:
         if not inspect.isawaitable(result):
             return result
         awaitable = django.closing_broken_connections(cast("Awaitable[object]", result))
-        return await (awaitable if self.time_limit_seconds is None else _limited(awaitable, self.time_limit_seconds))
+        return await (awaitable if self.timeout_seconds is None else _limited(awaitable, self.timeout_seconds))
 
     def given(self, attempt: int, connection: object = None) -> dict[str, object]:
         """What the function gets by keyword. Where there is no connection its own default counts."""
@@ -187,7 +187,7 @@ class Dispatcher(ABC):
 
 
 def resolve(
-    reference: object, name: str, runner: Runner | None = None, time_limit_seconds: float | None = None
+    reference: object, name: str, runner: Runner | None = None, timeout_seconds: float | None = None
 ) -> Callback:
     """The callback that `reference` means: `"my_module.function"`, `"my_module:Class.method"` or a function.
 
@@ -214,7 +214,7 @@ def resolve(
         cast("Callable[..., object]", function),
         runner or Runner(),
         accepts,
-        time_limit_seconds,
+        timeout_seconds,
     )
 
 

@@ -111,7 +111,7 @@ class Program:
         sys.path[:] = first["path"]
         self._spells = first["spells"]
         try:
-            callbacks = [_callback(target, runner, first["time_limit_seconds"]) for target in first["targets"]]
+            callbacks = [_callback(target, runner, first["timeout_seconds"]) for target in first["targets"]]
         except PgEventsError as error:
             self._answer(UNUSABLE, 0.0, str(error))
             sys.exit(0)
@@ -159,14 +159,14 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return told.st_dev, told.st_ino
 
 
-def _callback(target: Mapping[str, Any], runner: Runner, time_limit_seconds: float | None) -> Callback:
+def _callback(target: Mapping[str, Any], runner: Runner, timeout_seconds: float | None) -> Callback:
     """Loading the settings may prepare what the callbacks need, and is the way to a function that stands in them."""
     reference: object = target["reference"]
     if target["settings"] is not None:
         loaded = getattr(load(target["settings"], require_database=False), target["setting"])
         reference = reference or loaded
     name = target["written_in"] or f"PG_EVENTS_{target['setting'].upper()}"
-    return resolve(reference, name, runner, time_limit_seconds)
+    return resolve(reference, name, runner, timeout_seconds)
 
 
 def _about(callback: Callback) -> Mapping[str, object]:

@@ -137,21 +137,21 @@ class Child:
         targets: Sequence[Target],
         output: Output,
         *,
-        time_limit_seconds: float | None = None,
+        timeout_seconds: float | None = None,
         spells: bool = False,
     ) -> None:
         """Start the process; `begin()` waits for it. With `spells` a result has the `returned` value spelled out.
 
-        After `time_limit_seconds` a call is over: an async callback is cancelled, and when it does not end soon, or is
+        After `timeout_seconds` a call is over: an async callback is cancelled, and when it does not end soon, or is
         none, the process is killed. Raises `OSError`.
         """
         self._output = output
-        self._time_limit_seconds = time_limit_seconds
+        self._time_limit_seconds = timeout_seconds
         self._loaded: list[Loaded] = []
         self._first = {
             "path": sys.path,
             "targets": [asdict(one) for one in targets],
-            "time_limit_seconds": time_limit_seconds,
+            "timeout_seconds": timeout_seconds,
             "spells": spells,
         }
         self._lock = threading.Lock()

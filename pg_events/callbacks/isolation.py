@@ -47,8 +47,8 @@ def ready(settings: Settings, runner: Runner | None = None) -> dict[bool, Callba
     set_ = {is_schema: name for is_schema, name in _FIELDS.items() if getattr(settings, name) is not None}
     if settings.isolate:
         targets = [target(settings, name) for name in set_.values()]
-        return dict(zip(set_, isolated(targets, settings.time_limit_seconds), strict=True)) if targets else {}
-    runner, limit = runner or Runner(), settings.time_limit_seconds
+        return dict(zip(set_, isolated(targets, settings.callback_timeout_seconds), strict=True)) if targets else {}
+    runner, limit = runner or Runner(), settings.callback_timeout_seconds
     callbacks = {
         is_schema: resolve(getattr(settings, name), f"PG_EVENTS_{name.upper()}", runner, limit)
         for is_schema, name in set_.items()
@@ -57,7 +57,7 @@ def ready(settings: Settings, runner: Runner | None = None) -> dict[bool, Callba
         _check_connection(callback, settings.transactional)
         if limit is not None and not callback.is_async:
             raise UsageError(
-                f"PG_EVENTS_TIME_LIMIT_SECONDS = {limit:g}: {callback.name} is no async function, so only a process of its "
+                f"PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = {limit:g}: {callback.name} is no async function, so only a process of its "
                 "own can be stopped; set PG_EVENTS_ISOLATE = True, or start the worker with --isolate"
             )
     if settings.concurrency > 1 and False in callbacks and not callbacks[False].is_async:
@@ -106,20 +106,20 @@ def _check_connection(callback: Callback, is_transactional: bool) -> None:
             )
 
 
-def isolated(targets: Sequence[Target], time_limit_seconds: float | None = None) -> list[Callback]:
+def isolated(targets: Sequence[Target], timeout_seconds: float | None = None) -> list[Callback]:
     """The callbacks of the targets, called in a process of their own that they share, and share with nobody else.
 
     It is started now, so that a callback that cannot be used is told at once. What they print comes out of this
     process' standard output and error, without control characters. Raises `UsageError`.
     """
-    isolation = _Isolation(targets, time_limit_seconds)
+    isolation = _Isolation(targets, timeout_seconds)
     return [isolation.callback(number) for number in range(len(targets))]
 
 
 class _Isolation:
-    def __init__(self, targets: Sequence[Target], time_limit_seconds: float | None) -> None:
+    def __init__(self, targets: Sequence[Target], timeout_seconds: float | None) -> None:
         self._targets = targets
-        self._time_limit_seconds = time_limit_seconds
+        self._time_limit_seconds = timeout_seconds
         self._relay = _Relay()
         self._lock = threading.Lock()
         self._child, self._loaded = self._started()
@@ -155,7 +155,7 @@ class _Isolation:
 
     def _started(self) -> tuple[Child, Sequence[Loaded]]:
         try:
-            child = Child(self._targets, self._relay, time_limit_seconds=self._time_limit_seconds)
+            child = Child(self._targets, self._relay, timeout_seconds=self._time_limit_seconds)
             return child, child.begin()
         except OSError as error:
             raise CallbackUnavailable(f"no process can be started for the callbacks: {error.strerror}") from error

@@ -521,7 +521,7 @@ def drop_consumer(**given: Any) -> int:
 def prune(**given: Any) -> int:
     """Delete events older than AGE from the log, and the oldest ones when all of them take more than SIZE.
 
-    Without either option the settings PG_EVENTS_KEEP and PG_EVENTS_KEEP_SIZE say it: with them a worker does the same
+    Without either option the settings PG_EVENTS_RETENTION and PG_EVENTS_RETENTION_SIZE say it: with them a worker does the same
     by itself. What a consumer has not been given yet is kept, however old, unless --unread says otherwise. Failed
     events are kept.
     """

@@ -43,7 +43,9 @@ def listen(
     wanted = filters.chosen(where, since)
     assert chosen.database_url is not None
     with (
-        Listener(chosen.database_url, wake_up=chosen.wake_up, link_seconds=chosen.link_seconds) as listener,
+        Listener(
+            chosen.database_url, wake_up=chosen.notify, server_timeout_seconds=chosen.server_timeout_seconds
+        ) as listener,
         _target(listener, form, output, overwrite) as (write, flush),
     ):
         try:

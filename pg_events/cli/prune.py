@@ -55,9 +55,9 @@ def _limit(chosen: Settings, keep: str | None, keep_size: str | None, unread: bo
     except ValueError as error:
         raise UsageError(f"--keep-size must be {error}, not {clean(keep_size or '')!r}") from None
     if age is None and size is None:
-        age, size = chosen.keep, chosen.keep_bytes
+        age, size = chosen.retention, chosen.retention_bytes
     if age is None and size is None:
-        raise UsageError("what shall be kept? Give --keep AGE or --keep-size SIZE, or set PG_EVENTS_KEEP")
+        raise UsageError("what shall be kept? Give --keep AGE or --keep-size SIZE, or set PG_EVENTS_RETENTION")
     return Limit(age, size, unread)
 
 

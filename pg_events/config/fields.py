@@ -15,7 +15,7 @@ from pg_events.text import clean
 PREFIX: Final = "PG_EVENTS_"
 
 FULL_QUERY: Final = 2**30
-"""Characters kept with `PG_EVENTS_QUERY = "full"`: more than a text of PostgreSQL can have."""
+"""Characters kept with `PG_EVENTS_QUERY_TEXT = "full"`: more than a text of PostgreSQL can have."""
 
 TREATMENTS: Final = ("drop", "mask", "hash")
 """What `PG_EVENTS_REDACT` can do to a column."""
@@ -58,6 +58,8 @@ def read(module: ModuleType, source: str) -> dict[str, object]:
     for constant, value in vars(module).items():
         if not constant.startswith(PREFIX):
             continue
+        if constant in _RENAMED:
+            raise UsageError(f"{source}: {constant} is now {_RENAMED[constant]}")
         if constant not in CONSTANTS:
             raise UsageError(f"{source}: unknown setting {clean(constant)}; {_closest(constant)}")
         if value is None:
@@ -334,18 +336,18 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_WHEN": ("when", _conditions),
     "PG_EVENTS_SKIP_UNCHANGED": ("skip_unchanged", _all_or_patterns),
     "PG_EVENTS_CAPTURE_REPLICATED": ("capture_replicated", _all_or_patterns),
-    "PG_EVENTS_BY_ROW": ("by_row", _all_or_patterns),
-    "PG_EVENTS_QUERY": ("query_characters", _query),
-    "PG_EVENTS_WAKE_UP": ("wake_up", _flag),
+    "PG_EVENTS_ROW_TRIGGERS": ("row_triggers", _all_or_patterns),
+    "PG_EVENTS_QUERY_TEXT": ("query_characters", _query),
+    "PG_EVENTS_NOTIFY": ("notify", _flag),
     **{f"PG_EVENTS_{end}": entry for end, entry in _POLICY.items()},
     "PG_EVENTS_LEASE_SECONDS": ("lease_seconds", _lease),
-    "PG_EVENTS_LINK_SECONDS": ("link_seconds", _link_seconds),
-    "PG_EVENTS_TIME_LIMIT_SECONDS": ("time_limit_seconds", _limit),
+    "PG_EVENTS_SERVER_TIMEOUT_SECONDS": ("server_timeout_seconds", _link_seconds),
+    "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS": ("callback_timeout_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
-    "PG_EVENTS_SKIP_OWN": ("skip_own", _flag_or_roles),
-    "PG_EVENTS_KEEP": ("keep", _age),
-    "PG_EVENTS_KEEP_SIZE": ("keep_bytes", _size),
-    "PG_EVENTS_KEEP_UNREAD": ("keep_unread", _flag),
+    "PG_EVENTS_IGNORE_OWN_CHANGES": ("ignore_own_changes", _flag_or_roles),
+    "PG_EVENTS_RETENTION": ("retention", _age),
+    "PG_EVENTS_RETENTION_SIZE": ("retention_bytes", _size),
+    "PG_EVENTS_RETAIN_UNREAD": ("retain_unread", _flag),
     "PG_EVENTS_CONCURRENCY": ("concurrency", _at_least_one),
     "PG_EVENTS_TRANSACTIONAL": ("transactional", _flag),
     "PG_EVENTS_LOG_FORMAT": ("log_format", _log_format),
@@ -360,3 +362,16 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     },
 }
 """Constant in the settings -> field of `Settings` (after a dot the key in it) and the check of its value."""
+
+_RENAMED: Final[Mapping[str, str]] = {
+    "PG_EVENTS_KEEP_UNREAD": "PG_EVENTS_RETAIN_UNREAD",
+    "PG_EVENTS_KEEP_SIZE": "PG_EVENTS_RETENTION_SIZE",
+    "PG_EVENTS_KEEP": "PG_EVENTS_RETENTION",
+    "PG_EVENTS_SKIP_OWN": "PG_EVENTS_IGNORE_OWN_CHANGES",
+    "PG_EVENTS_WAKE_UP": "PG_EVENTS_NOTIFY",
+    "PG_EVENTS_BY_ROW": "PG_EVENTS_ROW_TRIGGERS",
+    "PG_EVENTS_QUERY": "PG_EVENTS_QUERY_TEXT",
+    "PG_EVENTS_LINK_SECONDS": "PG_EVENTS_SERVER_TIMEOUT_SECONDS",
+    "PG_EVENTS_TIME_LIMIT_SECONDS": "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS",
+}
+"""Constant of an earlier release -> its name today."""

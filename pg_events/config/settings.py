@@ -12,7 +12,7 @@ from pg_events.config.fields import Address, Profile, read
 from pg_events.config.loader import current_directory, import_settings, search_first
 from pg_events.errors import UsageError
 
-LINK_SECONDS: Final = 30.0
+SERVER_TIMEOUT_SECONDS: Final = 30.0
 """How long the server may owe an answer before its silence counts as a lost link."""
 
 
@@ -59,22 +59,22 @@ class Settings:
     capture_replicated: tuple[str, ...] = ()
     """`PG_EVENTS_CAPTURE_REPLICATED`: patterns of tables of which also those changes are captured that are applied from
     elsewhere (`session_replication_role = replica`, as of a subscription); True is `*`."""
-    by_row: tuple[str, ...] = ()
-    """`PG_EVENTS_BY_ROW`: patterns of tables whose rows are captured one by one; True is `*`."""
+    row_triggers: tuple[str, ...] = ()
+    """`PG_EVENTS_ROW_TRIGGERS`: patterns of tables whose rows are captured one by one; True is `*`."""
     query_characters: int = 8192
-    """`PG_EVENTS_QUERY`: how much of the client's statement an event keeps. `"full"`, `"off"` (0) or a number."""
-    wake_up: bool = True
-    """`PG_EVENTS_WAKE_UP`: False when NOTIFY must not be used (two-phase commit, some poolers); readers then poll."""
+    """`PG_EVENTS_QUERY_TEXT`: how much of the client's statement an event keeps. `"full"`, `"off"` (0) or a number."""
+    notify: bool = True
+    """`PG_EVENTS_NOTIFY`: False when NOTIFY must not be used (two-phase commit, some poolers); readers then poll."""
     max_attempts: int = 5
     """`PG_EVENTS_MAX_ATTEMPTS`: calls of a callback before an event counts as failed; at least 1."""
     retry_seconds: float = 1.0
     """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; it doubles with each further one."""
-    link_seconds: float = LINK_SECONDS
-    """`PG_EVENTS_LINK_SECONDS`: how long the server may owe a reader an answer before the link is made anew."""
+    server_timeout_seconds: float = SERVER_TIMEOUT_SECONDS
+    """`PG_EVENTS_SERVER_TIMEOUT_SECONDS`: how long the server may owe a reader an answer before the link is made anew."""
     only_database: bool = False
     """Nothing was said but the database: a build keeps what the last one was told."""
-    time_limit_seconds: float | None = None
-    """`PG_EVENTS_TIME_LIMIT_SECONDS`: how long one call of a callback may take. Ends async ones; others need `isolate`."""
+    callback_timeout_seconds: float | None = None
+    """`PG_EVENTS_CALLBACK_TIMEOUT_SECONDS`: how long one call of a callback may take. Ends async ones; others need `isolate`."""
     isolate: bool = False
     """`PG_EVENTS_ISOLATE`: callbacks run in a process of their own, which may hang, crash and be killed."""
     retry_max_seconds: float = 300.0
@@ -91,15 +91,15 @@ class Settings:
     """The same of `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS` and the like."""
     lease_seconds: float = 60.0
     """`PG_EVENTS_LEASE_SECONDS`: how long a worker that says nothing is believed to run."""
-    skip_own: bool | tuple[str, ...] = False
-    """`PG_EVENTS_SKIP_OWN`: True skips events that this consumer's own callbacks caused, logged in as the worker's role; a
-    list names the roles that they log in as instead."""
-    keep: timedelta | None = None
-    """`PG_EVENTS_KEEP`: a worker deletes events that are older, such as `"30d"`. None: it deletes none for their age."""
-    keep_bytes: int | None = None
-    """`PG_EVENTS_KEEP_SIZE`: a worker deletes the oldest events as soon as all of them take more, such as `"10GB"`."""
-    keep_unread: bool = True
-    """`PG_EVENTS_KEEP_UNREAD`: False when it shall delete also what a consumer has not been given."""
+    ignore_own_changes: bool | tuple[str, ...] = False
+    """`PG_EVENTS_IGNORE_OWN_CHANGES`: True skips the events that the callbacks of this consumer caused, logged in
+    as the worker's role; a list names the roles that they log in as instead."""
+    retention: timedelta | None = None
+    """`PG_EVENTS_RETENTION`: a worker deletes events that are older, such as `"30d"`. None: it deletes none for their age."""
+    retention_bytes: int | None = None
+    """`PG_EVENTS_RETENTION_SIZE`: a worker deletes the oldest events as soon as all of them take more, such as `"10GB"`."""
+    retain_unread: bool = True
+    """`PG_EVENTS_RETAIN_UNREAD`: False when it shall delete also what a consumer has not been given."""
     log_format: str = "text"
     """`PG_EVENTS_LOG_FORMAT`: one of `LOG_FORMATS`."""
     metrics: Address | None = None

@@ -42,11 +42,11 @@ class Housekeeping:
         """`is_first` tells whether no other worker has been running longer."""
         assert settings.database_url is not None
         self._database_url = settings.database_url
-        self._link_seconds = settings.link_seconds
+        self._link_seconds = settings.server_timeout_seconds
         self._consumer = consumer
         self._is_first = is_first
         self._seconds = seconds
-        self._limit = Limit(settings.keep, settings.keep_bytes, not settings.keep_unread)
+        self._limit = Limit(settings.retention, settings.retention_bytes, not settings.retain_unread)
         self._pruner = Pruner(self._limit) if self._limit.is_one else None
         self._told = _Told()
         self._held = _Told()
@@ -165,7 +165,7 @@ def _kept(consumer: str, held: Unread) -> Finding:
 def _lost(consumer: str, lost: Unread) -> str:
     return one_line(
         f"pruned {_span(lost)} that consumer {consumer} has not been given and never will be, "
-        "as PG_EVENTS_KEEP_UNREAD = False says"
+        "as PG_EVENTS_RETAIN_UNREAD = False says"
     )
 
 

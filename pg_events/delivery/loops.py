@@ -46,13 +46,13 @@ def mark_process(consumer: str) -> None:
 class Feedback:
     """What a worker reads, looked at for events that its callbacks caused."""
 
-    def __init__(self, consumer: str, skip_own: bool | tuple[str, ...]) -> None:
-        """`skip_own`: whether to skip the consumer's own events; or the roles that its callbacks log in as, when those are
-        not the worker's."""
+    def __init__(self, consumer: str, ignore_own_changes: bool | tuple[str, ...]) -> None:
+        """`ignore_own_changes`: skip the events of the consumer's own callbacks; a list names the roles that these log in as
+        when that is not the worker's."""
         self._consumer = consumer
-        self._own = mark(consumer) if skip_own else None
-        self._needs_role = skip_own is True
-        self._roles = frozenset(skip_own) if isinstance(skip_own, tuple) else frozenset[str]()
+        self._own = mark(consumer) if ignore_own_changes else None
+        self._needs_role = ignore_own_changes is True
+        self._roles = frozenset(ignore_own_changes) if isinstance(ignore_own_changes, tuple) else frozenset[str]()
         self._told: set[str | None] = set()
         self._window: str | None = None
         self._events = self._caused = self._in_a_row = 0
@@ -73,7 +73,7 @@ class Feedback:
             role = one_line(record.session_user or "")
             log.warning(
                 "consumer %s: event %d bears the name of its callbacks' connections, but role %s wrote it: it is delivered; "
-                "if callbacks log in as %s, set PG_EVENTS_SKIP_OWN = [%r]",
+                "if callbacks log in as %s, set PG_EVENTS_IGNORE_OWN_CHANGES = [%r]",
                 *(self._consumer, record.id, role, role, role),
                 extra={"event_id": record.id},
             )
@@ -110,7 +110,7 @@ class Feedback:
             log.warning(
                 "consumer %s: callbacks cause the events that call them: in %d windows in a row next to nothing came from "
                 "elsewhere, now event %d of %s; leave that table out (PG_EVENTS_EXCLUDE), let the callback pass by what "
-                "it wrote, or set PG_EVENTS_SKIP_OWN = True",
+                "it wrote, or set PG_EVENTS_IGNORE_OWN_CHANGES = True",
                 *(self._consumer, _WINDOWS, next_record.id, table),
                 extra={"event_id": next_record.id, "table": table},
             )

@@ -80,15 +80,15 @@ class Worker:
             settings.database_url,
             application_name=f"pg_events worker {name}",
             asks_to_be_woken=True,
-            wake_up=settings.wake_up,
-            link_seconds=settings.link_seconds,
+            wake_up=settings.notify,
+            server_timeout_seconds=settings.server_timeout_seconds,
         )
         self._shares = Shares(self._listener, name, start, lease_seconds=settings.lease_seconds)
         self._transaction = JointTransaction(settings.database_url, mark(name)) if settings.transactional else None
         calls = Calls() if settings.concurrency > 1 else None
         self._delivery = Delivery(settings, self._stopping, self._transaction and self._transaction.attempt, calls)
         self._handover = Handover(self._delivery, self._shares, self._transaction)
-        self._feedback = Feedback(name, settings.skip_own)
+        self._feedback = Feedback(name, settings.ignore_own_changes)
         self._pages = Pages(self._listener, self._shares, self._feedback, self.report)
         self._overlap: Overlap | None = None
         if calls is not None:

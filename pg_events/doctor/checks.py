@@ -147,7 +147,7 @@ class _Examination:
         settings = self.settings
         if self.is_readable:
             settings = build.settled(self.connection, settings)
-        return doctor.settings(row, roles, settings.capture_replicated, settings.wake_up, here["prepared"] > 0)
+        return doctor.settings(row, roles, settings.capture_replicated, settings.notify, here["prepared"] > 0)
 
     def _clock(self) -> list[Finding]:
         begin = monotonic()

@@ -354,10 +354,10 @@ def settings(
         found.append(_wrong("settings", text, "alter role … reset session_replication_role", row))
     if wake_up and are_prepared:
         text = "transactions are prepared here, and PostgreSQL refuses to prepare one that woke a worker"
-        found.append(_wrong("settings", text, "set PG_EVENTS_WAKE_UP = False and run pg_events build", row))
+        found.append(_wrong("settings", text, "set PG_EVENTS_NOTIFY = False and run pg_events build", row))
     elif wake_up and replicated and row["applies_prepared"]:
         text = "a subscription prepares transactions here (two_phase): it fails, again and again, at one that woke a worker"
-        found.append(_wrong("settings", text, "set PG_EVENTS_WAKE_UP = False and run pg_events build", row))
+        found.append(_wrong("settings", text, "set PG_EVENTS_NOTIFY = False and run pg_events build", row))
     return found or [Finding("settings", "ok", "nothing keeps the triggers from firing")]
 
 

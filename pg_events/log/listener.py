@@ -23,7 +23,7 @@ import psycopg
 from psycopg.sql import SQL
 
 from pg_events import sql
-from pg_events.config.settings import LINK_SECONDS
+from pg_events.config.settings import SERVER_TIMEOUT_SECONDS
 from pg_events.db import session
 from pg_events.db.connection import connect, describe, translate
 from pg_events.db.link import Link, RawCursor, ServerSilent
@@ -85,13 +85,13 @@ class Listener:
         application_name: str = "pg_events listen",
         asks_to_be_woken: bool = False,
         wake_up: bool = True,
-        link_seconds: float = LINK_SECONDS,
+        server_timeout_seconds: float = SERVER_TIMEOUT_SECONDS,
     ) -> None:
         """`cursor` None starts after what is visible at `connect()`.
 
         `asks_to_be_woken` needs the right to set the sequence `pgevents.sleeper`: workers have it, mere readers do not,
         and gain from the wake-ups that workers ask for. `wake_up` False uses no LISTEN at all: polling only.
-        `link_seconds` is how long the server may owe an answer before the link counts as lost.
+        `server_timeout_seconds` is how long the server may owe an answer before the link counts as lost.
         """
         self.database_url = database_url
         self.page_events = page_events
@@ -102,7 +102,7 @@ class Listener:
         """The link is no session of our own: a pooler stands between, in transaction mode. Nobody can wake us there."""
         self._wanted = (asks_to_be_woken, wake_up)
         self._asks = self._wake_up = False
-        self._link_seconds = link_seconds
+        self._link_seconds = server_timeout_seconds
         self._version = 0
         """Of the schema, at the last look at it."""
         self._patience = 1

@@ -144,14 +144,14 @@ class There:
         self,
         targets: Sequence[Target],
         output: Callable[[int, str], None] = lambda _number, _text: None,
-        time_limit_seconds: float | None = None,
+        timeout_seconds: float | None = None,
     ) -> None:
         """`output` gets what they print as it comes: 1 for standard output, 2 for standard error, and the text. A call
-        that takes longer than `time_limit_seconds` is ended, and has failed.
+        that takes longer than `timeout_seconds` is ended, and has failed.
         """
         self._targets = targets
         self._output = output
-        self._time_limit_seconds = time_limit_seconds
+        self._timeout_seconds = timeout_seconds
         self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
         self._kept = _Kept()
         self._names: Sequence[str] = ()
@@ -196,7 +196,7 @@ class There:
 
     def _started(self) -> Child:
         try:
-            child = Child(self._targets, self._hear, time_limit_seconds=self._time_limit_seconds, spells=True)
+            child = Child(self._targets, self._hear, timeout_seconds=self._timeout_seconds, spells=True)
         except OSError as error:
             raise CallbackUnavailable(f"no process can be started for the callbacks: {error.strerror}") from error
         self._child = child
@@ -299,7 +299,7 @@ def there(settings: Settings, found: Sequence[tuple[object, str]], output: Calla
 def unstarted(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
     """The same, for one who wants to be able to kill the process while it starts. Raises `UsageError`."""
     targets = [_target(settings, reference, name) for reference, name in found]
-    return There(targets, output, settings.time_limit_seconds)
+    return There(targets, output, settings.callback_timeout_seconds)
 
 
 def _target(settings: Settings, reference: object, name: str) -> Target:

@@ -126,7 +126,7 @@ def _settled(settings: Settings, installed: Installed) -> Settings:
         rules.with_choices(settings, kept.get("choices", "{}")),
         only_database=False,
         query_characters=int(kept["query_characters"]),
-        wake_up=kept["wake_up"] == "on",
+        notify=kept["wake_up"] == "on",
         **kept_patterns,
     )
 
@@ -155,7 +155,7 @@ def wanted(settings: Settings, server: Server) -> Wanted:
             "exclude": json.dumps(list(settings.exclude)),
             "choices": rules.written(settings),
             "query_characters": str(settings.query_characters),
-            "wake_up": "on" if settings.wake_up else "off",
+            "wake_up": "on" if settings.notify else "off",
             "system_identifier": server.system_identifier,
             "database_oid": server.database_oid,
         },

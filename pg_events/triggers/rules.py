@@ -18,7 +18,7 @@ conditions."""
 WHOLE_KINDS: Final = {
     "skip_unchanged": ("skip_unchanged", "PG_EVENTS_SKIP_UNCHANGED"),
     "replicated": ("capture_replicated", "PG_EVENTS_CAPTURE_REPLICATED"),
-    "by_row": ("by_row", "PG_EVENTS_BY_ROW"),
+    "by_row": ("row_triggers", "PG_EVENTS_ROW_TRIGGERS"),
 }
 """What is chosen for a table as a whole, by patterns of tables alone: kind -> field of `Settings`, constant."""
 
@@ -160,7 +160,7 @@ def with_choices(settings: Settings, kept: str) -> Settings:
         when={table: conditions[0] for table, conditions in found.get("when", {}).items()},
         skip_unchanged=tuple(found.get("skip_unchanged", {})),
         capture_replicated=tuple(found.get("replicated", {})),
-        by_row=tuple(found.get("by_row", {})),
+        row_triggers=tuple(found.get("by_row", {})),
     )
 
 

@@ -162,7 +162,7 @@ def test_what_a_plan_and_status_say_of_tables_that_are_captured_otherwise(
     url = f"PG_EVENTS_DATABASE_URL = {database_url!r}\n"
     (tmp_path / "usual.py").write_text(url)
     (tmp_path / "otherwise.py").write_text(
-        f"{url}PG_EVENTS_CAPTURE_REPLICATED = ['orders']\nPG_EVENTS_BY_ROW = ['public.sales']\n"
+        f"{url}PG_EVENTS_CAPTURE_REPLICATED = ['orders']\nPG_EVENTS_ROW_TRIGGERS = ['public.sales']\n"
     )
     assert call("build", "--settings", "usual").code == 0
 

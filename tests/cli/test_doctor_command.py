@@ -111,7 +111,7 @@ def test_a_prepared_transaction_is_named_and_what_it_means_for_wake_ups(call: An
 
     assert [finding["name"] for finding in found] == ["prepared", "settings"]
     assert found[0]["data"]["gid"] == gid
-    assert "PG_EVENTS_WAKE_UP = False" in found[1]["remedy"]
+    assert "PG_EVENTS_NOTIFY = False" in found[1]["remedy"]
 
 
 def test_a_slot_that_holds_rows_back_is_named() -> None:

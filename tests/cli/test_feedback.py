@@ -52,14 +52,14 @@ def test_a_callback_that_feeds_itself_is_told_of(start, settings, url, execute) 
     line = worker.until_said("callbacks cause the events that call them").splitlines()[-1]
     assert "consumer default" in line
     assert "of public.note" in line
-    assert "PG_EVENTS_SKIP_OWN" in line
+    assert "PG_EVENTS_IGNORE_OWN_CHANGES" in line
 
 
 @pytest.mark.parametrize("isolate", [False, True])
 def test_what_its_own_callbacks_cause_is_passed_by_when_that_is_wanted(run, settings, url, execute, isolate) -> None:
     execute(url, "insert into note values (0, '')")
     options = ("--isolate",) if isolate else ()
-    wanted = settings("again", "PG_EVENTS_SKIP_OWN = True")
+    wanted = settings("again", "PG_EVENTS_IGNORE_OWN_CHANGES = True")
 
     once = ("worker", "--once", "--from", "oldest", "--settings", wanted, "--name")
     first = run(*once, "loop", *options, environment=UNNAMED)

@@ -63,7 +63,7 @@ def settings(url, tmp_path: Path) -> Callable[..., str]:
 
 
 ONCE = ("worker", "--once", "--from", "oldest", "--settings")
-LIMIT = "PG_EVENTS_TIME_LIMIT_SECONDS = 1"
+LIMIT = "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = 1"
 
 
 def test_each_kind_of_end_costs_its_attempts_and_no_other_event(run, call, settings, url, execute) -> None:
@@ -108,7 +108,7 @@ def test_a_router_serves_both_settings(call, settings, url, execute, isolate) ->
 def test_an_async_callback_is_cancelled_at_its_limit(call, settings, url, execute, isolate) -> None:
     execute(url, "insert into note values (1), (2)")
 
-    answer = call(*ONCE, settings("tell_later", "PG_EVENTS_TIME_LIMIT_SECONDS = 0.3"), *isolate)
+    answer = call(*ONCE, settings("tell_later", "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = 0.3"), *isolate)
 
     assert answer.out == "got 2\n"
     assert "delivered 1, failed 1, retried 1\nthe last failure: hooks:" in answer.err
@@ -121,7 +121,7 @@ def test_a_limit_for_a_function_that_cannot_be_stopped_is_refused(call, settings
 
     assert answer.code == 2
     assert answer.line.endswith(
-        "PG_EVENTS_TIME_LIMIT_SECONDS = 1: hooks:tell is no async function, so only a process of its own can be stopped; "
+        "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = 1: hooks:tell is no async function, so only a process of its own can be stopped; "
         "set PG_EVENTS_ISOLATE = True, or start the worker with --isolate"
     )
 

@@ -477,7 +477,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_callback_that_hangs(in_terminal, ca
 def test_a_call_that_takes_too_long_has_failed(call, log) -> None:
     Path("hanging.py").write_text("import time\ndef data(payload):\n    time.sleep(600)\n")
     Path("settings.py").write_text(
-        "PG_EVENTS_DATA_UPDATE_CALLBACK = 'hanging.data'\nPG_EVENTS_TIME_LIMIT_SECONDS = 0.2\n"
+        "PG_EVENTS_DATA_UPDATE_CALLBACK = 'hanging.data'\nPG_EVENTS_CALLBACK_TIMEOUT_SECONDS = 0.2\n"
     )
 
     answer = call("replay", log, "--settings", "settings.py")

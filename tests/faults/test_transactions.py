@@ -42,7 +42,7 @@ def test_rows_11_and_12_a_transaction_that_commits_last_delays_itself_and_keeps_
 
 
 def test_row_13_forgotten_transactions_delay_nobody_else(server, url, worker, deliveries) -> None:
-    worker(PG_EVENTS_WAKE_UP=False).ready()  # one that was notified could not be prepared
+    worker(PG_EVENTS_NOTIFY=False).ready()  # one that was notified could not be prepared
     with psycopg.connect(url) as forgetful, psycopg.connect(server.url()) as elsewhere:
         elsewhere.execute("create temp table held (id integer)")
         elsewhere.execute("select pg_current_xact_id()")
@@ -68,7 +68,7 @@ def test_row_14_two_phase_commit_works_in_poll_mode_and_fails_as_documented_othe
     assert one.end() == 0
 
     # Asked to wake nobody, the worker takes its request back or lets it run out.
-    worker(PG_EVENTS_WAKE_UP=False).ready()
+    worker(PG_EVENTS_NOTIFY=False).ready()
     execute(url, "select setval('pgevents.sleeper', 0)", prepare, "commit prepared 'two'")
     assert judge([], committed(url), deliveries.wait_for(committed(url))).is_good
 
@@ -76,7 +76,7 @@ def test_row_14_two_phase_commit_works_in_poll_mode_and_fails_as_documented_othe
 def test_row_14_a_prepared_transaction_outlives_a_crash_and_its_events_come_when_it_commits(
     server, url, worker, deliveries
 ) -> None:
-    worker(PG_EVENTS_WAKE_UP=False).ready()
+    worker(PG_EVENTS_NOTIFY=False).ready()
     for key, name in ((7, "kept"), (8, "given up")):
         execute(url, f"begin; update account set version = 1 where key = {key}; prepare transaction '{name}'")
     execute(url, UPDATE.replace("%s", "9"))

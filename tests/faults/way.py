@@ -56,7 +56,7 @@ class Way:
             settings |= {"PG_EVENTS_DATA_UPDATE_CALLBACK": "worker_settings:copying", "PG_EVENTS_TRANSACTIONAL": True}
         environment: dict[str, str] = {}
         if self.is_pruned:
-            settings["PG_EVENTS_KEEP"] = "1s"
+            settings["PG_EVENTS_RETENTION"] = "1s"
             environment["FAULTS_HOUSEKEEPING_SECONDS"] = str(HOUSEKEEPING_SECONDS)
         return WorkerProcess(url, deliveries, "default", "--verbose", environment=environment, **settings).ready()
 

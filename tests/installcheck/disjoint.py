@@ -17,7 +17,7 @@ from pg_events.errors import PgEventsError
 from tests.installcheck.lab import run_clients, two_databases
 
 HERE = Path(__file__).with_name("disjoint_sql")
-SETTINGS = Settings(by_row=("*.by_row",), redact={"*.redacted": {"note": "hash"}})
+SETTINGS = Settings(row_triggers=("*.by_row",), redact={"*.redacted": {"note": "hash"}})
 
 
 def kinds() -> dict[str, list[str]]:

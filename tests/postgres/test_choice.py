@@ -97,7 +97,7 @@ def test_a_build_that_is_told_only_the_database_keeps_what_was_chosen(
         "when": {"users": "new.id > 0"},
         "skip_unchanged": ("*",),
         "query_characters": 0,
-        "wake_up": False,
+        "notify": False,
     }
     build(url, **settings)
 

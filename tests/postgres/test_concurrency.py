@@ -422,7 +422,7 @@ def test_a_call_that_takes_too_long_is_cancelled_and_the_others_go_on(shop: psyc
             await asyncio.Event().wait()
 
     desk = Desk(act)
-    chosen = settings(shop, desk, max_attempts=1, time_limit_seconds=0.05)
+    chosen = settings(shop, desk, max_attempts=1, callback_timeout_seconds=0.05)
     run(chosen)
     write(shop, 3)
 

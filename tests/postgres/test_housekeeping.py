@@ -82,7 +82,9 @@ def test_a_worker_prunes_what_was_delivered(db: psycopg.Connection, built_databa
     db.execute("insert into t values (6)")
     last = ids(db)[-1]
     held = threading.Event()
-    settings = Settings(built_database_url, data_update_callback=lambda _payload: held.wait(SECONDS), keep=timedelta(0))
+    settings = Settings(
+        built_database_url, data_update_callback=lambda _payload: held.wait(SECONDS), retention=timedelta(0)
+    )
     worker = Worker(settings)
     running = threading.Thread(target=worker.run, daemon=True)
 
@@ -117,7 +119,7 @@ def test_what_a_consumer_has_not_been_given_is_kept_and_that_is_told_once(
     db.execute("insert into t select generate_series(1, 5)")
     first = ids(db)[0]
 
-    with kept_house(built_database_url, keep=timedelta(0)):
+    with kept_house(built_database_url, retention=timedelta(0)):
         level, line = told.next()
         deliver(built_database_url, "slow")
         over = told.next()
@@ -135,7 +137,7 @@ def test_what_is_deleted_unread_is_said_aloud(db: psycopg.Connection, built_data
     db.execute("insert into t select generate_series(1, 5)")
     first = ids(db)[0]
 
-    with kept_house(built_database_url, keep=timedelta(0), keep_unread=False):
+    with kept_house(built_database_url, retention=timedelta(0), retain_unread=False):
         level, line = told.next()
 
     assert level == "WARNING"
@@ -190,7 +192,7 @@ def test_only_the_worker_that_has_run_longest_tells(
 
     with psycopg.connect(built_database_url) as other:
         other.execute("select 1")
-        with kept_house(built_database_url, lambda: is_first(db, second), keep=timedelta(0)):
+        with kept_house(built_database_url, lambda: is_first(db, second), retention=timedelta(0)):
             assert "consumer slow" in told.next()[1]
             deliver(built_database_url, "slow")
             assert told.next()[1].startswith("over: at least")  # it was round, and said nothing else
@@ -233,7 +235,7 @@ def test_only_the_first_worker_keeps_its_link_between_two_rounds(
 
 
 def test_a_link_that_is_cut_is_made_anew(db: psycopg.Connection, built_database_url: str, told: Told) -> None:
-    with kept_house(built_database_url, keep=timedelta(0)):
+    with kept_house(built_database_url, retention=timedelta(0)):
         db.execute("insert into t values (1)")
         until(lambda: not ids(db), "the event is deleted")
         db.execute(
@@ -257,7 +259,7 @@ def test_the_log_stays_bounded_under_load(
     monkeypatch.setattr(housekeeping, "_DEAD", (100, 0.2))
     sizes: list[int] = []
 
-    with kept_house(built_database_url, keep=timedelta(0)):
+    with kept_house(built_database_url, retention=timedelta(0)):
         for _ in range(20):
             # As a writer does that commits now and then: each time about as much as is kept.
             db.execute("insert into t select generate_series(1, 10000)")
@@ -279,7 +281,7 @@ def test_a_log_that_a_transaction_keeps_from_shrinking_is_told_with_its_holder(
         holder.execute("set transaction isolation level repeatable read")
         holder.execute("select 1")
         holder_pid = holder.info.backend_pid
-        with kept_house(built_database_url, keep=timedelta(0)):
+        with kept_house(built_database_url, retention=timedelta(0)):
             lines = {told.next()[1], told.next()[1]}
 
     assert any(line.startswith("the log takes ") and "most of its rows are dead" in line for line in lines)

@@ -64,7 +64,7 @@ def test_a_frozen_server_process_is_given_up_and_nothing_is_missed(
     server: Server, db: psycopg.Connection, built_database_url: str
 ) -> None:
     assert server.pid  # its processes are ours to stop
-    with Listener(built_database_url, link_seconds=1) as listener:
+    with Listener(built_database_url, server_timeout_seconds=1) as listener:
         assert listener.poll() == []
         pid = listener.connection.info.backend_pid
         db.execute("insert into t values (1)")
@@ -85,7 +85,10 @@ def test_a_frozen_server_process_is_given_up_and_nothing_is_missed(
 def test_a_server_that_is_only_slow_is_given_more_time_at_each_link(
     db: psycopg.Connection, built_database_url: str
 ) -> None:
-    with Listener(built_database_url, link_seconds=1) as listener, psycopg.connect(built_database_url) as other:
+    with (
+        Listener(built_database_url, server_timeout_seconds=1) as listener,
+        psycopg.connect(built_database_url) as other,
+    ):
         other.execute("lock table pgevents.event in access exclusive mode")
         for seconds in (1, 2):
             with pytest.raises(DatabaseUnreachable, match=f"no answer for {seconds} s"):
@@ -186,7 +189,7 @@ def proxy(server: Server, built_database_url: str) -> Iterator[Proxy]:
 
 def test_a_worker_leaves_a_black_hole_behind(proxy: Proxy, db: psycopg.Connection) -> None:
     url = f"{proxy.url}?connect_timeout=2"
-    with working(url, link_seconds=1) as (worker, delivered):
+    with working(url, server_timeout_seconds=1) as (worker, delivered):
         db.execute("insert into t values (1)")
         delivered.wait(1)
 

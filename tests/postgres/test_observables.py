@@ -32,7 +32,7 @@ WAYS: dict[str, dict[str, Any]] = {
         "when": {"public.parent": "new.v is distinct from 'q'", "public.tree": "old.id > 0 or new.id > 0"},
     },
     "chosen by row": {"by_row": EVERY_TABLE, "redact": {"*": {"v": "hash"}}},
-    "changes alone": {"skip_unchanged": EVERY_TABLE, "query_characters": 0, "wake_up": False},
+    "changes alone": {"skip_unchanged": EVERY_TABLE, "query_characters": 0, "notify": False},
     "replicated": {"capture_replicated": EVERY_TABLE},
 }
 CASES = [(way, writer) for way in WAYS for writer in ("owner", "app")]
@@ -402,7 +402,7 @@ def disjoint_url(server: Any, build: Build) -> Iterator[str]:
     """A captured database with the tables of `tests.installcheck.disjoint` for two clients."""
     with fresh_database(server) as url:
         disjoint.prepare(url, clients=2)
-        assert not build(url, by_row=disjoint.SETTINGS.by_row, redact=disjoint.SETTINGS.redact).failed
+        assert not build(url, row_triggers=disjoint.SETTINGS.row_triggers, redact=disjoint.SETTINGS.redact).failed
         yield url
 
 

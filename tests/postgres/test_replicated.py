@@ -223,7 +223,7 @@ def test_tables_made_later_and_partitions_are_captured_so(db: psycopg.Connection
 
 def test_a_build_that_is_told_only_the_database_keeps_it(db: psycopg.Connection, url: str, build: Build) -> None:
     db.execute(ITEMS)
-    build(url, capture_replicated=("item",), by_row=("item",))
+    build(url, capture_replicated=("item",), row_triggers=("item",))
     before = triggers(db)
 
     build(url, only_database=True)

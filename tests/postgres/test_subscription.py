@@ -221,7 +221,7 @@ TWO_PHASE = "copy_data = false, two_phase = true"
 
 def test_a_subscription_that_prepares_transactions_is_captured_with_the_wake_up_off(pair: Pair, build: Build) -> None:
     pair.create(ITEMS)
-    settings: dict[str, Any] = {"capture_replicated": ("*",), "wake_up": False}
+    settings: dict[str, Any] = {"capture_replicated": ("*",), "notify": False}
     build(pair.url, **settings)
     pair.subscribe(TWO_PHASE)
 

@@ -334,6 +334,6 @@ def test_what_is_written_on_the_lent_connection_is_known_as_the_consumers_own(bu
     def again(_payload: str, connection: psycopg.Connection) -> None:
         connection.execute("insert into looped values (1)")
 
-    settings = Settings(built_database_url, data_update_callback=again, transactional=True, skip_own=True)
+    settings = Settings(built_database_url, data_update_callback=again, transactional=True, ignore_own_changes=True)
 
     assert Worker(settings, "größe", start=OLDEST).run(once=True).delivered == 1

@@ -502,7 +502,7 @@ def test_polling_only_sends_no_notify_so_two_phase_commit_works(shop_url: str, s
     if shop.execute("show max_prepared_transactions").fetchone() == ("0",):
         pytest.skip("the server has max_prepared_transactions = 0")
     inbox = Inbox()
-    with working(settings(shop_url, inbox, wake_up=False)):
+    with working(settings(shop_url, inbox, notify=False)):
         shop.execute("begin")
         insert(shop, 1)
         shop.execute("prepare transaction 'two'")

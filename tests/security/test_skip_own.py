@@ -53,11 +53,11 @@ def test_the_name_alone_hides_no_event(
     with own(url) as connection:
         connection.execute("insert into item values (3)")
 
-    assert delivered(url, skip_own=True) == [1, 2]
+    assert delivered(url, ignore_own_changes=True) == [1, 2]
     told = [record.getMessage() for record in caplog.records if "bears the name" in record.getMessage()]
     assert len(told) == 1
     assert f"role {role} wrote it" in told[0]
-    assert f"PG_EVENTS_SKIP_OWN = ['{role}']" in told[0]
+    assert f"PG_EVENTS_IGNORE_OWN_CHANGES = ['{role}']" in told[0]
 
 
 def test_roles_that_are_named_are_those_of_the_callbacks(url: str, as_role: psycopg.Connection, role: str) -> None:
@@ -65,7 +65,7 @@ def test_roles_that_are_named_are_those_of_the_callbacks(url: str, as_role: psyc
     with own(url) as connection:
         connection.execute("insert into item values (2)")
 
-    assert delivered(url, skip_own=(role,)) == [2]
+    assert delivered(url, ignore_own_changes=(role,)) == [2]
 
 
 def test_another_role_put_on_in_the_session_hides_nothing(url: str, as_role: psycopg.Connection, role: str) -> None:
@@ -74,4 +74,4 @@ def test_another_role_put_on_in_the_session_hides_nothing(url: str, as_role: psy
         connection.execute("insert into item values (1)")
     as_role.execute("insert into item values (2)")
 
-    assert delivered(url, skip_own=True) == [2]
+    assert delivered(url, ignore_own_changes=True) == [2]

@@ -296,7 +296,7 @@ def test_no_worker_meets_anything_hostile(way: str, watched: object, shop: psyco
             lent if "transactional" in settings else side_by_side if "concurrency" in settings else got.append
         )
         worker = Worker(
-            Settings(way, data_update_callback=callback, keep=timedelta(0), **settings),
+            Settings(way, data_update_callback=callback, retention=timedelta(0), **settings),
             f"worker {settings}",
             on_ready=ready.set,
         )

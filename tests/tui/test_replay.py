@@ -365,7 +365,7 @@ def test_a_time_limit_of_the_settings_holds(console, make, callbacks):
         await ended(c)
         assert replay.outcome(0).error.startswith("TimeoutError")
 
-    console(scenario, history=[make.record(7)], settings=callbacks(HANGS, time_limit_seconds=1.0))
+    console(scenario, history=[make.record(7)], settings=callbacks(HANGS, callback_timeout_seconds=1.0))
 
 
 def test_a_callback_that_cannot_be_found_is_told_and_nothing_is_kept(console, make, callbacks):

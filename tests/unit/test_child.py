@@ -170,7 +170,7 @@ def printed() -> Printed:
 
 @pytest.fixture
 def start(printed: Printed) -> Iterator[Callable[..., Child]]:
-    """`start("hang", time_limit_seconds=1)`: a child with that callback; ended with the test."""
+    """`start("hang", timeout_seconds=1)`: a child with that callback; ended with the test."""
     started: list[Child] = []
 
     def start(*names: str, **options: object) -> Child:
@@ -239,7 +239,7 @@ def test_a_large_payload_goes_through(start: Callable[..., Child]) -> None:
 def test_what_goes_wrong_is_told(
     start: Callable[..., Child], name: str, outcome: Outcome, kind: str, message: str, where: str
 ) -> None:
-    child = start(name, time_limit_seconds=0.5)
+    child = start(name, timeout_seconds=0.5)
 
     result = child.call(0, "{}")
     told = failure(result)
@@ -295,13 +295,13 @@ def test_an_answer_never_goes_to_a_file_of_the_users(start: Callable[..., Child]
 
 
 def test_what_a_callback_started_ends_with_it(start: Callable[..., Child], folder: Path) -> None:
-    start("start_another", time_limit_seconds=2).call(0, "{}")
+    start("start_another", timeout_seconds=2).call(0, "{}")
 
     ended([int((folder / "started").read_text())])
 
 
 def test_a_bomb_of_forks_ends_with_its_process(start: Callable[..., Child], folder: Path) -> None:
-    start("fork_many", time_limit_seconds=2).call(0, "{}")
+    start("fork_many", timeout_seconds=2).call(0, "{}")
 
     bombs = [int(path.suffix[1:]) for path in folder.glob("bomb.*")]
     assert len(bombs) == 16
@@ -370,8 +370,8 @@ def test_a_process_does_not_outlive_its_parent_not_even_in_a_hang(folder: Path) 
 def isolate() -> Iterator[Callable[..., list[Callback]]]:
     made: list[Callback] = []
 
-    def isolate(*names: str, time_limit_seconds: float | None = None) -> list[Callback]:
-        callbacks = isolated(at(*names), time_limit_seconds)
+    def isolate(*names: str, timeout_seconds: float | None = None) -> list[Callback]:
+        callbacks = isolated(at(*names), timeout_seconds)
         made.extend(callbacks)
         return callbacks
 
@@ -384,7 +384,7 @@ def isolate() -> Iterator[Callable[..., list[Callback]]]:
 def test_after_any_end_the_next_call_goes_well(
     isolate: Callable[..., list[Callback]], capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    bad, good = isolate(name, "fine", time_limit_seconds=2)
+    bad, good = isolate(name, "fine", timeout_seconds=2)
 
     for attempt in (1, 2):
         with contextlib.suppress(Reported):

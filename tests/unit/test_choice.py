@@ -14,7 +14,7 @@ SETTINGS = Settings(
     when={"public.orders": "new.total > 100"},
     skip_unchanged=("public.*",),
     capture_replicated=("public.orders",),
-    by_row=("*",),
+    row_triggers=("*",),
 )
 
 

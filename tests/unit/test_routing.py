@@ -229,7 +229,7 @@ def test_a_time_limit_is_for_all_handlers_of_an_event(events: Router) -> None:
     async def second(event: DataEvent) -> None:
         called.append("second")
 
-    callback = resolve(events, NAME, time_limit_seconds=0.05)
+    callback = resolve(events, NAME, timeout_seconds=0.05)
     with pytest.raises(TimeoutError, match=r"within the time limit of 0\.05 s"):
         callback(data())
     callback.close()

@@ -99,11 +99,11 @@ def test_an_option_wins_over_the_environment(folder: Path) -> None:
 
 
 def test_the_option_for_the_database_wins_over_the_settings(folder: Path) -> None:
-    file = write(folder / "app_settings.py", "PG_EVENTS_DATABASE_URL = 'elsewhere'\nPG_EVENTS_WAKE_UP = False")
+    file = write(folder / "app_settings.py", "PG_EVENTS_DATABASE_URL = 'elsewhere'\nPG_EVENTS_NOTIFY = False")
 
     settings = load(file, URL, environ={})
 
-    assert (settings.database_url, settings.wake_up) == (URL, False)
+    assert (settings.database_url, settings.notify) == (URL, False)
 
 
 @pytest.mark.parametrize(
@@ -145,12 +145,12 @@ def test_every_constant_has_its_field(folder: Path) -> None:
         "PG_EVENTS_WHEN = {'public.orders': 'new.total > 100'}\n"
         "PG_EVENTS_SKIP_UNCHANGED = True\n"
         "PG_EVENTS_CAPTURE_REPLICATED = ['public.orders']\n"
-        "PG_EVENTS_BY_ROW = False\n"
-        "PG_EVENTS_QUERY = 100\n"
-        "PG_EVENTS_WAKE_UP = False\n"
+        "PG_EVENTS_ROW_TRIGGERS = False\n"
+        "PG_EVENTS_QUERY_TEXT = 100\n"
+        "PG_EVENTS_NOTIFY = False\n"
         "PG_EVENTS_MAX_ATTEMPTS = 1\n"
         "PG_EVENTS_RETRY_SECONDS = 0\n"
-        "PG_EVENTS_TIME_LIMIT_SECONDS = 5\n"
+        "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = 5\n"
         "PG_EVENTS_ISOLATE = True\n"
         "PG_EVENTS_TRANSACTIONAL = True\n"
         "PG_EVENTS_CONCURRENCY = 8\n",
@@ -165,10 +165,10 @@ def test_every_constant_has_its_field(folder: Path) -> None:
     assert settings.redact == {"public.users": {"email": "hash", "card": "mask", "pin": "drop"}}
     assert settings.when == {"public.orders": "new.total > 100"}
     assert settings.skip_unchanged == ("*",)
-    assert (settings.capture_replicated, settings.by_row) == (("public.orders",), ())
-    assert (settings.query_characters, settings.wake_up) == (100, False)
+    assert (settings.capture_replicated, settings.row_triggers) == (("public.orders",), ())
+    assert (settings.query_characters, settings.notify) == (100, False)
     assert (settings.max_attempts, settings.retry_seconds) == (1, 0.0)
-    assert (settings.time_limit_seconds, settings.isolate) == (5.0, True)
+    assert (settings.callback_timeout_seconds, settings.isolate) == (5.0, True)
     assert (settings.transactional, settings.concurrency) == (True, 8)
 
 
@@ -194,16 +194,16 @@ def test_an_address_is_a_port_or_a_host_and_a_port(
 
 @pytest.mark.parametrize(("written", "characters"), [("'full'", FULL_QUERY), ("'off'", 0), ("7", 7)])
 def test_the_query_is_kept_whole_not_at_all_or_in_part(folder: Path, written: str, characters: int) -> None:
-    assert settings_of(folder, f"PG_EVENTS_QUERY = {written}").query_characters == characters
+    assert settings_of(folder, f"PG_EVENTS_QUERY_TEXT = {written}").query_characters == characters
 
 
 @pytest.mark.parametrize(("written", "roles"), [("True", True), ("False", False), ("['app', 'jobs']", ("app", "jobs"))])
 def test_own_events_are_those_of_the_worker_or_of_roles(folder: Path, written: str, roles: object) -> None:
-    assert settings_of(folder, f"PG_EVENTS_SKIP_OWN = {written}").skip_own == roles
+    assert settings_of(folder, f"PG_EVENTS_IGNORE_OWN_CHANGES = {written}").ignore_own_changes == roles
 
 
 def test_none_means_the_default(folder: Path) -> None:
-    assert settings_of(folder, "PG_EVENTS_QUERY = None").query_characters == 8192
+    assert settings_of(folder, "PG_EVENTS_QUERY_TEXT = None").query_characters == 8192
 
 
 def test_the_password_is_not_in_the_repr() -> None:
@@ -301,6 +301,12 @@ def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
     assert "unknown setting PG_EVENTS_DATABASE_URI; did you mean PG_EVENTS_DATABASE_URL?" in complaint(file)
 
 
+def test_a_renamed_setting_is_told_with_its_new_name(folder: Path) -> None:
+    file = write(folder / "app_settings.py", "PG_EVENTS_KEEP = '30d'")
+
+    assert complaint(file).endswith("PG_EVENTS_KEEP is now PG_EVENTS_RETENTION")
+
+
 @pytest.mark.parametrize(
     ("constant", "value", "says"),
     [
@@ -320,16 +326,16 @@ def test_a_typing_error_gets_a_suggestion(folder: Path) -> None:
         ("WHEN", "{'t': '\\ud800'}", "'t' has no condition in SQL"),
         ("SKIP_UNCHANGED", "'yes'", "must be True, False or a list of patterns such as ['public.*'], not 'yes'"),
         ("SKIP_UNCHANGED", "[1]", "must be a list of patterns"),
-        ("QUERY", "0", "must be 'full', 'off' or a number of characters above 0, not 0"),
-        ("QUERY", "True", "not True"),
-        ("QUERY", "'all'", "not 'all'"),
-        ("WAKE_UP", "'yes'", "must be True or False, not 'yes'"),
+        ("QUERY_TEXT", "0", "must be 'full', 'off' or a number of characters above 0, not 0"),
+        ("QUERY_TEXT", "True", "not True"),
+        ("QUERY_TEXT", "'all'", "not 'all'"),
+        ("NOTIFY", "'yes'", "must be True or False, not 'yes'"),
         ("MAX_ATTEMPTS", "0", "must be a whole number of at least 1, not 0"),
         ("RETRY_SECONDS", "-1", "must be a number of seconds, 0 or more, not -1"),
         ("RETRY_SECONDS", "float('nan')", "not nan"),
         ("RETRY_SECONDS", "'1s'", "not '1s'"),
-        ("TIME_LIMIT_SECONDS", "0", "must be a number of seconds above 0, not 0; leave it out for no limit"),
-        ("TIME_LIMIT_SECONDS", "True", "must be a number of seconds above 0, not True"),
+        ("CALLBACK_TIMEOUT_SECONDS", "0", "must be a number of seconds above 0, not 0; leave it out for no limit"),
+        ("CALLBACK_TIMEOUT_SECONDS", "True", "must be a number of seconds above 0, not True"),
         ("CONCURRENCY", "0", "must be a whole number of at least 1, not 0"),
         ("ISOLATE", "1", "must be True or False, not 1"),
         ("LOG_FORMAT", "'xml'", "must be one of 'text', 'json', not 'xml'"),
@@ -357,21 +363,23 @@ def test_a_directory_that_vanished_is_told(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_what_is_kept_is_said_with_units(folder: Path) -> None:
-    found = settings_of(folder, "PG_EVENTS_KEEP = '36h'\nPG_EVENTS_KEEP_SIZE = '1.5 gb'\nPG_EVENTS_KEEP_UNREAD = False")
+    found = settings_of(
+        folder, "PG_EVENTS_RETENTION = '36h'\nPG_EVENTS_RETENTION_SIZE = '1.5 gb'\nPG_EVENTS_RETAIN_UNREAD = False"
+    )
 
-    assert found.keep == timedelta(hours=36)
-    assert found.keep_bytes == 1_500_000_000
-    assert found.keep_unread is False
+    assert found.retention == timedelta(hours=36)
+    assert found.retention_bytes == 1_500_000_000
+    assert found.retain_unread is False
 
 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("PG_EVENTS_KEEP = 30", "an age: a number and s, m, h, d or w, such as 30d, not 30"),
-        ("PG_EVENTS_KEEP = '9999999w'", "less than a thousand years"),
-        ("PG_EVENTS_KEEP_SIZE = '10'", "a size: a number and MB, GB or TB, such as 10GB, not '10'"),
-        ("PG_EVENTS_KEEP_SIZE = '1kB'", "at least 1MB"),
-        ("PG_EVENTS_KEEP_UNREAD = 'no'", "True or False, not 'no'"),
+        ("PG_EVENTS_RETENTION = 30", "an age: a number and s, m, h, d or w, such as 30d, not 30"),
+        ("PG_EVENTS_RETENTION = '9999999w'", "less than a thousand years"),
+        ("PG_EVENTS_RETENTION_SIZE = '10'", "a size: a number and MB, GB or TB, such as 10GB, not '10'"),
+        ("PG_EVENTS_RETENTION_SIZE = '1kB'", "at least 1MB"),
+        ("PG_EVENTS_RETAIN_UNREAD = 'no'", "True or False, not 'no'"),
     ],
 )
 def test_what_is_kept_must_be_readable(folder: Path, line: str, says: str) -> None:

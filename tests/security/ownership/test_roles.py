@@ -177,7 +177,7 @@ def test_status_says_who_may_do_what(place: Place, call: Call) -> None:
 @pytest.mark.usefixtures("settings")
 def test_a_worker_keeps_failed_events_shares_and_prunes_by_itself(place: Place, call: Call, tmp_path: Any) -> None:
     (tmp_path / "bad.py").write_text(
-        'PG_EVENTS_DATA_UPDATE_CALLBACK = "bad:seen"\nPG_EVENTS_MAX_ATTEMPTS = 1\nPG_EVENTS_KEEP = "1d"\n'
+        'PG_EVENTS_DATA_UPDATE_CALLBACK = "bad:seen"\nPG_EVENTS_MAX_ATTEMPTS = 1\nPG_EVENTS_RETENTION = "1d"\n'
         "def seen(payload):\n    raise ValueError('no')\n"
     )
     place.run("owner", "create table t (a integer primary key)")

@@ -110,8 +110,8 @@ def _console(here: Place, places: Places, settings: Settings, *, message: str, r
     feed = DatabaseFeed(
         wanted.database_url or "",
         application_name=APPLICATION_NAME,
-        wake_up=wanted.wake_up,
-        link_seconds=wanted.link_seconds,
+        wake_up=wanted.notify,
+        server_timeout_seconds=wanted.server_timeout_seconds,
     )
     first = ""
     try:

@@ -114,7 +114,7 @@ def _note(text: str) -> Line:
 
 def _query(record: Record) -> list[Line]:
     if record.query is None:
-        return [_note("the statement was not kept (setting PG_EVENTS_QUERY)")]
+        return [_note("the statement was not kept (setting PG_EVENTS_QUERY_TEXT)")]
     return text_lines(record.query)
 
 
