@@ -25,6 +25,9 @@ declare
     _is_whole boolean;
     _steps text[];
     _step text;
+    _oids oid[];
+    _names text[];
+    _is_superuser constant boolean := (select r.rolsuper from pg_roles r where r.rolname = current_user);
     _was_by_row boolean;
     _event_triggers text;
 begin
@@ -94,6 +97,9 @@ begin
         return;
     else
         _near := _relations;
+        perform from pg_namespace n
+        where _is_superuser and n.oid = (select c.relnamespace from pg_class c where c.oid = relation)
+        for key share;
         if not related and _choices = '{}' and _include = '{}' and _exclude = '{}' then
             _steps := pgevents.new_triggers(relation);
         end if;
@@ -107,6 +113,12 @@ begin
             _relations := _relations || array(select p.relid::oid from pg_partition_tree(_root) p);
             _near := _near || _relations;
         end if;
+        -- Triggers are made and dropped by their tables' names. Who owns a schema could give its name to another one meanwhile,
+        -- with a table of somebody else's in it. The lock keeps the schemas' names; where a snapshot is from before a schema was
+        -- renamed it fails. Only a superuser can have it.
+        perform from pg_namespace n
+        where _is_superuser and n.oid = any (array(select c.relnamespace from pg_class c where c.oid = any (_relations)))
+        for key share;
         select
             array_agg(
                 case
@@ -115,8 +127,10 @@ begin
                     else regexp_replace(c.wanted, '^CREATE TRIGGER', 'create or replace trigger')
                 end
             ),
-            coalesce(bool_or(c.oid = _root), false)
-        into _steps, _is_root_changed
+            coalesce(bool_or(c.oid = _root), false),
+            array_agg(c.oid),
+            array_agg(format('%I.%I', c.table_schema, c.table_name))
+        into _steps, _is_root_changed, _oids, _names
         from pgevents.coverage(_include, _exclude, _relations, _choices, _near) c
         where c.wanted is distinct from c.installed;
         exit when not (_is_partitioned and related and _is_root_changed);
@@ -124,14 +138,26 @@ begin
     if _steps is null then
         return;
     end if;
+    -- One of ours under another name, which its table's owner can give it, would record everything twice.
+    _steps := _steps || array(
+        select format('drop trigger %I on %I.%I', t.tgname, n.nspname, c.relname)
+        from pg_trigger t
+        join pg_proc f on f.oid = t.tgfoid
+        join pg_class c on c.oid = t.tgrelid
+        join pg_namespace n on n.oid = c.relnamespace
+        where t.tgrelid = relation
+          and not t.tgisinternal
+          and f.pronamespace = 'pgevents'::regnamespace
+          and t.tgname <> all (
+              '{00_pgevents_insert,00_pgevents_update,00_pgevents_delete,00_pgevents_truncate,00_pgevents_replicated}'
+          )
+    );
     _was_by_row := exists (
         select from pg_trigger t where t.tgrelid = relation and t.tgname = '00_pgevents_insert' and t.tgtype & 1 = 1
     );
 
     -- Event triggers, ours and yours, need not know: a superuser can say so from PostgreSQL 17 on. Else ours are told.
-    if current_setting('server_version_num')::integer >= 170000
-        and (select r.rolsuper from pg_roles r where r.rolname = current_user)
-    then
+    if current_setting('server_version_num')::integer >= 170000 and _is_superuser then
         _event_triggers := current_setting('event_triggers');
         perform set_config('event_triggers', 'off', true);
     else
@@ -140,6 +166,12 @@ begin
     foreach _step in array _steps loop
         execute _step;
     end loop;
+    -- The tables that these names led to are locked now.
+    if exists (
+        select from unnest(_oids, _names) w (oid, name) where to_regclass(w.name) is distinct from w.oid::regclass
+    ) then
+        raise object_not_in_prerequisite_state using message = 'a table was given another name meanwhile';
+    end if;
     if _event_triggers is not null then
         perform set_config('event_triggers', _event_triggers, true);
     else

@@ -12,7 +12,11 @@ begin
     -- `age() <= 0`: touched by this transaction, or since it began.
     return (
         -- Statement triggers, all four. A table that is captured row by row can have lost the reason for it.
-        select count(*) filter (where t.tgname like '00\_pgevents\_%' and t.tgenabled = 'O' and t.tgtype & 1 = 0) = 4
+        select count(*) filter (
+            where t.tgname = any ('{00_pgevents_insert,00_pgevents_update,00_pgevents_delete,00_pgevents_truncate}')
+              and t.tgenabled = 'O'
+              and t.tgtype & 1 = 0
+        ) = 4
             and not coalesce(bool_or(age(t.xmin) <= 0), false)
         from pg_trigger t
         where t.tgrelid = relation

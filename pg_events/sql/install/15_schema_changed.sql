@@ -1,5 +1,6 @@
 -- Records what a DDL command made or altered, and covers the tables among it, inside the command's own transaction.
--- Nothing here may fail the user's command: a failure is a warning.
+-- Nothing here may fail the user's command: a failure is a warning. Not where the stack, the locks or the memory do not suffice:
+-- the session itself can use them up, and its command would have no event.
 create or replace function pgevents.schema_changed()
 returns event_trigger
 language plpgsql
@@ -57,7 +58,9 @@ begin
             if _relation is not null then
                 select k.relname, k.relkind, k.relpersistence, k.relhassubclass into _name, _kind, _persistence, _has_children
                 from pg_class k
-                where k.oid = _relation;
+                where k.oid = _relation
+                order by k.xmax <> '0'::xid -- a snapshot from before can see two of them
+                limit 1;
                 continue when _persistence = 't';
                 _is_private := pgevents.is_private(_relation);
             end if;
@@ -117,9 +120,12 @@ begin
                 _kind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
             );
         end loop;
-    exception when others then
-        raise warning 'pg_events could not record %: % (%)', tg_tag, sqlerrm, sqlstate
-            using hint = 'The command itself is not affected.';
+    exception
+        when insufficient_resources or statement_too_complex then
+            raise;
+        when others then
+            raise warning 'pg_events could not record %: % (%)', tg_tag, sqlerrm, sqlstate
+                using hint = 'The command itself is not affected.';
     end;
 
     perform pgevents.try_to_cover(t.relation, bool_or(t.related))
@@ -133,17 +139,23 @@ begin
                 case when not pgevents.is_private(f.relation) then _query end
             )
             from unnest(_filled) f (relation);
-        exception when others then
-            raise warning 'pg_events could not record the rows of %: % (%)', tg_tag, sqlerrm, sqlstate
-                using hint = 'The command itself is not affected.';
+        exception
+            when insufficient_resources or statement_too_complex then
+                raise;
+            when others then
+                raise warning 'pg_events could not record the rows of %: % (%)', tg_tag, sqlerrm, sqlstate
+                    using hint = 'The command itself is not affected.';
         end;
     end if;
     if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) and pg_notification_queue_usage() < 0.5 then
         perform pg_notify('pgevents', '');
     end if;
-exception when others then
-    raise warning 'pg_events could not announce %: % (%)', tg_tag, sqlerrm, sqlstate
-        using hint = 'The command itself is not affected.';
+exception
+    when insufficient_resources or statement_too_complex then
+        raise;
+    when others then
+        raise warning 'pg_events could not announce %: % (%)', tg_tag, sqlerrm, sqlstate
+            using hint = 'The command itself is not affected.';
 end
 $function$;
 revoke execute on function pgevents.schema_changed() from public;

@@ -42,7 +42,8 @@ begin
                 from pg_class c
                 join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = _dropped.address_names[1]
-                  and c.relname = _dropped.address_names[2];
+                  and c.relname = _dropped.address_names[2]
+                limit 1;
                 continue when _persistence = 't' or _dropped.address_names[1] ~ '^pg_temp';
             end if;
             _is_private := case
@@ -85,9 +86,12 @@ begin
                 _tables := _tables || _relation;
             end if;
         end loop;
-    exception when others then
-        raise warning 'pg_events could not record %: % (%)', tg_tag, sqlerrm, sqlstate
-            using hint = 'The command itself is not affected.';
+    exception
+        when insufficient_resources or statement_too_complex then
+            raise;
+        when others then
+            raise warning 'pg_events could not record %: % (%)', tg_tag, sqlerrm, sqlstate
+                using hint = 'The command itself is not affected.';
     end;
 
     perform pgevents.try_to_cover(c.oid, true)
@@ -100,9 +104,12 @@ begin
     if pg_sequence_last_value('pgevents.sleeper'::regclass) > extract(epoch from clock_timestamp()) and pg_notification_queue_usage() < 0.5 then
         perform pg_notify('pgevents', '');
     end if;
-exception when others then
-    raise warning 'pg_events could not announce %: % (%)', tg_tag, sqlerrm, sqlstate
-        using hint = 'The command itself is not affected.';
+exception
+    when insufficient_resources or statement_too_complex then
+        raise;
+    when others then
+        raise warning 'pg_events could not announce %: % (%)', tg_tag, sqlerrm, sqlstate
+            using hint = 'The command itself is not affected.';
 end
 $function$;
 revoke execute on function pgevents.schema_dropped() from public;
