@@ -15,11 +15,9 @@ declare
     _names text[];
 begin
     if _is_outdated then
-        -- This function looks into the catalog as it is now; the one behind the last has no name there.
+        -- This function looks into the catalog as it is now; the one behind the last has no name there. No table has more.
         select array_agg(c.object_names[3] order by n.number) into _names
-        from generate_series(
-            1, (select coalesce(max(a.attnum), 0) + 100 from pg_attribute a where a.attrelid = relation)
-        ) n (number)
+        from generate_series(1, 1600) n (number)
         cross join lateral pg_identify_object_as_address('pg_class'::regclass, relation, n.number) c
         where c.object_names[3] is not null
           and c.object_names[3] not like '........pg.dropped.%';

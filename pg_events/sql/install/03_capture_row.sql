@@ -55,15 +55,18 @@ begin
     if split_part(_marker, ' ', 2) like tg_relid || '@%' and _query_characters > 0 then
         insert into pgevents.event (statement_id, kind, table_schema, table_name, old_data, new_data)
         select
-            split_part(_marker, ' ', 1)::bigint, _kind, _table_schema, _table_name,
+            -- Nothing is added, but the planner does not know: of a setting that is no number it would fail.
+            (split_part(_marker, ' ', 1) || left(k.relname, 0))::bigint, _kind, _table_schema, _table_name,
             case when tg_op <> 'INSERT' then row_to_json(old) end,
             case when tg_op <> 'DELETE' then row_to_json(new) end
         from pgevents.secret s
         cross join pg_class k
         where pgevents.key_seal(s.key, left(_marker, -65)) = right(_marker, 64)
-          -- The same statement can have altered the table meanwhile, as a DO block can: then this row of the catalog is another.
+          -- The table can have been altered since: by a DO block, or by others if what locked it was rolled back. Then this row
+          -- of the catalog is another, or has been replaced where the snapshot is from before.
           and k.oid = tg_relid
-          and split_part(_marker, ' ', 2) = tg_relid || '@' || k.ctid;
+          and split_part(_marker, ' ', 2) = tg_relid || '@' || k.ctid || '@' || k.xmin
+          and (k.xmax = '0'::xid or current_setting('transaction_isolation') not in ('repeatable read', 'serializable'));
         if found then
             {capture_row_end}
         end if;
@@ -100,7 +103,11 @@ begin
     end if;
     if _is_kept_apart then
         _marker := _statement_id || ' '
-            || case when _is_written then tg_relid || '@' || (select k.ctid from pg_class k where k.oid = tg_relid) else '0' end;
+            || case
+                when _is_written
+                    then (select tg_relid || '@' || k.ctid || '@' || k.xmin from pg_class k where k.oid = tg_relid)
+                else '0'
+            end;
         perform set_config('pgevents.statement', _marker || ' ' || pgevents.seal(_marker), true);
     end if;
     if _is_written then

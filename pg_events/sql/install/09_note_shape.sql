@@ -14,10 +14,8 @@ begin
         _relations := array(
             select r.relation
             from unnest(relations) r (relation)
-            where not exists (select from pg_class k where k.oid = r.relation and k.xmax <> '0'::xid)
-              and not exists (
-                  select from pg_attribute k where k.attrelid = r.relation and k.attnum > 0 and k.xmax <> '0'::xid
-              )
+            where not exists (select from pg_class k where k.oid = r.relation) -- dropped
+               or not pgevents.is_outdated(r.relation)
         );
     end if;
     insert into pgevents.shape (id, relation, columns)
