@@ -137,6 +137,7 @@ _PARTS: Final = (
     "capture_computed",
     "capture_row_computed",
     "capture_row_end",
+    "capture_truncate_number",
     "capture_truncate_expect",
     "capture_carefully",
     "capture_quickly_when",

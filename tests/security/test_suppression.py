@@ -47,6 +47,29 @@ def test_a_marker_kept_and_set_again_hides_no_truncate(db: psycopg.Connection, t
     assert kinds(db, "p%")[-2:] == ["p I", "p1 T"]
 
 
+def test_a_marker_kept_and_set_again_hides_none_when_the_partition_is_filled_at_once(
+    db: psycopg.Connection, tree: None
+) -> None:
+    """Its second TRUNCATE in a transaction keeps the file; a trigger of the user's own sees to it that rows are there."""
+    db.execute(
+        "create table kept (marker text);"
+        "create function keep() returns trigger language plpgsql as $$"
+        " begin insert into kept values (current_setting('pgevents.truncated')); return null; end $$;"
+        "create trigger keep after truncate on p for each statement execute function keep();"
+        "create function refill() returns trigger language plpgsql as $$ begin insert into p values (1); return null; end $$;"
+        'create trigger "000" after truncate on p1 for each statement execute function refill()'
+    )
+    db.execute("truncate p")
+    for way in ("off", "on"):
+        db.execute(f"set enable_seqscan = {way}; truncate kept, pgevents.event".encode())
+        db.execute(
+            "do $$ begin truncate p; truncate p1; insert into p values (1);"
+            " perform set_config('pgevents.truncated', marker, true) from kept; truncate p1; end $$"
+        )
+
+        assert kinds(db, "p%").count("p1 T") == 2
+
+
 def test_rows_that_a_trigger_writes_behind_a_truncate_are_not_truncated_after_it(
     db: psycopg.Connection, tree: None
 ) -> None:
@@ -84,6 +107,42 @@ def test_no_setting_fails_a_write(db: psycopg.Connection, tree: None) -> None:
         for value in ("", " ", "x y", "-1", "9" * 30, "\u00fc" * 70, "0 " * 40):
             db.execute("select set_config(%s, %s, false)", [f"pgevents.{name}", value])
             db.execute("insert into t values (1); insert into t values (1), (2); truncate p; truncate t")
+
+
+def test_no_setting_fails_a_write_row_by_row(db: psycopg.Connection) -> None:
+    """The marker that names the table itself: it is looked at first."""
+    db.execute(
+        "create table t (id integer);"
+        "create function nothing() returns trigger language plpgsql as 'begin return null; end';"
+        "create trigger mine after insert on t for each row execute function nothing()"
+    )
+    (oid,) = db.execute("select 't'::regclass::oid").fetchone() or (0,)
+    for number in ("x", "", "9" * 40, "-1"):
+        db.execute("select set_config('pgevents.statement', %s, false)", [f"{number} {oid}@(0,1)@3 {'0' * 64}"])
+        db.execute("insert into t values (1)")
+
+    assert kinds(db) == ["t I"] * 4
+
+
+@pytest.mark.parametrize("digits", [-15, 0, 3])
+def test_a_statements_text_cannot_be_taken_from_another_of_the_transaction(db: psycopg.Connection, digits: int) -> None:
+    """A seal is one statement's, however the session spells the time."""
+    db.execute(f"create table t (id integer); set extra_float_digits = {digits}".encode())
+    with db.transaction():
+        db.execute("create table harmless (id integer)")
+        told = db.execute("select current_setting('pgevents.ddl')").fetchone()
+        db.execute("insert into t values (1), (2) /* harmless */")
+        marker = db.execute("select current_setting('pgevents.statement')").fetchone()
+        assert told and marker
+        db.execute("select set_config('pgevents.statement', %s, true)", [*marker])
+        db.execute("insert into t values (3), (4)")
+        db.execute("select set_config('pgevents.ddl', %s, true)", [*told])
+        db.execute("alter table t disable trigger all")
+
+    texts = db.execute("select distinct query from pgevents.log where new_data ->> 'id' in ('3', '4')").fetchall()
+    assert texts == [("insert into t values (3), (4)",)]
+    texts = db.execute("select query from pgevents.log where ddl ->> 'command_tag' = 'ALTER TABLE'").fetchall()
+    assert texts == [("alter table t disable trigger all",)]
 
 
 def test_the_wake_up_flag_is_bounded(db: psycopg.Connection) -> None:

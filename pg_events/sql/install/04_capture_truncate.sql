@@ -10,30 +10,26 @@ set search_path = pg_catalog, pg_temp
 as $function$
 declare
     _query_characters constant integer := {query_characters};
-    -- Behind a TRUNCATE of a table above: how many rows this transaction had written to the log then, and the partitions whose
-    -- turn is yet to come, each with its file and between two spaces. Everybody can set it: it is believed when it has the
-    -- seal of this very statement. When that TRUNCATE was rolled back the files are others again.
+    -- Behind a TRUNCATE of a table above: which of our markers this is, and the partitions whose turn is yet to come, each
+    -- with its file and between two spaces. Everybody can set it, and keep an earlier one: it is believed when it has the seal
+    -- of this very statement and no other was made since. When that TRUNCATE was rolled back the files are others again.
     _marker constant text := coalesce(current_setting('pgevents.truncated', true), '');
     _own constant text := ' ' || tg_relid || ':' || coalesce(pg_relation_filenode(tg_relid), 0) || ' ';
     _expected text := ' ';
     _below text;
 begin
     if _marker <> '' then
-        if pgevents.seal('truncate ' || substr(_marker, 66)) = left(_marker, 64) then
+        if pgevents.seal('truncate ' || substr(_marker, 66)) = left(_marker, 64)
+            and split_part(_marker, ' ', 2) = {capture_truncate_number}::text
+            -- Where the server counts nothing, each partition has an event of its own.
+            and split_part(_marker, ' ', 2) <> '0'
+        then
             _expected := regexp_replace(substr(_marker, 66), '^[0-9]+', '');
         end if;
         if position(_own in _expected) > 0 then
-            if split_part(_marker, ' ', 2) = pg_stat_get_xact_tuples_inserted('pgevents.event'::regclass)::text
-                -- Since then something was written: by a trigger on the table above, or the marker was kept and set again,
-                -- and this is another TRUNCATE. When the partition is empty its event is true in any case.
-                or exists (
-                    select from pg_partition_tree(tg_relid) p where p.isleaf and pg_relation_size(p.relid) > 0
-                )
-            then
-                _expected := replace(_expected, _own, ' ');
-                {capture_truncate_expect}
-                return null;
-            end if;
+            _expected := replace(_expected, _own, ' ');
+            {capture_truncate_expect}
+            return null;
         end if;
     end if;
 
