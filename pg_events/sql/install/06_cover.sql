@@ -98,7 +98,7 @@ begin
     else
         _near := _relations;
         perform from pg_namespace n
-        where _is_superuser and n.oid = (select c.relnamespace from pg_class c where c.oid = relation)
+        where _is_superuser and n.oid = any (array(select c.relnamespace from pg_class c where c.oid = relation))
         for key share;
         if not related and _choices = '{}' and _include = '{}' and _exclude = '{}' then
             _steps := pgevents.new_triggers(relation);
