@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Final, LiteralString, cast
 
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
+from pg_events import sql
 from pg_events.db import trust
 from pg_events.db.blockers import Watch, watched
 from pg_events.db.connection import connect, translate
@@ -235,9 +236,11 @@ def _apply_by_table(
             with connection.transaction(), _watched(connection, turn.tries == TRIES) as watch:
                 _say_who(connection)
                 _limit(connection, limits.lock_seconds)
+                _hold_schema_names(connection, steps)
                 _lock_tree(connection, turn, limits)
                 for step in steps:
                     _run(connection, step)
+                _check_names(connection, steps)
         except _REFUSED:
             if turn.tries < TRIES:
                 told(steps[0], "waiting")
@@ -250,6 +253,8 @@ def _apply_by_table(
             _give_up(steps, f"{tried}, it is held by {watch.words}", told, result)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             _give_up(steps, "the table is gone; build again", told, result)
+        except _Misnamed:
+            _give_up(steps, "its name is another table's now; build again", told, result)
         except psycopg.errors.InsufficientPrivilege as error:
             _give_up(steps, _missing_right(steps, connection.info.user, error), told, result)
         except psycopg.Error as error:
@@ -274,6 +279,25 @@ def _lock_tree(connection: Connection, turn: _Turn, limits: "_Limits") -> None:
         connection.execute(cast("LiteralString", lock(table, wanted[table])))
         deadline = min(deadline, time.monotonic() + limits.further_seconds)
         _limit(connection, deadline - time.monotonic())
+
+
+class _Misnamed(Exception):
+    """A name led to another table than when the build was planned."""
+
+
+def _hold_schema_names(connection: Connection, steps: list[Step]) -> None:
+    """Who owns two schemas could exchange their names between a step and the question whether it met the right table."""
+    if connection.info.parameter_status("is_superuser") == "on":
+        relation = Literal(steps[0].relation)
+        connection.execute(SQL(sql.text("hold_schema_names.sql")).format(relation=relation))
+
+
+def _check_names(connection: Connection, steps: list[Step]) -> None:
+    """Triggers are made and dropped by name. Raises `_Misnamed`; what the steps did is taken back then."""
+    names = Literal(sorted({step.qualified for step in steps}))
+    question = SQL(sql.text("misnamed.sql")).format(relation=Literal(steps[0].relation), names=names)
+    if connection.execute(question).fetchall():
+        raise _Misnamed
 
 
 def _missing_right(steps: list[Step], role: str, error: psycopg.Error) -> str:

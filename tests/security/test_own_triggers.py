@@ -5,6 +5,10 @@ import contextlib
 import psycopg
 import pytest
 
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.triggers.build import apply, make_plan
+
 OURS = ["00_pgevents_delete", "00_pgevents_insert", "00_pgevents_truncate", "00_pgevents_update"]
 DEEP = """
 create function deep(depth integer, command text) returns void language plpgsql as $$
@@ -68,3 +72,22 @@ def test_the_name_of_another_kind_of_trigger_helps_nobody(db: psycopg.Connection
     db.execute(f'create table t (id integer); alter trigger "00_pgevents_truncate" on t rename to "{new}"'.encode())
 
     assert triggers(db) == OURS
+
+
+@pytest.mark.parametrize("kind", ["", "partition by list (id)"])
+def test_a_build_touches_no_table_that_took_over_the_name_since_it_was_planned(
+    db: psycopg.Connection, url: str, kind: str
+) -> None:
+    db.execute(
+        f"create schema m; create schema n; create table m.t (id integer) {kind}; create table n.t (id integer)".encode()
+    )
+    with connect(url, application_name="test") as connection:
+        plan = make_plan(connection, Settings(url, exclude=("m.t",)))
+    before = db.execute("select oid, xmin from pg_trigger where tgrelid = 'n.t'::regclass order by 1").fetchall()
+    db.execute("alter schema m rename to mm; alter schema n rename to m")
+    failed = apply(url, plan).failed
+    after = db.execute("select oid, xmin from pg_trigger where tgrelid = 'm.t'::regclass order by 1").fetchall()
+
+    assert len(before) == 4
+    assert after == before
+    assert {reason for _, reason in failed} == {"its name is another table's now; build again"}
