@@ -125,7 +125,7 @@ WRITES = [
 ]
 
 SETTINGS = """
-PG_EVENTS_DATA_UPDATE_CALLBACK = "hostile_hooks.take"
+PG_EVENTS_DATA_UPDATE_CALLBACK = "hostile_owner_hooks.take"
 PG_EVENTS_MAX_ATTEMPTS = 1
 PG_EVENTS_REDACT = {"trap.tree": {"e": "hash"}}
 """
@@ -265,8 +265,8 @@ def test_a_hostile_owner_gains_nothing(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    Path("hostile_settings.py").write_text(SETTINGS)
-    Path("hostile_hooks.py").write_text(HOOKS)
+    Path("hostile_owner_settings.py").write_text(SETTINGS)
+    Path("hostile_owner_hooks.py").write_text(HOOKS)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def call(*arguments: str) -> None:
@@ -277,12 +277,12 @@ def test_a_hostile_owner_gains_nothing(
 
     hostile.lie_in_wait()
     before = hostile.cluster()
-    call("build", "--settings", "hostile_settings")
+    call("build", "--settings", "hostile_owner_settings")
     built = hostile.schema()
     hostile.write()
     (xid,) = hostile.admin.execute("select min(xid::text) from pgevents.event").fetchone() or ("",)
     for command in COMMANDS:
-        settings = ["--settings", "hostile_settings"] if command[0] in ("worker", "replay") else []
+        settings = ["--settings", "hostile_owner_settings"] if command[0] in ("worker", "replay") else []
         call(*(part.format(xid=xid) for part in command), *settings)
         hostile.do("insert into trap.by_row values (4, 'y')")
     the_rest_of_the_program(hostile)
