@@ -1,0 +1,19 @@
+-- What a dump holds of another log is not for this one. A whole dump, into an empty database, makes what stands here after the
+-- data: an index, and constraints that were never validated. Where they are there before, the dump's rows are refused.
+
+-- Two keys would fail every captured write.
+delete from pgevents.secret s
+where s.ctid <> (select min(o.ctid) from pgevents.secret o);
+create unique index secret_one on pgevents.secret ((true));
+
+-- An event is written by the transaction that it names.
+alter table pgevents.event add constraint written_here check (xid = pg_current_xact_id()) not valid;
+alter table pgevents.statement add constraint written_here check (xid = pg_current_xact_id()) not valid;
+
+-- The scripts of pg_dump and pg_restore have an empty search path, and pg_events never has.
+alter table pgevents.consumer add constraint written_here check (current_setting('search_path') <> '') not valid;
+alter table pgevents.failed add constraint written_here check (current_setting('search_path') <> '') not valid;
+alter table pgevents.share add constraint written_here check (current_setting('search_path') <> '') not valid;
+alter table pgevents.row_key add constraint written_here check (current_setting('search_path') <> '') not valid;
+alter table pgevents.worker add constraint written_here check (current_setting('search_path') <> '') not valid;
+alter table pgevents.shape add constraint written_here check (current_setting('search_path') <> '') not valid;
