@@ -126,13 +126,14 @@ class _Examination:
     def _drift(self) -> list[Finding]:
         chosen = build.settled(self.connection, self.settings)
         wanted = build.wanted(chosen, self.server)
-        kept = catalog.installed(self.connection).settings
-        if any(
+        installed = catalog.installed(self.connection)
+        kept = installed.settings
+        if not installed.version or any(
             wanted.settings[name] != kept.get(name, wanted.settings[name])
             for name in ("system_identifier", "database_oid")
         ):
             return []  # the origin is wrong, and says it all
-        return doctor.drift(plan(self.server, catalog.installed(self.connection), self._tables(), wanted))
+        return doctor.drift(plan(self.server, installed, self._tables(), wanted))
 
     def _event_triggers(self) -> list[Finding]:
         installed = catalog.installed(self.connection)

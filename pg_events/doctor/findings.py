@@ -121,14 +121,13 @@ def publications(rows: Sequence[Row]) -> list[Finding]:
 
 
 def origin(found: Server, installed: Installed) -> list[Finding]:
-    made_on = installed.settings.get("system_identifier", found.system_identifier)
-    if made_on != found.system_identifier:
+    if installed.is_from_elsewhere(found):
         return [
             _wrong(
                 "origin",
                 "the log was made on another cluster, as after a restored dump: its transaction ids mean nothing here",
                 f"pg_events teardown, then pg_events build {ForeignCursor.BUT_UPGRADED}",
-                {"made_on": made_on, "system_identifier": found.system_identifier},
+                {"made_on": installed.settings.get("system_identifier"), "system_identifier": found.system_identifier},
             )
         ]
     if not installed.version:

@@ -388,7 +388,11 @@ def not_ahead(cursor: Cursor, now: str) -> Cursor:
 
 
 def checked_version(version: int, database: str) -> int:
-    """The schema's version. Raises `NotInstalled` when it is that of an earlier or a later release."""
+    """The schema's version. Raises `NotInstalled` when it is that of an earlier or a later release, or unknown (0)."""
+    if not version:
+        raise NotInstalled(
+            f"the pgevents schema in database {database} was restored without its data; run: pg_events build"
+        )
     if version < (newest := newest_version(version)):
         raise NotInstalled(
             f"the pgevents schema in database {database} is version {version}, this release needs {newest}; run: "
@@ -413,16 +417,9 @@ def check_log(connection: Connection) -> int:
         raise NotInstalled(f"no pg_events in database {connection.info.dbname}; run: pg_events build")
     row = connection.execute("select coalesce(max(version), 0) from pgevents.migration").fetchone()
     assert row is not None
-    if row[0] == 0:
-        raise NotInstalled(
-            f"the pgevents schema in database {connection.info.dbname} was restored without its data; run: pg_events build"
-        )
     version = checked_version(row[0], connection.info.dbname)
-    row = connection.execute(
-        "select s.value, c.system_identifier::text from pgevents.setting s, pg_control_system() c"
-        " where s.name = 'system_identifier'"
-    ).fetchone()
-    if row is not None and row[0] != row[1]:
+    row = connection.execute("select s.value from pgevents.setting s where s.name = 'system_identifier'").fetchone()
+    if row is None or row[0] != server.system_identifier:
         raise ForeignCursor(
             f"the log in database {connection.info.dbname} was made on another cluster (a dump that was restored?): its "
             "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one "

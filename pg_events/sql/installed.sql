@@ -26,6 +26,19 @@ select
         from pg_catalog.pg_event_trigger e
         where e.evtname in ('pgevents_schema_changed', 'pgevents_schema_dropped')
     )::text as event_triggers,
+    -- Tables came whose columns were never noted, as by a restore: the first change of each would tell of all its columns.
+    exists (
+        select from pg_catalog.pg_class c
+        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'p')
+          and c.relpersistence <> 't'
+          and n.nspname not in ('pgevents', 'information_schema')
+          and n.nspname not like 'pg\_%'
+          and exists (
+              select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+          )
+          and not exists (select from pgevents.shape s where s.relation = c.oid)
+    ) as has_unnoted,
     -- What belongs to another role than the schema does.
     (
         select coalesce(json_agg(json_build_array(o.kind, o.name, o.owner) order by o.kind desc, o.name), '[]')

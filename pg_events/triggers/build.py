@@ -59,7 +59,7 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
     server = catalog.server(connection, checks_owner=False)
     _check_rights(server)
     installed = catalog.installed(connection) if server.is_installed else Installed()
-    if installed.settings.get("system_identifier", server.system_identifier) != server.system_identifier:
+    if installed.is_from_elsewhere(server):
         raise ForeignCursor(
             f"what is installed in {server.database} was made on another cluster (a dump that was restored?): the "
             "transaction ids of its log mean nothing here; run pg_events teardown, then pg_events build "

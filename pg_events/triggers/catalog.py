@@ -77,11 +77,17 @@ class Installed:
     """Kind, name as SQL writes it, and owner of what does not belong to the schema's owner."""
     rights: list[tuple[str, bool, str, str]] = field(default_factory=list[tuple[str, bool, str, str]])
     """Role, whether no build gave it, privilege and object: of rights that are there and should not be, or are missing."""
+    has_unnoted: bool = False
+    """There are tables whose columns were never noted."""
 
     @property
     def capabilities(self) -> dict[str, str]:
         """Role -> `reader` or `worker`, as builds were told."""
         return json.loads(self.settings.get("grants", "{}"))
+
+    def is_from_elsewhere(self, server: Server) -> bool:
+        """Whether the log was made on another cluster, or does not say where: it came without its settings."""
+        return bool(self.version) and self.settings.get("system_identifier") != server.system_identifier
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ def installed(connection: Connection) -> Installed:
             f"role {role} may not read the log; remedy: pg_events build --grant-reader {role}"
         ) from error
     assert row is not None
-    version, settings, recorded, functions, event_triggers, misowned, lent, rights = row
+    version, settings, recorded, functions, event_triggers, has_unnoted, misowned, lent, rights = row
     return Installed(
         version,
         json.loads(settings),
@@ -190,6 +196,7 @@ def installed(connection: Connection) -> Installed:
         json.loads(lent),
         [(kind, name, owner) for kind, name, owner in json.loads(misowned)],
         [(role, is_foreign, privilege, name) for role, is_foreign, privilege, name in json.loads(rights)],
+        has_unnoted,
     )
 
 

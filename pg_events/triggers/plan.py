@@ -247,6 +247,9 @@ def restore(wanted: Wanted) -> Plan:
             "migrations": text_literal("\n".join(sql.text(name) for _, name in migrations())),
             "functions": text_literal("\n".join(installable(wanted).values())),
             "versions": ", ".join(f"({number}, {text_literal(_title(name))})" for number, name in migrations()),
+            "settings": ", ".join(
+                f"({text_literal(name)}, {text_literal(value)})" for name, value in wanted.settings.items()
+            ),
             "remedy": text_literal("run pg_events teardown and pg_events build"),
         },
     )
@@ -367,7 +370,8 @@ def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None
 def _event_trigger_steps(installed: Installed, server: Server, warnings: list[str]) -> Iterable[Step | None]:
     is_there = all(installed.event_triggers.get(name) in ("O", "A") for name in EVENT_TRIGGERS)
     if is_there and not installed.lent_event_triggers:
-        yield None
+        text = sql.text("note_shapes.sql")
+        yield Step("set", "columns of tables", None, text, "", "not noted yet") if installed.has_unnoted else None
         return
     if is_there and not server.may_create_event_triggers:
         maker = next(iter(installed.lent_event_triggers.values()))

@@ -30,13 +30,19 @@ declare
     _is_superuser constant boolean := (select r.rolsuper from pg_roles r where r.rolname = current_user);
     _was_by_row boolean;
     _event_triggers text;
+    _is_told boolean;
 begin
     select
+        count(*) filter (where s.name = 'choices') > 0,
         coalesce(max(s.value) filter (where s.name = 'choices'), '{}')::jsonb,
         array(select json_array_elements_text((max(s.value) filter (where s.name = 'include'))::json)),
         array(select json_array_elements_text((max(s.value) filter (where s.name = 'exclude'))::json))
-    into _choices, _include, _exclude
+    into _is_told, _choices, _include, _exclude
     from pgevents.setting s;
+    if not _is_told then
+        -- What was chosen is not known: a new table would be captured whole, and one that has triggers could lose its choice.
+        raise object_not_in_prerequisite_state using message = 'the schema pgevents was restored without its data';
+    end if;
     select c.relkind, c.relispartition, c.relhassubclass into _table from pg_class c where c.oid = relation;
 
     if _table.relkind = 'p' or _table.relispartition then

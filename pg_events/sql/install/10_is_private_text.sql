@@ -12,6 +12,10 @@ declare
     _words text[];
 begin
     select s.value::jsonb into _choices from pgevents.setting s where s.name = 'choices';
+    if not found then
+        -- Restored without its data: what is to be kept out is not known.
+        return true;
+    end if;
     if not coalesce(_choices ?| array['only', 'drop', 'mask', 'hash'], false) then
         return false;
     end if;
