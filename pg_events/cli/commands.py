@@ -380,7 +380,11 @@ def transaction(**given: Any) -> int:
 
 @cli.command(short_help="Show what is covered, who reads, and what went wrong.")
 @_database
-@click.option("--check", is_flag=True, help="Exit with 1 when a table, or DDL, is not covered as it should be.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Exit with 1 when a table, or DDL, is not covered as it should be, or the log came from elsewhere.",
+)
 @click.option("--problems", is_flag=True, help="Only tables that are not as they should be.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(**given: Any) -> int:

@@ -18,6 +18,7 @@ from pg_events.cli.terminal import say
 from pg_events.config.fields import FULL_QUERY
 from pg_events.config.settings import Settings, load
 from pg_events.db.link import RawCursor
+from pg_events.doctor import findings
 from pg_events.log.listener import checked_version
 from pg_events.text import clean, counted
 from pg_events.text.formatting import format_duration
@@ -40,6 +41,8 @@ class _Status:
     """DDL could be recorded: somebody who builds here may create event triggers, or did."""
     event_triggers_off: Sequence[str]
     """Whose DDL fires no event trigger."""
+    origin: Sequence[findings.Finding]
+    """What is wrong with where the log was made."""
     tables: Sequence[Table]
     query_characters: int
     """How much of the client's SQL text an event keeps."""
@@ -71,10 +74,13 @@ def status(settings: str | None, database_url: str | None, check: bool, problems
     if found.event_triggers_off:
         who = ", ".join(found.event_triggers_off)
         say(f"event_triggers is off for {who}: DDL is not recorded there, and new tables are not covered")
+    for finding in found.origin:
+        say(f"{finding.text}; remedy: {finding.remedy}")
     missing = _missing(found)
-    if not check or not missing:
+    if not check or not (missing or found.origin):
         return 0
-    say(f"{' and '.join(missing)}; run: pg_events build")
+    if missing:
+        say(f"{' and '.join(missing)}; run: pg_events build")
     return 1
 
 
@@ -104,6 +110,7 @@ def _ask(connection: Connection) -> _Status:
         all(installed.event_triggers.get(name) in ("O", "A") for name in catalog.EVENT_TRIGGERS),
         server.event_triggers_permitted or bool(installed.event_triggers),
         catalog.event_triggers_off(connection),
+        [finding for finding in findings.origin(server, installed) if finding.state != "ok"],
         catalog.tables(connection, *patterns, choices=choices),
         int(installed.settings.get("query_characters", Settings.query_characters)),
         {(row["table_schema"], row["table_name"]): row["at"] for row in last},
