@@ -297,8 +297,10 @@ def test_an_id_that_comes_again_after_a_failover_is_another_event(shop_url: str,
         if event["new_data"]["id"] == 2:
             shop.execute("create temporary table lost as select * from pgevents.event where new_data ->> 'id' = '1'")
             shop.execute("delete from pgevents.event where id = (select id from lost)")
-            shop.execute("update lost set at = clock_timestamp(), xid = pg_current_xact_id(), new_data = '{\"id\": 3}'")
-            shop.execute("insert into pgevents.event select * from lost")
+            shop.execute(
+                "update lost set at = clock_timestamp(), xid = pg_current_xact_id(), new_data = '{\"id\": 3}';"
+                " insert into pgevents.event select * from lost"
+            )
             shop.execute(
                 "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'pg_events worker default'"
             )
