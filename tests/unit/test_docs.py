@@ -34,7 +34,9 @@ from pg_events_tui.widgets.keys import KEYS, Key
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = ("README.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "pg_events/docs/compatibility.md")
+DOCUMENTS = (
+    "README.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "pg_events/docs/compatibility.md", "pg_events/docs/dumps.md"
+)  # fmt: skip
 PICTURES = sorted((ROOT / "screenshots").glob("*.svg"))
 
 EVERYWHERE = {"--settings", "--database-url", "--help"}

@@ -41,7 +41,11 @@ def test_a_workers_copy_of_a_database_delivers_nothing_of_the_original(
         code, text = call("doctor", *told, copy)
         assert code == 1
         assert "is a copy of another one" in text
-        assert call("status", "--database-url", copy)[0] == 0
+        code, text = call("status", "--database-url", copy)
+        assert code == 0
+        assert "is a copy of another one" in text
+        assert "pg_events build" in text
+        assert call("status", "--check", "--database-url", copy)[0] == 1
 
         code, text = call("build", *told, copy)
         assert code == 0, text
@@ -81,13 +85,23 @@ def test_a_schema_restored_without_its_data_is_named_and_made_whole(
         code, text = call("doctor", *told, copy)
         assert code == 1
         assert "was restored without its data" in text
-        for command in (("worker", "--once", *told), ("listen", "--limit", "1", "--database-url")):
+        for command in (
+            ("worker", "--once", *told),
+            ("listen", "--limit", "1", "--database-url"),
+            ("status", "--database-url"),
+        ):
             code, text = call(*command, copy)
             assert code == 1
             assert "was restored without its data; run: pg_events build" in text
         code, text = call("build", "--database-url", copy)
         assert code == 2
         assert "with the settings file" in text
+        with psycopg.connect(copy, autocommit=True) as connection:
+            warnings: list[str] = []
+            connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary or ""))
+            connection.execute("create table audit_early (a integer); insert into audit_early values (1)")
+            assert ["was restored without its data" in warning for warning in warnings] == [True]
+            assert connection.execute("select count(*) from pgevents.log where kind = 'I'").fetchone() == (0,)
 
         code, text = call("build", *told, copy)
 
@@ -107,6 +121,24 @@ def test_a_schema_restored_without_its_data_is_named_and_made_whole(
             connection.execute(
                 sql.SQL("drop database {} with (force)").format(sql.Identifier(f"test_{place.prefix}_restored"))
             )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["update pgevents.setting set value = '1' where name = 'system_identifier'", "delete from pgevents.setting"],
+)
+def test_the_log_of_another_cluster_or_of_an_unknown_one_is_named_by_every_command(
+    place: Place, call: Call, told: tuple[str, ...], statement: str
+) -> None:
+    place.run("superuser", "create table t (a integer, secret text)")
+    assert call("build", *told, place.url)[0] == 0
+    place.run("superuser", statement)
+
+    for command in (("status", "--check"), ("doctor",), ("worker", "--once"), ("build",)):
+        code, text = call(*command, *told, place.url)
+        assert code == 1
+        assert "made on another cluster" in text
+        assert "pg_events teardown" in text
 
 
 @pytest.mark.parametrize("what", ["for all tables", "for tables in schema pgevents"])
