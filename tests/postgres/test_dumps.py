@@ -13,12 +13,12 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from pg_events.triggers.build import apply, make_plan, teardown_plan
+from pg_events.config.settings import Settings
 from pg_events.db.connection import connect
+from pg_events.delivery.worker import Worker
 from pg_events.demo.server import FAST, Server
 from pg_events.errors import ForeignCursor, NotInstalled
-from pg_events.config.settings import Settings
-from pg_events.delivery.worker import Worker
+from pg_events.triggers.build import apply, make_plan, teardown_plan
 from tests.conftest import adopt
 
 DOCUMENT = Path(__file__).parents[2] / "pg_events/docs/dumps.md"
