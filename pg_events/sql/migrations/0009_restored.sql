@@ -20,9 +20,9 @@ alter table pgevents.shape add constraint written_here check (current_setting('s
 
 -- A dump sets sequences, even where its rows are refused: an id that another worker or share has already would come again.
 -- A position in the write-ahead log grows by itself, see new_id.sql.
-alter table pgevents.worker alter id drop identity;
+alter table pgevents.worker alter id drop identity if exists;
 alter table pgevents.worker alter id
     set default (pg_logical_emit_message(false, 'pgevents worker'::text, ''::text) - '0/0'::pg_lsn)::bigint;
-alter table pgevents.share alter id drop identity;
+alter table pgevents.share alter id drop identity if exists;
 alter table pgevents.share alter id
     set default (pg_logical_emit_message(false, 'pgevents share'::text, ''::text) - '0/0'::pg_lsn)::bigint;
