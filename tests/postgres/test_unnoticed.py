@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from pg_events.db.connection import connect
+from pg_events.log.retention import Limit, prune
 from pg_events.triggers.catalog import tables
 from tests.conftest import Build
 
@@ -110,13 +112,27 @@ def test_a_collation_that_others_may_not_use_fails_no_write(
     db.execute("insert into s.t values ('x'); reset role; drop schema s cascade")
 
 
-def test_a_publication_of_all_tables_does_not_stop_pruning(db: psycopg.Connection) -> None:
+def test_a_publication_of_all_tables_does_not_stop_pruning(db: psycopg.Connection, url: str) -> None:
     db.execute("create table t (id integer primary key); create publication everything for all tables")
-    db.execute("insert into t select n from generate_series(1, 200) n")
+    db.execute("insert into t select n from generate_series(1, 200) n; alter table t add v text; drop table t")
 
-    db.execute("delete from pgevents.event; delete from pgevents.statement")
+    with connect(url, application_name="test") as connection:
+        prune(connection, Limit(timedelta(days=-1)))
 
-    assert db.execute("select count(*) from pgevents.event").fetchone() == (0,)
+    for table in ("event", "statement", "shape"):
+        assert db.execute(f"select count(*) from pgevents.{table}".encode()).fetchone() == (0,), table
+
+
+def test_whatever_deletes_from_our_tables_can_where_all_are_published(db: psycopg.Connection) -> None:
+    without_identity = """
+        select c.relname
+        from pg_class c
+        where c.relnamespace = 'pgevents'::regnamespace
+          and c.relkind = 'r'
+          and not exists (select from pg_index i where i.indrelid = c.oid and (i.indisprimary or i.indisreplident))
+    """
+
+    assert db.execute(without_identity).fetchall() == [("secret",)]  # its one row stays
 
 
 def test_settings_of_the_writer_change_nothing(db: psycopg.Connection, captured_by: CapturedBy) -> None:
