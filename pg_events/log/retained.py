@@ -36,6 +36,7 @@ class Retained:
         self._wanted = wanted
         self._snapshot = listener.cursor.snapshot
         self._where = filter_sql.where(wanted.condition)
+        self._where_rows = filter_sql.where_rows(wanted.condition)
         self._safe_where = filter_sql.where_indexed(wanted.condition)
         self._page_events = _PAGE_EVENTS[0]
         first, self.last_id = self._range()
@@ -88,6 +89,7 @@ class Retained:
             after=Literal(self.position),
             last=Literal(until),
             snapshot=Literal(self._snapshot),
+            wanted_rows=self._where_rows,
             wanted=where,
             events=Literal(self._asked),
         )

@@ -216,6 +216,7 @@ def test_sql_lets_through_what_python_does_and_its_negation_never_less(
     assert right <= held(log, most)
     assert held(log, least) <= right
     assert right <= held(log, sql.where_indexed(condition))
+    assert right <= held(log, sql.where_rows(condition))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from pg_events.event import Record, parse
 from pg_events.log.listener import EVERYTHING, Cursor, Listener
+from pg_events.playback.source import read
 
 SESSIONS = {
     "usual": "select",
@@ -240,6 +241,7 @@ def test_databases_of_other_encodings_are_captured(server: Any, build: Any, enco
             with psycopg.connect(url, autocommit=True, client_encoding=encoding) as connection:
                 connection.execute("create table t (a text)")
                 connection.execute(rb"insert into t values (convert_from('\x61e962', getdatabaseencoding()))")
+            assert len(list(read(url, where=f'table:t "{expected.upper()}"'))) == 1
             (record,) = records(url)
             assert json.loads(record.payload)["new_data"] == {"a": expected}
         finally:
