@@ -8,7 +8,7 @@ from types import FrameType
 
 import click
 
-from pg_events.cli.terminal import check_stderr, is_terminal, say
+from pg_events.cli.terminal import is_terminal, prepare_console, say
 
 
 def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
@@ -17,7 +17,7 @@ def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
         say("no terminal: running headless")
         headless = True
     if not headless:
-        check_stderr()
+        prepare_console()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     from pg_events.demo.run import running

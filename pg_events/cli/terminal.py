@@ -65,10 +65,11 @@ def is_terminal(stream: Any) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def check_stderr() -> None:
-    """Raise `UsageError` where the console could not draw: Textual draws on stderr."""
+def prepare_console() -> None:
+    """Prepare stderr, on which Textual draws, in UTF-8 whatever the locale says. Raises `UsageError` where it cannot draw."""
     if not is_terminal(sys.stderr):
         raise UsageError("the console draws on stderr, which must be the terminal: leave out 2> and 2>&1 |")
+    configure(sys.stderr, encoding="utf-8", errors="backslashreplace")
 
 
 def end_line() -> None:

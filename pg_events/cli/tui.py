@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pg_events.cli.terminal import check_stderr, is_terminal
+from pg_events.cli.terminal import is_terminal, prepare_console
 from pg_events.config.settings import load
 from pg_events.errors import UsageError
 
@@ -15,7 +15,7 @@ def tui(settings: str | None, database_url: str | None, log: Path | None, profil
     chosen = load(settings, database_url, require_database=log is None and profile is None)
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise UsageError("the console needs a terminal; for a pipe or a file there is: pg_events listen")
-    check_stderr()
+    prepare_console()
     from pg_events_tui import run
 
     return run(chosen, read_only=read_only, log=log, profile=profile)

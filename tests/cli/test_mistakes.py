@@ -311,6 +311,15 @@ def test_the_console_does_not_draw_into_a_file(in_terminal, database_url, comman
     )
 
 
+@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}])
+def test_the_console_draws_in_utf_8_whatever_the_locale(in_terminal, built_database_url, environment) -> None:
+    terminal = in_terminal("tui", "--database-url", built_database_url, environment=environment)
+    terminal.until("LIVE")
+
+    assert "●" in terminal.raw
+    assert "\\u25cf" not in terminal.raw
+
+
 def test_a_long_message_is_wrapped_between_words(in_terminal) -> None:
     terminal = in_terminal("status", columns=60)
 

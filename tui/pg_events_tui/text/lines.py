@@ -93,35 +93,52 @@ def crop(parts: Line, cells: int) -> Line:
     return tuple(kept)
 
 
+_BREAKS: Final = " ,;)]}"
+"""A row can end behind one of these."""
+
+
 def wrap(parts: Line, cells: int, indent: int = 0) -> list[Line]:
-    """The line as rows of at most so many cells; all but the first begin at `HANG`, or are indented."""
+    """The line as rows of at most so many cells, broken between words where that leaves no row too short; all but the first
+    begin at `HANG`, or are indented.
+    """
     if cells <= 0:
         return []
     if width(parts) <= cells:
         return [parts]
     if HANG in parts:
         indent = width(parts[: parts.index(HANG)])
-    indent = min(indent, cells // 2)
+    margin = Span(" " * min(indent, cells // 2))
+    text = "".join(part.text for part in parts)
     rows: list[Line] = []
-    row: list[Span] = []
-    room = cells
-    for text, role in parts:
-        rest = text
-        while rest:
-            piece = _first_piece(rest, room)
-            if not piece and row and room < cells - indent:
-                rows.append(tuple(row))
-                row, room = [Span(" " * indent)], cells - indent
-                continue
-            piece = piece or rest[:1]
-            row.append(Span(piece, role))
-            room -= cell_len(piece)
-            rest = rest[len(piece) :]
-            if rest and room <= 0:
-                rows.append(tuple(row))
-                row, room = [Span(" " * indent)], cells - indent
-    rows.append(tuple(row))
+    start = 0
+    while start < len(text):
+        room = cells - len(margin.text) if rows else cells
+        end = _row_end(text, start, room)
+        row = _cut_out(parts, start, end)
+        rows.append((margin, *row) if rows else row)
+        start = end + (text[end : end + 1] == " " and text[end - 1] not in _BREAKS)
     return rows
+
+
+def _row_end(text: str, start: int, cells: int) -> int:
+    """Where the row ends that begins at `start`."""
+    piece = _first_piece(text[start : start + cells * 4 + 4], cells) or text[start : start + 1]
+    end = start + len(piece)
+    if end == len(text) or text[end] == " " or text[end - 1] in _BREAKS:
+        return end
+    whole = start + 1 + max(piece.rfind(sign) for sign in _BREAKS)
+    return whole if whole - start > len(piece) // 3 else end
+
+
+def _cut_out(parts: Line, start: int, end: int) -> Line:
+    """The characters from `start` to `end`, in their roles."""
+    found: list[Span] = []
+    place = 0
+    for text, role in parts:
+        if piece := text[max(0, start - place) : max(0, end - place)]:
+            found.append(Span(piece, role))
+        place += len(text)
+    return tuple(found)
 
 
 def _first_piece(text: str, cells: int) -> str:
