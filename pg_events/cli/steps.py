@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
 import click
 from rich.progress import MofNCompleteColumn
@@ -42,6 +43,8 @@ def apply_plan(database_url: str, plan: Plan, as_json: bool) -> int:
         say(nothing_to_do(plan))
     else:
         say("; ".join([_changes(result.applied, plan), *_tables_done(plan, result)]))
+        if plan.is_without_tables:
+            say("there are no tables yet")
     return 1 if result.failed else 0
 
 
@@ -101,7 +104,11 @@ class Line:
 def lines(steps: Iterable[Step]) -> Iterator[Line]:
     """What people want to know of a plan: a line for each table, few for the rest."""
     for (table_name, action, kind), group in groupby(steps, key=lambda step: (step.table, step.action, _kind(step))):
-        if table_name is None:
+        if kind == _PART_OF_SCHEMA:
+            parts = list(group)
+            what = parts[0].object if len(parts) == 1 else f"schema pgevents, in {len(parts)} parts"
+            yield Line(action, what, why=_why(parts[0].reason))
+        elif table_name is None:
             yield from _object_lines(action, kind, list(group))
         else:
             for reason, same in groupby(group, key=lambda step: step.reason):
@@ -117,8 +124,13 @@ def _object_lines(action: str, kind: str, steps: list[Step]) -> Iterator[Line]:
             yield Line(action, step.object, why=_why(step.reason))
 
 
+_PART_OF_SCHEMA: Final = "part of the schema"
+
+
 def _kind(step: Step) -> str:
     """`function pgevents.capture()` -> `function`."""
+    if step.migration is not None:
+        return _PART_OF_SCHEMA
     return step.object.partition(" ")[0] if step.table is None else ""
 
 

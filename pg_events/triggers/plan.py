@@ -55,6 +55,8 @@ class Plan:
     """What touches no table of yours is done as this role; None: as who connects."""
     is_first_part: bool = False
     """Of a build that first has to take the schema over: only when that is done it is known what else there is to do."""
+    is_without_tables: bool = False
+    """There is no table yet that could be covered."""
 
     @property
     def script(self) -> str:
@@ -203,7 +205,8 @@ def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: 
     ]
     steps = tuple(step for step in found if step is not None)
     role = None if server.builds_as in ("", server.role) else server.builds_as
-    return Plan(steps, len(found) - len(steps), tuple(warnings), role)
+    is_without_tables = all(table.state == "unsupported" for table in tables)
+    return Plan(steps, len(found) - len(steps), tuple(warnings), role, is_without_tables=is_without_tables)
 
 
 def take_over(server: Server, attached: Sequence[str], is_weaker: bool, wanted: Wanted) -> Plan:

@@ -49,6 +49,32 @@ def test_without_consumers_age_decides(db: psycopg.Connection) -> None:
     assert kept(db) == (1, 0)
 
 
+def test_what_a_long_call_wrote_is_as_old_as_its_transaction(db: psycopg.Connection) -> None:
+    db.execute("""
+        create procedure long() language plpgsql as $$
+        begin
+            insert into t values (1);
+            commit;
+            while clock_timestamp() < statement_timestamp() + interval '0.5 s' loop end loop;
+            rollback;
+            insert into t values (2);
+        end
+        $$
+    """)
+    db.execute("call long()")
+
+    (age,) = db.execute("select extract(epoch from max(at) - min(at)) from pgevents.log where kind = 'I'").fetchone()
+    assert age >= 0.5
+    # As if the CALL had begun nine days ago, and its second transaction minutes later.
+    db.execute("""
+        update pgevents.event e
+        set at = now() - interval '9 days' + (e.at - f.at) * 1000
+        from (select min(at) as at from pgevents.event where kind = 'I') f
+    """)
+    prune(db, NINE_DAYS)
+    assert db.execute("select new_data ->> 'id' from pgevents.log where kind = 'I'").fetchall() == [("2",)]
+
+
 def test_what_a_consumer_has_not_been_given_stays(db: psycopg.Connection, built_database_url: str) -> None:
     deliver(built_database_url, "quick")
     deliver(built_database_url, "slow")

@@ -20,6 +20,17 @@ def test_new_events_appear_and_the_newest_is_selected(console, make):
     console(scenario, history=[make.record(number) for number in range(100)])
 
 
+def test_an_event_of_another_day_has_its_date(console, make):
+    async def scenario(c):
+        older, newer = (line for line in c.lines() if "orders" in line[:40])
+
+        assert "08-20 09:15:30 " in older
+        assert "11:58:20.250" in newer
+        assert "08-22" not in newer
+
+    console(scenario, history=[make.record(1, at="2026-08-20T09:15:30.5+00:00"), make.record(2)])
+
+
 def test_moving_up_holds_the_place_and_counts_what_is_new(console, make):
     async def scenario(c):
         await c.press("k", "k", "up")

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from time import monotonic, thread_time
 from typing import Any, Final, cast
@@ -30,6 +30,7 @@ from pg_events_tui.model.places import Place, Places
 from pg_events_tui.model.rates import TableRates
 from pg_events_tui.model.saved import SavedLog
 from pg_events_tui.model.store import Store
+from pg_events_tui.model.summary import day
 from pg_events_tui.model.view import Mode, View
 from pg_events_tui.replay.sources import Origins
 from pg_events_tui.screens.base import ConsoleScreen
@@ -299,6 +300,12 @@ class ConsoleApp(ReplayingApp):
     def read_filter(self, text: str) -> Filter:
         """What a filter asks for. In a saved log `since:5m` counts from its newest event. Raises `FilterError`."""
         return chosen(text, now=self.intake.ends_at if isinstance(self.intake, SavedLog) else None)
+
+    def today(self) -> date:
+        """The day that needs no date: in a saved log that of its newest event."""
+        if isinstance(self.intake, SavedLog) and len(self.store):
+            return day(self.store.at(self.store.end - 1), self.zone)
+        return self._clock().astimezone(self.zone).date()
 
     def set_read_only(self, on: bool) -> None:
         """Allow changes to the database from here, or not; not where it was begun without."""

@@ -5,7 +5,7 @@ Parsing a giant event only to list it would freeze the console, so from a size o
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from typing import Any, Final, NamedTuple, cast
 
 from pg_events.diff import changes
@@ -100,6 +100,11 @@ def columns(ddl: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:
     if not isinstance(listed, list):
         return []
     return [cast("Mapping[str, Any]", one) for one in cast("list[Any]", listed) if isinstance(one, dict)]
+
+
+def day(at: float, zone: tzinfo | None) -> date:
+    """The day of a moment in the zone (None: local time)."""
+    return datetime.fromtimestamp(at, zone).date()
 
 
 def clock(at: float, zone: tzinfo | None, *, date: bool = False) -> str:

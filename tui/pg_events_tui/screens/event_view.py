@@ -27,7 +27,7 @@ class EventView(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="body"):
-            yield EventList(self.view, self.app.zone, dates=self.MODE == "schema", id="events")
+            yield EventList(self.view, self.app.zone, dates=self.MODE == "schema", today=self.app.today, id="events")
             yield EventDetail(self.view.store, self.app.zone, id="detail")
         yield Row(id="preview")
 

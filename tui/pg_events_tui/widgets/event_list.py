@@ -1,7 +1,7 @@
 """The list of events: a `View` drawn row by row."""
 
 from collections.abc import Callable, Sequence
-from datetime import tzinfo
+from datetime import date, tzinfo
 from typing import Final, NamedTuple
 
 from rich.cells import cell_len
@@ -9,7 +9,7 @@ from textual import events
 
 from pg_events.text.formatting import format_bytes
 from pg_events_tui.model.store import NOTE
-from pg_events_tui.model.summary import LETTERS, Summary, clock, summary
+from pg_events_tui.model.summary import LETTERS, Summary, clock, day, summary
 from pg_events_tui.model.view import Mode, View
 from pg_events_tui.text.lines import Line, Span, fit, span
 from pg_events_tui.widgets.line_list import LineList
@@ -40,7 +40,15 @@ def fit_names(names: Sequence[str], cells: int) -> str:
 class EventList(LineList):
     """Events in the order of the log."""
 
-    def __init__(self, view: View, zone: tzinfo | None = None, *, dates: bool = False, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        view: View,
+        zone: tzinfo | None = None,
+        *,
+        dates: bool = False,
+        today: Callable[[], date] | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
         self.view = view
         self.zone = zone
@@ -53,6 +61,8 @@ class EventList(LineList):
         self.matches: Callable[[int], bool] | None = None
         """Whether a row is one that is being looked for."""
         self._dates = dates
+        self._today = today
+        self._time_cells = 18 if dates else 12
         self._table_cells = 14
         self._key_cells = 6
         self._seq_cells = 6
@@ -120,15 +130,15 @@ class EventList(LineList):
 
     # ---- drawing
 
-    def _cells(self) -> tuple[int, int, int, int]:
-        return self._seq_cells, self._table_cells, self._key_cells, self._tx_cells
+    def _cells(self) -> tuple[int, int, int, int, int]:
+        return self._time_cells, self._seq_cells, self._table_cells, self._key_cells, self._tx_cells
 
     def _columns(self, width: int) -> list[Column]:
         wanted = list(self.chosen) or self._fitting()
         narrow = self.narrow and not self.chosen
         cells = {
             "seq": self._seq_cells,
-            "time": 18 if self._dates else 12,
+            "time": self._time_cells,
             "op": 2,
             "table": min(self._table_cells, width // (4 if narrow else 3)),
             "key": min(self._key_cells, width // 7 if narrow else 12),
@@ -169,12 +179,23 @@ class EventList(LineList):
                 row = self.view.row(index)
                 store = self.view.store
                 self._table_cells = max(self._table_cells, min(32, cell_len(self._table(store.table(row)))))
+                if self._time_cells == 12 and self._is_of_another_day(store.at(row)):
+                    self._time_cells = 14
                 self._seq_cells = max(self._seq_cells, len(str(store.id(row))))
                 self._tx_cells = max(self._tx_cells, len(str(store.xid(row))))
             except IndexError:
                 continue
         if self._cells() != before:
             self.refresh()
+
+    def _is_of_another_day(self, at: float) -> bool:
+        return self._today is not None and day(at, self.zone) != self._today()
+
+    def _time(self, at: float) -> str:
+        """The time of day; of another day to the second, with the date."""
+        if self._dates or not self._is_of_another_day(at):
+            return clock(at, self.zone, date=self._dates)
+        return clock(at, self.zone, date=True)[:14]
 
     def row_line(self, index: int, width: int) -> Line:
         try:
@@ -205,7 +226,7 @@ class EventList(LineList):
         kind_role = KIND_ROLES.get(found.kind, "")
         text, role = {
             "seq": (found.seq, "quiet"),
-            "time": (clock(found.at, self.zone, date=self._dates), "quiet"),
+            "time": (self._time(found.at), "quiet"),
             "op": (LETTERS.get(found.kind, found.kind), kind_role),
             "table": (self._table(found.table), ""),
             "key": (found.key, "key"),
