@@ -1,10 +1,13 @@
 """What people see on stdout: tables, in colour on a terminal."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pg_events.cli.terminal import is_terminal
 
@@ -21,6 +24,16 @@ class Page(Console):
     def on_broken_pipe(self) -> None:
         """The commands' entry deals with it. Rich would exit with 1."""
         raise
+
+
+def plain(headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> str:
+    """The same columns as those of `table`, in a pipe: without style and width there is nothing that Rich must lay out."""
+    lines = [[*headers], *([cell.plain for cell in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def table(*headers: str) -> Table:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pg_events import sql
 from pg_events.cli.database import connected
-from pg_events.cli.page import Page, table
+from pg_events.cli.page import Page, plain, table
 from pg_events.cli.terminal import say
 from pg_events.config.fields import FULL_QUERY
 from pg_events.config.settings import Settings, load
@@ -155,7 +155,10 @@ def _table_as_json(table: Table, found: _Status) -> dict[str, Any]:
 def _show(found: _Status, tables: Sequence[Table]) -> None:
     page = Page()
     if tables:
-        page.print(_tables(found, tables, page.width))
+        if page.is_terminal:
+            page.print(_tables(found, tables, page.width))
+        else:
+            click.echo(plain(*_cells(found, tables, page.width)))
         page.print()
     page.print(Text(_summary(found)))
     page.print(Text(clean(_roles(found))))
@@ -170,11 +173,28 @@ _NARROW = 60
 """Columns of a terminal on which there is room for the name and the state, and no more."""
 
 
-def _tables(found: _Status, tables: Sequence[Table], width: int) -> Any:
+def _cells(found: _Status, tables: Sequence[Table], width: int) -> tuple[list[str], list[list[Text]]]:
+    """Headers, and a row for each table."""
     now = datetime.now(UTC)
     headers = ["table", "I U D T", "state"]
     if width >= _NARROW:
         headers += ["last event"] + ["why"] * any(each.reason for each in tables)
+    rows: list[list[Text]] = []
+    for each in tables:
+        at = found.last_event_at.get((each.schema, each.name))
+        cells = [
+            Text(clean(each.identity)),
+            Text(" ".join(_SIGNS[each.operation(operation)] for operation in OPERATIONS)),
+            Text(each.state, _STYLES.get(each.state, "bold red")),
+            Text(_ago((now - at).total_seconds()) if at else "none kept", "" if at else "dim"),
+            Text(clean(each.reason)),
+        ]
+        rows.append(cells[: len(headers)])
+    return headers, rows
+
+
+def _tables(found: _Status, tables: Sequence[Table], width: int) -> Any:
+    headers, rows = _cells(found, tables, width)
     grid = table(*headers)
     for column in grid.columns[1:4]:
         column.no_wrap = True
@@ -183,16 +203,8 @@ def _tables(found: _Status, tables: Sequence[Table], width: int) -> Any:
         reserved += len("  last event  ") + 14
     grid.columns[0].overflow = "fold"
     grid.columns[0].max_width = max(16, width - reserved)
-    for each in tables:
-        at = found.last_event_at.get((each.schema, each.name))
-        cells = (
-            Text(clean(each.identity)),
-            Text(" ".join(_SIGNS[each.operation(operation)] for operation in OPERATIONS)),
-            Text(each.state, _STYLES.get(each.state, "bold red")),
-            Text(_ago((now - at).total_seconds()) if at else "none kept", "" if at else "dim"),
-            Text(clean(each.reason)),
-        )
-        grid.add_row(*cells[: len(headers)])
+    for row in rows:
+        grid.add_row(*row)
     return grid
 
 
