@@ -129,7 +129,7 @@ def _as_json(found: _Status, tables: Sequence[Table]) -> dict[str, Any]:
         "consumers": [
             {key: row[key] for key in ("name", "behind_events", "behind_seconds", "failed")} for row in found.consumers
         ],
-        "log": dict(found.log),
+        "log": {name: value for name, value in found.log.items() if name != "estimated" or value},
         "roles": {found.owner: "owner", **found.roles},
     }
 
@@ -238,7 +238,7 @@ def _summary(found: _Status) -> str:
         f"{states['covered']:,} of {counted(wanted, 'table')} covered",
         *(f"{states[state]:,} {state}" for state in _NOT_WANTED if states[state]),
         "DDL recorded" if found.schema_events else "DDL NOT recorded",
-        f"{counted(found.log['events'], 'event')}, {_size(found.log['bytes'])}",
+        f"{'about ' if found.log['estimated'] else ''}{counted(found.log['events'], 'event')}, {_size(found.log['bytes'])}",
         *_query_text(found.query_characters),
         f"PostgreSQL {found.server_version}",
     ]

@@ -43,6 +43,19 @@ def test_json_has_the_shape_that_programs_rely_on(call, url, execute, tmp_path) 
     assert found["log"]["events"] == 3
 
 
+def test_a_large_log_is_estimated_and_status_says_so(call, url, execute) -> None:
+    execute(
+        url,
+        "insert into pgevents.event (kind, query) select 'I', repeat(md5(n::text), 58) from generate_series(1, 80000) n",
+    )
+
+    found = report(call, url)["log"]
+
+    assert found["estimated"] is True
+    assert abs(found["events"] - 80_000) < 8_000
+    assert " about " in call("status", "--database-url", url).out
+
+
 def consumer_line(call, url) -> list[str]:
     (line,) = (line for line in call("status", "--database-url", url).out.splitlines() if line.startswith("default "))
     return line.split()
