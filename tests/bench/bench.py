@@ -22,6 +22,7 @@ import building
 import bulk
 import ddl
 import delivery
+import growth
 import latency
 import oltp
 import picture
@@ -45,6 +46,7 @@ WORKLOADS = {
     "build": building.run,
     "ddl": ddl.run,
     "volume": volume.run,
+    "growth": growth.run,
 }
 WRITING = ("oltp", "bulk")
 """Those whose outcome depends on fsync."""
