@@ -16,10 +16,17 @@ class ShortInput(Input):
         super().__init__(value, max_length=MAX_CHARACTERS, **options)
 
     def on_paste(self, event: events.Paste) -> None:
-        size = len(self.value) + len(event.text.partition("\n")[0])
+        """Lines become one, with a blank between them: Textual would leave all but the first out."""
+        lines = event.text.splitlines()
+        text = " ".join(line.strip() for line in lines if line.strip()) if len(lines) > 1 else event.text
+        size = len(self.value) + len(text)
+        if size <= MAX_CHARACTERS and len(lines) <= 1:
+            return
+        event.stop()
+        event.prevent_default()
         if size > MAX_CHARACTERS:
-            event.stop()
-            event.prevent_default()
             self.notify(
                 f"{size:,} characters are too many: {MAX_CHARACTERS:,} at most; nothing was pasted", severity="warning"
             )
+        else:
+            self.replace(text, *self.selection)
