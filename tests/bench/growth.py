@@ -9,12 +9,13 @@ from pathlib import Path
 import psycopg
 from lab import Lab
 
-from pg_events import build, sql
-from pg_events.connection import connect
-from pg_events.filter import parse
-from pg_events.listener import Listener
-from pg_events.retained import Retained
-from pg_events.settings import Settings
+from pg_events import sql
+from pg_events.config.settings import Settings
+from pg_events.db.connection import connect
+from pg_events.filter.parser import parse
+from pg_events.log.listener import Listener
+from pg_events.log.retained import Retained
+from pg_events.triggers import build
 
 _FILL = (
     "insert into pgevents.event (kind, table_schema, table_name, query, new_data)"
