@@ -6,11 +6,10 @@ delete from pgevents.secret s
 where s.ctid <> (select min(o.ctid) from pgevents.secret o);
 create unique index secret_one on pgevents.secret ((true));
 
--- Events and texts are written by the transaction that they name. To ask costs a captured statement some 4 microseconds.
-alter table pgevents.event add constraint written_here check (xid = pg_current_xact_id()) not valid;
-alter table pgevents.statement add constraint written_here check (xid = pg_current_xact_id()) not valid;
-
--- The scripts of pg_dump and pg_restore have an empty search path, and pg_events never has.
+-- The scripts of pg_dump and pg_restore have an empty search path, and pg_events never has. To ask costs a captured
+-- statement some 4 microseconds.
+alter table pgevents.event add constraint written_here check (current_setting('search_path') <> '') not valid;
+alter table pgevents.statement add constraint written_here check (current_setting('search_path') <> '') not valid;
 alter table pgevents.consumer add constraint written_here check (current_setting('search_path') <> '') not valid;
 alter table pgevents.failed add constraint written_here check (current_setting('search_path') <> '') not valid;
 alter table pgevents.share add constraint written_here check (current_setting('search_path') <> '') not valid;
