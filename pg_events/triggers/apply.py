@@ -152,6 +152,8 @@ def _apply_together(
                 raise
             waited = time.monotonic() - begin
             if tries == TRIES or waited > OTHER_BUILD_SECONDS:
+                if isinstance(error, _MADE):
+                    raise
                 raise PgEventsError(
                     f"{steps[0].action} {steps[0].object}: given up after {waited:.1f} s, its lock is held by {watch.words}; "
                     "run it again when that has ended"

@@ -123,3 +123,7 @@ def test_a_script_does_what_hangs_together_in_one_transaction_and_waits_for_no_l
     assert tree.startswith("begin;\nset local lock_timeout = '200ms';\n")
     assert tree.index('lock table only "public"."p" in ACCESS EXCLUSIVE mode') < tree.index("drop trigger")
     assert single.count("lock table") == 0
+
+
+def test_migrations_are_numbered_without_a_gap_and_none_twice() -> None:
+    assert [number for number, _ in migrations()] == list(range(1, len(migrations()) + 1))
