@@ -1,6 +1,8 @@
-"""The SQL that is run or installed: one object or one question a file, read as it stands.
+"""SQL, one object, question or command a file: `queries` are run, `steps` are what a build runs, `install` holds the
+functions it installs and `migrations` the tables; `parts` are text that several of these have in common.
 
-Files of questions have numbered parameters (`$1`), so that they run in psql too, and through `psycopg.RawCursor` here.
+Queries have numbered parameters (`$1`), so that they run in psql too, and through `RawCursor` here; `{name}` in a file is
+where a part, an identifier or a literal goes.
 """
 
 import re
@@ -11,15 +13,17 @@ from types import MappingProxyType
 from typing import Final, LiteralString, cast
 
 _FOLDER = files(__package__ or "pg_events.sql")
+_FOLDERS: Final = ("queries", "steps", "parts")
 
 
 @cache
 def text(name: str) -> LiteralString:
-    """The text of one packaged file, for example `text("window.sql")`.
+    """The text of a packaged file: a query, step or part by its name (`text("window.sql")`), others by their path.
 
-    What ships in the package is as literal as what stands in the code: this is the one place that says so.
+    What ships in the package is as literal as the code: this is the one place that says so.
     """
-    return cast("LiteralString", _FOLDER.joinpath(name).read_text("utf-8"))
+    folder = next((folder for folder in _FOLDERS if _FOLDER.joinpath(folder, name).is_file()), "")
+    return cast("LiteralString", _FOLDER.joinpath(folder, name).read_text("utf-8"))
 
 
 _PARTS = ("rights", "rights_wanted", "detach", "describe", "describe_functions", "compare")
