@@ -249,7 +249,8 @@ def test_functions_that_an_earlier_build_gave_away_are_the_owners_again(
     db.execute("grant insert, select (id) on pgevents.statement to pgevents_capture")
     db.execute("grant usage on sequence pgevents.sleeper to pgevents_capture")
     db.execute(
-        "drop index pgevents.failed_next, pgevents.secret_one; delete from pgevents.migration where version >= 7"
+        "drop index pgevents.failed_next, pgevents.secret_one; alter table pgevents.shape drop column key;"
+        "delete from pgevents.migration where version >= 7"
     )
     for (table,) in db.execute("select conrelid::regclass::text from pg_constraint where conname = 'written_here'"):
         db.execute(f"alter table {table} drop constraint written_here".encode())
