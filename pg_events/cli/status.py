@@ -125,6 +125,7 @@ def _as_json(found: _Status, tables: Sequence[Table]) -> dict[str, Any]:
     return {
         "server_version": found.server_version,
         "schema_events": found.schema_events,
+        "schema_events_off_for": [*found.event_triggers_off],
         "tables": [_table_as_json(table, found) for table in tables],
         "consumers": [
             {key: row[key] for key in ("name", "behind_events", "behind_seconds", "failed")} for row in found.consumers
@@ -237,12 +238,19 @@ def _summary(found: _Status) -> str:
     parts = [
         f"{states['covered']:,} of {counted(wanted, 'table')} covered",
         *(f"{states[state]:,} {state}" for state in _NOT_WANTED if states[state]),
-        "DDL recorded" if found.schema_events else "DDL NOT recorded",
+        _ddl(found),
         f"{'about ' if found.log['estimated'] else ''}{counted(found.log['events'], 'event')}, {_size(found.log['bytes'])}",
         *_query_text(found.query_characters),
         f"PostgreSQL {found.server_version}",
     ]
     return " · ".join(parts)
+
+
+def _ddl(found: _Status) -> str:
+    if not found.schema_events:
+        return "DDL NOT recorded"
+    off_for = ", ".join(map(clean, found.event_triggers_off))
+    return f"DDL NOT recorded for {off_for}" if off_for else "DDL recorded"
 
 
 def _roles(found: _Status) -> str:

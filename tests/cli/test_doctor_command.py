@@ -81,7 +81,10 @@ def test_event_triggers_that_are_switched_off_are_named(call: Any, url: str, exe
         "DDL",
         "event_triggers is off for this database: DDL is not recorded and new tables are not covered",
     )
-    assert "event_triggers is off for this database" in call("status", "--database-url", url).err
+    status = call("status", "--database-url", url)
+    assert "event_triggers is off for this database" in status.err
+    assert "DDL NOT recorded for this database" in status.out
+    assert json.loads(call("status", "--json", "--database-url", url).out)["schema_events_off_for"] == ["this database"]
 
 
 def test_an_open_transaction_is_named(call: Any, url: str) -> None:
