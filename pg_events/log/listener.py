@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 EVERYTHING: Final = "1:1:"
 """A snapshot before all transactions: a cursor there starts at the oldest event that is kept."""
 
+RECENT_BYTES: Final = 64_000_000
+"""Maximum size of the rows in the past that a reader asks for at once: about a second."""
+
 _EAGER_SECONDS: Final = (0.001, 0.002, 0.003, 0.004, 0.005)
 """Waits between looks right after an event, when the next one is likely to be near; nobody is asked to notify yet."""
 _IDLE_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -209,9 +212,11 @@ class Listener:
         """Where to go on when the last page is dealt with up to this record."""
         return Cursor(self._page_begin, self._page_end, record.id)
 
-    def recent(self, limit: int) -> list[Record]:
-        """The last `limit` events, oldest first. The cursor moves to right after them."""
-        rows = self._rows("recent.sql", (limit,))
+    def recent(self, limit: int, limit_bytes: int = RECENT_BYTES) -> list[Record]:
+        """The last `limit` events, oldest first; fewer where those would have more than `limit_bytes` of rows. The cursor moves to
+        right after them.
+        """
+        rows = self._rows("recent.sql", (limit, limit_bytes))
         self.check_version(rows)
         records = self.records([row[1:] for row in reversed(rows) if row[1] is not None])[-limit:]
         self.cursor = Cursor(rows[0][0])

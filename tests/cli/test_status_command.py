@@ -25,7 +25,15 @@ def test_json_has_the_shape_that_programs_rely_on(call, url, execute, tmp_path) 
 
     found = report(call, url)
 
-    assert list(found) == ["server_version", "schema_events", "schema_events_off_for", "tables", "consumers", "log", "roles"]
+    assert list(found) == [
+        "server_version",
+        "schema_events",
+        "schema_events_off_for",
+        "tables",
+        "consumers",
+        "log",
+        "roles",
+    ]
     assert found["schema_events"] is True
     tables = {table["name"]: table for table in found["tables"]}
     shape = ["schema", "name", "state", "insert", "update", "delete", "truncate", "last_event_at"]

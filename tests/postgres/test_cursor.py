@@ -327,6 +327,19 @@ def test_recent_gives_the_last_events_and_goes_on_after_them(accounts_url: str) 
     assert [parse_row(record.new_data or "")["version"] for record in [*history, *fresh]] == [3, 4, 5, 6]
 
 
+def test_recent_gives_fewer_events_where_their_rows_are_large(accounts_url: str) -> None:
+    with psycopg.connect(accounts_url, autocommit=True) as connection:
+        connection.execute("create table document (id integer, body text)")
+        for number in range(1, 5):
+            connection.execute("insert into document values (%s, repeat('x', 100000))", [number])
+        with Listener(accounts_url) as listener:
+            history = listener.recent(100, limit_bytes=150_000)
+            connection.execute("insert into document values (5, '')")
+            fresh = listener.poll()
+
+    assert [parse_row(record.new_data or "")["id"] for record in [*history, *fresh]] == [3, 4, 5]
+
+
 @pytest.mark.parametrize("page_events", [1000, 5])
 def test_a_link_lost_while_texts_are_fetched_skips_no_page(accounts_url: str, page_events: int) -> None:
     class CutOff(Listener):

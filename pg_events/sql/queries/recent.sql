@@ -1,5 +1,5 @@
--- The rows of the log with the last $1 events that are visible now, newest first, the snapshot they are visible in, and the version
--- of the schema that they are of.
+-- The rows of the log with the last $1 events that are visible now, or fewer where they have more than $2 bytes, newest first; the
+-- snapshot they are visible in, and the version of the schema that they are of.
 select
     pg_catalog.pg_current_snapshot()::text,
     e.id,
@@ -25,9 +25,18 @@ left join lateral (
         select
             newest.*,
             sum(coalesce(newest.folded, 1)) over (order by newest.id desc rows unbounded preceding)
-                - coalesce(newest.folded, 1) as newer
-        from (select * from pgevents.event order by id desc limit $1) newest
+                - coalesce(newest.folded, 1) as newer,
+            sum(newest.bytes) over (order by newest.id desc rows unbounded preceding) - newest.bytes as newer_bytes
+        from (
+            select
+                e.*,
+                -- Known without reading a value that is stored elsewhere.
+                coalesce(octet_length(e.old_data::text), 0) + coalesce(octet_length(e.new_data::text), 0) as bytes
+            from pgevents.event e
+            order by e.id desc
+            limit $1
+        ) newest
     ) counted
-    where counted.newer < $1
+    where counted.newer < $1 and counted.newer_bytes < $2
     order by counted.id desc
 ) e on true
