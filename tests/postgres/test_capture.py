@@ -314,12 +314,12 @@ def pay(order):
 """
 
 
-def test_the_readmes_test_passes(pytester: pytest.Pytester, shop_url: str, shop: psycopg.Connection) -> None:
+def test_the_documented_test_passes(pytester: pytest.Pytester, shop_url: str, shop: psycopg.Connection) -> None:
     shop.execute("create table orders (id integer primary key, status text)")
     shop.execute("insert into orders values (1, 'new')")
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "pg_events/docs/testing.md").read_text("utf-8")
     code = next(
-        block for block in re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE) if "capture_" in block
+        block for block in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE) if "capture_" in block
     )
     assert '"postgresql://localhost/test_shop"' in code
     code = code.replace('"postgresql://localhost/test_shop"', repr(shop_url))

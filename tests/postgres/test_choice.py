@@ -14,11 +14,11 @@ from pg_events.triggers import build as core
 from tests.postgres.choosing import USERS, Build, changes, plan, states, without_event_triggers
 
 
-def test_the_readmes_example_does_what_it_says(db: psycopg.Connection, url: str, tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    (example,) = re.findall(r"```python\n(PG_EVENTS_INCLUDE_COLUMNS.*?)```", readme, re.DOTALL)
-    (tmp_path / "readme_settings.py").write_text(example)
-    settings = load(str(tmp_path / "readme_settings.py"), url)
+def test_the_documented_example_does_what_it_says(db: psycopg.Connection, url: str, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "pg_events/docs/capture.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(PG_EVENTS_INCLUDE_COLUMNS.*?)```", page, re.DOTALL)
+    (tmp_path / "chosen_settings.py").write_text(example)
+    settings = load(str(tmp_path / "chosen_settings.py"), url)
     db.execute("create table payments (id integer, order_id integer, amount numeric, iban text)")
     db.execute("create table articles (id integer, search_vector text, db_password text)")
     db.execute("create table users (email text, card_number text, password_hash text)")

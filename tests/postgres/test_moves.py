@@ -16,7 +16,7 @@ from pg_events.demo.server import FAST, Server, binaries
 from pg_events.errors import ForeignCursor
 from pg_events.triggers.build import apply, teardown_plan
 
-README = Path(__file__).parents[2] / "README.md"
+OPERATIONS = Path(__file__).parents[2] / "pg_events/docs/operations.md"
 Build = Callable[..., Any]
 
 
@@ -112,7 +112,7 @@ class Upgraded(Server):
 
 
 @pytest.mark.parametrize(("before", "after"), [(15, 17), (15, 18), (16, 18), (17, 18)])
-def test_after_pg_upgrade_the_readmes_statement_lets_workers_go_on_where_they_stopped(
+def test_after_pg_upgrade_the_documented_statement_lets_workers_go_on_where_they_stopped(
     build: Build, before: int, after: int
 ) -> None:
     programs = {
@@ -123,7 +123,7 @@ def test_after_pg_upgrade_the_readmes_statement_lets_workers_go_on_where_they_st
     }
     if len(programs) < 2:
         pytest.skip(f"needs the programs of PostgreSQL {before} and {after}, with pg_upgrade and pg_dump")
-    adopt = re.search(r"`(update pgevents\.setting [^`]+)`", README.read_text("utf-8"))
+    adopt = re.search(r"`(update pgevents\.setting [^`]+)`", OPERATIONS.read_text("utf-8"))
     assert adopt is not None
     with Server(programs[before], settings=FAST) as old:
         url = shop(old, build)

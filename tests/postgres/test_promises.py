@@ -1,4 +1,4 @@
-"""The promises of the README that are the triggers' and the build's to keep."""
+"""The promises of the documentation that are the triggers' and the build's to keep."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What the README says is so: its commands, settings, fields, examples and links are those of the code."""
+"""The documentation is true: its commands, settings, fields, examples and links are those of the code."""
 
 import asyncio
 import configparser
@@ -33,14 +33,12 @@ from pg_events_tui.widgets.keys import EVERYWHERE as EVERY_SCREEN
 from pg_events_tui.widgets.keys import KEYS, Key
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = (
-    "README.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "pg_events/docs/compatibility.md", "pg_events/docs/dumps.md"
-)  # fmt: skip
+PAGES = tuple(sorted(f"pg_events/docs/{path.name}" for path in (ROOT / "pg_events/docs").glob("*.md")))
+DOCUMENTS = ("README.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", "tests/faults/README.md", *PAGES)
 PICTURES = sorted((ROOT / "screenshots").glob("*.svg"))
 
 EVERYWHERE = {"--settings", "--database-url", "--help"}
-"""Options that the README explains once, below the table."""
+"""Options that the page of commands explains once, below the table."""
 IN_THE_HELP_ONLY = {
     "failed": {"--name", "--json"},
 }
@@ -58,14 +56,18 @@ def text_of(document: str) -> str:
     return (ROOT / document).read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def page(topic: str) -> str:
+    return text_of(f"pg_events/docs/{topic}.md")
 
 
-def table(heading: str) -> list[tuple[str, ...]]:
-    """The rows of the README's table whose first column is called so; `\\|` is a letter of a cell."""
-    lines = README.split("\n")
+def blocks(language: str, text: str) -> list[str]:
+    """The code of a language in a document."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def table(heading: str, text: str) -> list[tuple[str, ...]]:
+    """The rows of the table whose first column has that heading; `\\|` is a letter of a cell."""
+    lines = text.split("\n")
     start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
     rows: list[tuple[str, ...]] = []
     for line in lines[start + 2 :]:
@@ -97,9 +99,9 @@ def options(command: click.Command) -> dict[str, click.Option]:
 
 
 def documented_commands() -> dict[str, set[str]]:
-    """Command -> its options, as the README's table has them."""
+    """Command -> its options, as the table of commands has them."""
     found: dict[str, set[str]] = {}
-    for cell, *_ in table("command"):
+    for cell, *_ in table("command", page("commands")):
         for usage in re.findall(r"`([^`]+)`", cell):
             words = re.match(r"[a-z]+(?: [a-z]+)*", usage)
             assert words is not None, usage
@@ -138,7 +140,7 @@ def test_a_command_that_is_written_out_can_be_called(document: str) -> None:
 def test_the_exit_codes_are_those_of_the_errors() -> None:
     codes = {error.exit_code for error in every_subclass(pg_events.PgEventsError)} | {0, 1}
 
-    sentence = re.search(r"Exit codes: (.*?)\. ", README, re.DOTALL)
+    sentence = re.search(r"Exit codes: (.*?)\. ", page("commands"), re.DOTALL)
 
     assert sentence is not None
     assert {int(code) for code in re.findall(r"(?:^|· )(\d)\b", " ".join(sentence[1].split()))} == codes
@@ -151,21 +153,21 @@ def every_subclass(kind: Any) -> set[Any]:
 def test_every_setting_is_documented_and_no_other() -> None:
     general = [constant for constant, (field, _) in CONSTANTS.items() if "." not in field]
 
-    assert [row[0].strip("`") for row in table("setting")] == general
+    assert [row[0].strip("`") for row in table("setting", page("settings"))] == general
 
 
 def test_the_settings_of_one_callback_are_those_of_the_sentence_about_them() -> None:
     own = [constant for constant, (field, _) in CONSTANTS.items() if "." in field]
-    sentence = README[README.index("For one callback alone") :].split("\n\n")[0]
+    sentence = page("settings").partition("For one callback alone")[2].split("\n\n")[0]
 
     assert own
     for constant in own:
         kind, _, end = constant.partition("_UPDATE_")
         assert f"`{kind.removeprefix('PG_EVENTS_')}_UPDATE_`" in sentence
-        assert f"`PG_EVENTS_{end}`" in README
+        assert f"`PG_EVENTS_{end}`" in sentence
 
 
-@pytest.mark.parametrize(("constant", "meaning", "shown"), table("setting"))
+@pytest.mark.parametrize(("constant", "meaning", "shown"), table("setting", page("settings")))
 def test_the_default_is_the_real_one(constant: str, meaning: str, shown: str) -> None:
     default = getattr(Settings(), CONSTANTS[constant.strip("`")][0])
     nothing = {
@@ -192,30 +194,30 @@ def test_every_variable_that_is_named_exists(document: str) -> None:
 
 
 def test_the_fields_of_the_filter_are_the_real_ones() -> None:
-    rows = [(name.strip("`"), meaning, example.strip("`")) for name, meaning, example in table("field")]
+    rows = [(name.strip("`"), meaning, example.strip("`")) for name, meaning, example in table("field", page("filter"))]
 
     assert rows == [(field.name, field.meaning, field.example) for field in filters.FIELDS]
 
 
 def test_the_filter_that_stands_above_the_fields_can_be_read() -> None:
-    example = re.search(r"^    (table:.*)$", README, re.MULTILINE)
+    example = re.search(r"^    (table:.*)$", page("filter"), re.MULTILINE)
 
     assert example is not None
     filters.parse(example[1])
 
 
 def test_the_keys_of_the_console_are_the_real_ones() -> None:
-    """`PG_EVENTS_UPDATE_SNAPSHOTS=1` writes the table anew."""
+    """`PG_EVENTS_UPDATE_SNAPSHOTS=1` rewrites the table."""
     expected = [key_row(key) for key in KEYS if key.keys]
 
     if os.environ.get("PG_EVENTS_UPDATE_SNAPSHOTS"):
         head = "| key | does | where |\n|---|---|---|\n"
-        before, _, after = README.partition(head)
+        before, _, after = page("console").partition(head)
         rest = re.sub(r"\A(\|.*\n)*", "", after)
         lines = "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |\n" for row in expected)
-        (ROOT / "README.md").write_text(before + head + lines + rest, "utf-8")
+        (ROOT / "pg_events/docs/console.md").write_text(before + head + lines + rest, "utf-8")
     else:
-        assert table("key") == expected
+        assert table("key", page("console")) == expected
 
 
 def key_row(key: Key) -> tuple[str, str, str]:
@@ -229,15 +231,17 @@ def key_row(key: Key) -> tuple[str, str, str]:
 def test_every_screen_of_the_console_is_described() -> None:
     modes = [key for key in KEYS if key.id.startswith("screen.") and key.keys]
 
-    assert [row[0] for row in table("screen")] == [f"`{key.keys}` {key.label}" for key in modes]
+    assert [row[0] for row in table("screen", page("console"))] == [f"`{key.keys}` {key.label}" for key in modes]
 
 
 def test_every_picture_is_shown() -> None:
-    assert [path.name for path in PICTURES if f"](screenshots/{path.name})" not in README] == []
+    documents = "".join(map(text_of, DOCUMENTS))
+
+    assert [path.name for path in PICTURES if f"screenshots/{path.name})" not in documents] == []
 
 
 def payloads() -> list[str]:
-    return [line for block in blocks("json") for line in block.splitlines() if line]
+    return [line for block in blocks("json", page("callbacks")) for line in block.splitlines() if line]
 
 
 def test_the_payloads_are_events_whose_every_key_is_known() -> None:
@@ -248,14 +252,15 @@ def test_the_payloads_are_events_whose_every_key_is_known() -> None:
         assert json.loads(payload).keys() <= {field.name for field in fields(kind)}
 
 
-def test_python_examples_compile() -> None:
-    for code in blocks("python"):
-        compile(code, "README.md", "exec")
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_python_examples_compile(document: str) -> None:
+    for code in blocks("python", text_of(document)):
+        compile(code, document, "exec")
 
 
 def test_the_callbacks_work_on_the_payloads_beside_them(capsys: pytest.CaptureFixture[str]) -> None:
     handlers: dict[str, Any] = {}
-    exec(next(code for code in blocks("python") if "def data_changed" in code), handlers)
+    exec(next(code for code in blocks("python", text_of("README.md")) if "def data_changed" in code), handlers)
     data, schema = payloads()
 
     handlers["data_changed"](data)
@@ -266,7 +271,7 @@ def test_the_callbacks_work_on_the_payloads_beside_them(capsys: pytest.CaptureFi
 
 def test_the_router_works_on_the_payloads_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
     module: dict[str, Any] = {"__name__": "reactions"}
-    exec(next(code for code in blocks("python") if "pg_events.Router()" in code), module)
+    exec(next(code for code in blocks("python", page("callbacks")) if "pg_events.Router()" in code), module)
     callback = resolve(module["events"], "PG_EVENTS_DATA_UPDATE_CALLBACK")
     data, schema = payloads()
 
@@ -280,7 +285,7 @@ def test_the_router_works_on_the_payloads_beside_it(capsys: pytest.CaptureFixtur
 
 def unit() -> tuple[str, str]:
     """The name and the text of the systemd unit."""
-    (text,) = blocks("ini")
+    (text,) = blocks("ini", page("operations"))
     name = re.match(r"# /etc/systemd/system/(\S+)\n", text)
     assert name is not None
     return name[1], text
@@ -323,14 +328,13 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
 
 def containerfile() -> dict[str, str]:
     """Instruction -> what follows it, the last of each."""
-    (text,) = blocks("dockerfile")
+    (text,) = blocks("dockerfile", page("operations"))
     return dict(line.split(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def test_nothing_is_installed_by_a_name_that_is_another_programs_elsewhere() -> None:
-    installed = [
-        word for line in re.findall(r"pip install ([^`&\n]*)", README) for word in re.findall(r"""[^\s"']+""", line)
-    ]
+    lines = re.findall(r"pip install ([^`&\n]*)", "".join(map(text_of, DOCUMENTS)))
+    installed = [word for line in lines for word in re.findall(r"""[^\s"']+""", line)]
 
     assert ".[demo]" in installed
     assert not [word for word in installed if re.match(r"pg[-_.]events\b", word)]
@@ -338,7 +342,7 @@ def test_nothing_is_installed_by_a_name_that_is_another_programs_elsewhere() -> 
 
 def test_the_container_has_the_wheel_of_its_first_stage() -> None:
     """What the two `RUN` do is what `.ci/run` does with the wheel."""
-    (text,) = blocks("dockerfile")
+    (text,) = blocks("dockerfile", page("operations"))
     built, final = text.split("\nFROM ")[1:]
 
     assert "\nRUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src\n" in built
@@ -382,7 +386,9 @@ def real_metrics() -> set[str]:
 
 
 def test_every_metric_is_documented_and_no_other() -> None:
-    named = [name for names, _ in table("metric") for name in re.findall(r"`(pg_events_\w+)`", names)]
+    named = [
+        name for names, _ in table("metric", page("operations")) for name in re.findall(r"`(pg_events_\w+)`", names)
+    ]
 
     assert len(named) == len(set(named))
     assert set(named) == real_metrics()
@@ -390,7 +396,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
 
 def test_prometheus_is_told_of_metrics_that_exist() -> None:
     yaml = pytest.importorskip("yaml")
-    scraped, rules = (yaml.safe_load(code) for code in blocks("yaml"))
+    scraped, rules = (yaml.safe_load(code) for code in blocks("yaml", page("operations")))
     alerts = [rule for group in rules["groups"] for rule in group["rules"]]
 
     assert scraped["scrape_configs"][0]["static_configs"][0]["targets"]
@@ -401,7 +407,7 @@ def test_prometheus_is_told_of_metrics_that_exist() -> None:
 
 
 def test_every_field_of_a_log_line_is_documented() -> None:
-    sentence = README[README.index("**Logs.**") :].split("\n\n")[0]
+    sentence = page("operations").partition("\n## Logs\n")[2].partition("\n## ")[0]
 
     assert {f"`{name}`" for name in FIELDS[: FIELDS.index("delivered")]} <= set(re.findall(r"`\w+`", sentence))
 
@@ -412,6 +418,67 @@ def test_what_a_document_links_to_is_there(document: str) -> None:
     relative = [target for target in targets if "://" not in target]
 
     assert [target for target in relative if not (ROOT / document).parent.joinpath(target).exists()] == []
+
+
+def anchors(document: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text_of(document), flags=re.S | re.M), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_heading_that_a_document_links_to_is_there(document: str) -> None:
+    links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", text_of(document))
+    targets = [(document if not file else str(Path(document).parent / file), anchor) for file, anchor in links]
+
+    assert [target for target in targets if target[1] not in anchors(target[0])] == []
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_a_page_begins_with_its_title_and_one_sentence(document: str) -> None:
+    lines = text_of(document).split("\n")
+
+    assert re.fullmatch(r"# [A-Z][\w ]+", lines[0])
+    assert lines[1] == lines[3] == ""
+    assert re.fullmatch(r"[A-Z][^.]*(?:\.\w[^.]*)*\.", lines[2])
+
+
+def test_the_readme_is_short_and_links_to_every_page() -> None:
+    readme = text_of("README.md")
+
+    assert len(readme.splitlines()) <= 250
+    assert {row[0] for row in table("page", readme)} == {f"[{title(page)}]({page})" for page in PAGES}
+
+
+def title(document: str) -> str:
+    return text_of(document).partition("\n")[0].removeprefix("# ")
+
+
+REFUSED = r"\b(anew|for ever|somebody|whosever|so many|is no valid|(was|were|is|are|be) told)\b"
+
+
+@pytest.mark.parametrize("document", ["README.md", *PAGES])
+def test_no_document_has_a_phrase_that_nobody_writes(document: str) -> None:
+    assert re.findall(f".*{REFUSED}.*", text_of(document)) == []
+
+
+def test_every_key_of_a_payload_is_documented_and_no_other() -> None:
+    text = page("internals")
+    named = {
+        kind: {key for keys, _ in table(f"{kind} key", text) for key in re.findall(r"`(\w+)`", keys)}
+        for kind in ("common", "data", "schema")
+    }
+
+    assert named["common"] | named["data"] == {field.name for field in fields(pg_events.DataEvent)}
+    assert named["common"] | named["schema"] == {field.name for field in fields(pg_events.SchemaEvent)}
+
+
+def test_every_table_of_the_log_is_documented_and_no_other() -> None:
+    migrations = "".join(path.read_text("utf-8") for path in (ROOT / "pg_events/sql/migrations").glob("*.sql"))
+
+    assert {row[0].strip("`") for row in table("table", page("internals"))} == set(
+        re.findall(r"^create table pgevents\.(\w+)", migrations, re.MULTILINE)
+    )
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
