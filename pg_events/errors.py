@@ -59,7 +59,7 @@ class NotInstalled(PgEventsError):
 class ForeignCursor(PgEventsError):
     """A saved cursor, or the log itself, comes from another cluster: its transaction ids mean nothing here."""
 
-    BUT_UPGRADED: ClassVar[str] = "(but after pg_upgrade the ids are right: see pg_events/docs/operations.md)"
+    BUT_UPGRADED: ClassVar[str] = "(but after pg_upgrade the ids are right: see pg_events docs operations)"
 
 
 class CursorTaken(PgEventsError):

@@ -534,6 +534,27 @@ def prune(**given: Any) -> int:
     return run(**given)
 
 
+def _topics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    """Return the topics a shell offers."""
+    from pg_events.cli.docs import topics
+
+    return [topic for topic in topics() if topic.startswith(incomplete)]
+
+
+@cli.command(short_help="Show the documentation, without a network.")
+@click.argument("topic", required=False, shell_complete=_topics)
+@click.option("--search", "word", metavar="WORD", help="Print the lines that contain WORD, of all topics or of TOPIC.")
+def docs(**given: Any) -> int:
+    """List the topics of the documentation, or show TOPIC.
+
+    On a terminal a page is laid out and shown in a pager; in a pipe it is Markdown. --search prints the
+    matching lines as topic:line: text, and exits with 1 if there are none.
+    """
+    from pg_events.cli.docs import docs as run
+
+    return run(**given)
+
+
 @cli.command(short_help="Remove pg_events from the database.")
 @_database
 @click.option("--plan", "show", is_flag=True, help="Show what would be removed; change nothing.")
