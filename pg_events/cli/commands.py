@@ -27,9 +27,19 @@ Completion of commands and options, for ~/.bashrc, ~/.zshrc and config.fish:
   _PG_EVENTS_COMPLETE=fish_source pg_events | source
 """
 
+_SECTIONS: Final = {
+    "Capture": ("build", "teardown"),
+    "Deliver": ("worker", "failed", "consumers"),
+    "Inspect": ("tui", "listen", "history", "transaction", "status", "demo", "docs"),
+    "Replay": ("export", "replay", "runs"),
+    "Maintain": ("doctor", "prune"),
+}
+"""Headings of the help -> the commands below them."""
+
 
 @click.group(
     cls=Commands,
+    sections=_SECTIONS,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )

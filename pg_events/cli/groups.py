@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -41,7 +41,21 @@ def help_without_command(context: click.Context) -> None:
 
 
 class Commands(Group):
-    """The commands themselves, in the order in which they were defined."""
+    """The commands themselves, under headings in the help, which `sections` names with their commands in order."""
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.sections = sections
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the commands below their headings, all summaries in one column."""
+        width = max(map(len, self.commands))
+        limit = formatter.width - width - 6
+        for heading, names in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [(name.ljust(width), self.commands[name].get_short_help_str(limit)) for name in names]
+                )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)

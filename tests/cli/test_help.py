@@ -1,5 +1,7 @@
 """The help: short, complete, and fit for 80 columns."""
 
+import re
+
 import click
 import pytest
 
@@ -35,19 +37,32 @@ def test_every_help_fits_80_columns(call, monkeypatch, path) -> None:
 def test_no_summary_of_a_command_is_cut(call, monkeypatch, columns) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
 
-    for path in ((), ("failed",)):
-        summaries = call(*path, "--help").out.partition("Commands:")[2]
+    for path, heading in (((), "Capture:"), (("failed",), "Commands:")):
+        summaries = call(*path, "--help").out.partition(heading)[2]
         assert summaries
         assert "..." not in summaries
 
 
-@pytest.mark.parametrize("path", [(), ("failed",)], ids=" ".join)
-def test_without_a_command_there_is_help_and_the_exit_code_of_a_mistake(call, path) -> None:
+def test_the_help_groups_all_commands_by_what_they_are_for(call) -> None:
+    found: dict[str, list[str]] = {}
+    for line in call("--help").out.partition("Options:")[2].splitlines():
+        if heading := re.fullmatch(r"(\w+):", line):
+            below = found.setdefault(heading[1], [])
+        elif command := re.match(r"  (\w+)  +\w", line):
+            below.append(command[1])
+
+    assert list(found) == ["Capture", "Deliver", "Inspect", "Replay", "Maintain"]
+    assert sorted(name for names in found.values() for name in names) == sorted(cli.list_commands(click.Context(cli)))
+    assert found["Deliver"] == ["worker", "failed", "consumers"]
+
+
+@pytest.mark.parametrize(("path", "heading"), [((), "Capture:"), (("failed",), "Commands:")])
+def test_without_a_command_there_is_help_and_the_exit_code_of_a_mistake(call, path, heading) -> None:
     answer = call(*path)
 
     assert answer.code == 2
     assert answer.out == ""
-    assert "Commands:" in answer.err
+    assert heading in answer.err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
