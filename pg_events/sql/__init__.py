@@ -1,5 +1,7 @@
-"""SQL, one object, question or command a file: `queries` are run, `steps` are what a build runs, `install` holds the
-functions it installs and `migrations` the tables; `parts` are text that several of these have in common.
+"""The SQL that is run or installed: one object, query or command a file.
+
+`queries` are run, `steps` are what a build runs, `install` holds the functions it installs and `migrations` the tables; `parts`
+are text that several of these have in common.
 
 Queries have numbered parameters (`$1`), so that they run in psql too, and through `RawCursor` here; `{name}` in a file is
 where a part, an identifier or a literal goes.
