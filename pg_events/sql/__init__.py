@@ -28,7 +28,7 @@ def text(name: str) -> LiteralString:
     return cast("LiteralString", _FOLDER.joinpath(folder, name).read_text("utf-8"))
 
 
-_PARTS = ("rights", "rights_wanted", "detach", "describe", "describe_functions", "compare")
+_PARTS = ("rights", "rights_wanted", "detach", "describe", "describe_functions", "compare", "rename_origin")
 
 
 @cache

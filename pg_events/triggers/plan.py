@@ -362,7 +362,7 @@ def _setting_steps(installed: Installed, wanted: Wanted) -> Iterable[Step | None
             yield None
             continue
         if name == "database_oid" and name in installed.settings:
-            text = sql.text("forget_consumers.sql")
+            text = sql.whole("forget_consumers.sql")
             yield Step(
                 "drop", "consumers", None, text, "", "this is a copy of another database, and they are that one's"
             )

@@ -250,7 +250,8 @@ def test_functions_that_an_earlier_build_gave_away_are_the_owners_again(
     db.execute("grant usage on sequence pgevents.sleeper to pgevents_capture")
     db.execute(
         "drop index pgevents.failed_next, pgevents.secret_one; alter table pgevents.shape drop column key;"
-        "delete from pgevents.migration where version >= 7"
+        " drop type pgevents.origin cascade;"
+        " delete from pgevents.migration where version >= 7"
     )
     for (table,) in db.execute("select conrelid::regclass::text from pg_constraint where conname = 'written_here'"):
         db.execute(f"alter table {table} drop constraint written_here".encode())

@@ -48,6 +48,7 @@ class Form:
 
 FORMS = {
     "plain": Form(),
+    "--inserts": Form(("--inserts",)),
     "custom": Form(("-Fc",)),
     "--clean": Form(("--clean", "--if-exists")),
     "custom --clean": Form(("-Fc",), ("--clean", "--if-exists")),
@@ -68,8 +69,10 @@ THERE = "already there"
 NO_SCHEMA = "no schema pgevents"
 NO_TABLE = "no table"
 REFUSED = "refused by the log"
+ANOTHER = "events of another log"
 DUPLICATE = "rows already there"
 ERRORS = {
+    r'invalid input value for enum pgevents\.origin: "[0-9a-f]{8}"': ANOTHER,
     r'schema "pgevents" does not exist|event trigger ".*" does not exist': NO_SCHEMA,
     r'relation ".*" does not exist': NO_TABLE,
     r"already exists|multiple primary keys|is already a partition": THERE,
@@ -83,11 +86,14 @@ OWN, COPY, ELSEWHERE, BARE, NONE = "own", "copy", "elsewhere", "bare", "none"
 RESULTS: Mapping[tuple[str, str], tuple[str, set[str]]] = {
     ("plain", "empty"): (COPY, set()),
     ("plain", "other"): (ELSEWHERE, set()),
-    ("plain", "built"): (OWN, {THERE, REFUSED}),
+    ("plain", "built"): (OWN, {THERE, REFUSED, ANOTHER}),
     ("plain", "same"): (OWN, {THERE, REFUSED, DUPLICATE}),
+    ("--inserts", "empty"): (COPY, set()),
+    ("--inserts", "built"): (OWN, {THERE, REFUSED, ANOTHER}),
+    ("--inserts", "same"): (OWN, {THERE, REFUSED, DUPLICATE}),
     ("custom", "empty"): (COPY, set()),
     ("custom", "other"): (ELSEWHERE, set()),
-    ("custom", "built"): (OWN, {THERE, REFUSED}),
+    ("custom", "built"): (OWN, {THERE, REFUSED, ANOTHER}),
     ("custom", "same"): (OWN, {THERE, REFUSED, DUPLICATE}),
     ("--clean", "empty"): (COPY, set()),
     ("--clean", "other"): (ELSEWHERE, set()),
@@ -119,7 +125,7 @@ RESULTS: Mapping[tuple[str, str], tuple[str, set[str]]] = {
     ("--exclude-table-data of the events", "other"): (ELSEWHERE, set()),
     ("--exclude-table-data of the events", "built"): (OWN, {THERE, REFUSED}),
     ("--data-only", "empty"): (NONE, {NO_SCHEMA, NO_TABLE}),
-    ("--data-only", "built"): (OWN, {REFUSED}),
+    ("--data-only", "built"): (OWN, {REFUSED, ANOTHER}),
     ("--data-only", "same"): (OWN, {REFUSED, DUPLICATE}),
     ("--data-only -N", "built"): (OWN, set()),
     ("--data-only -N", "same"): (OWN, {DUPLICATE}),
@@ -402,19 +408,103 @@ def test_tables_made_after_the_dump_keep_the_functions_that_a_clean_restore_drop
     check_new_events(url)
 
 
-def test_a_schema_and_then_its_data_refuse_the_log_and_deliver_nothing_of_it(
-    source: Source, server: Server, make: Callable[..., str]
+@pytest.mark.parametrize("target", ["built", "same"])
+def test_psql_runs_no_text_of_the_events_that_are_refused(
+    source: Source, server: Server, make: Callable[..., str], target: str
 ) -> None:
-    url = make(server)
+    """Where a COPY cannot begin, psql takes the lines of its data as SQL."""
+    one, url = make(server, source.name), make(server)
+    adopt(one)
+    execute(one, "create table other (note text)", "delete from pgevents.event")
+    execute(
+        one,
+        "set application_name = '; create table public.was_run ();'",
+        f"insert into other select 'note' from generate_series(1, 300) /* {'long ' * 1000} */",
+    )
+    assert execute(one, "select count(*) from pgevents.event where statement_id is not null") != [(0,)]
+    content = source.dump(FORMS["plain"], one)
+    if target == "same":
+        url = one
+    else:
+        build(url)
+
+    restore(server, url, FORMS["plain"], content)
+
+    assert execute(url, "select to_regclass('public.was_run')") == [(None,)]
+
+
+@pytest.mark.parametrize("target", ["empty", "other"])
+def test_a_schema_and_then_its_data_are_a_copy_and_deliver_nothing_of_it(
+    source: Source, other: Server, server: Server, make: Callable[..., str], target: str
+) -> None:
+    at = other if target == "other" else server
+    url = make(at)
     original = numbers(source.url, "select id from pgevents.event union select event_id from pgevents.failed")
-    assert restore(server, url, FORMS["-s"], source.dump(FORMS["-s"])) == set()
+    assert restore(at, url, FORMS["-s"], source.dump(FORMS["-s"])) == set()
 
-    assert restore(server, url, FORMS["--data-only"], source.dump(FORMS["--data-only"])) == {REFUSED}
+    assert restore(at, url, FORMS["--data-only"], source.dump(FORMS["--data-only"])) == {REFUSED}
 
+    assert numbers(url, "select id from pgevents.event") >= numbers(source.url, "select id from pgevents.event")
+    write(url, 100)
     assert leaks(url) == []
-    check_state(url, COPY)
+    check_state(url, ELSEWHERE if target == "other" else COPY)
     build(url)
     assert not set(delivered(url)) & original
+    check_new_events(url)
+
+
+LABELS = "select unnest(enum_range(null::pgevents.origin))::text"
+
+
+@pytest.mark.parametrize("form", ["-s", "plain"])
+def test_a_build_of_a_copy_has_the_events_of_the_original_refused_from_then_on(
+    source: Source, server: Server, make: Callable[..., str], form: str
+) -> None:
+    url = make(server)
+    assert restore(server, url, FORMS[form], source.dump(FORMS[form])) == set()
+    assert execute(url, LABELS) == execute(source.url, LABELS)
+    build(url)
+    assert delivered(url) == []
+    (label,) = execute(url, LABELS)
+    assert [label] != execute(source.url, LABELS)
+    assert set(execute(url, "select origin::text from pgevents.event")) == {label}
+    execute(url, "delete from pgevents.event")
+
+    errors = restore(server, url, FORMS["--data-only"], source.dump(FORMS["--data-only"]))
+
+    assert errors - {DUPLICATE} == {REFUSED, ANOTHER}
+    original = numbers(source.url, "select id from pgevents.event union select event_id from pgevents.failed")
+    assert not set(delivered(url)) & original
+    check_new_events(url)
+    assert execute(url, LABELS) == [label]
+
+
+def test_a_build_of_a_copied_database_gives_its_events_a_label_of_their_own(
+    source: Source, server: Server, make: Callable[..., str]
+) -> None:
+    url = make(server, source.name)
+
+    build(url)
+
+    assert len(execute(url, LABELS)) == 1
+    assert execute(url, LABELS) != execute(source.url, LABELS)
+
+
+def test_pruned_events_that_a_dump_of_this_database_brings_back_are_not_delivered_again(
+    source: Source, server: Server, make: Callable[..., str]
+) -> None:
+    url = make(server, source.name)
+    adopt(url)
+    assert delivered(url) != []
+    content = source.dump(FORMS["--data-only"], url)
+    kept = numbers(url, "select id from pgevents.event")
+    execute(url, "truncate pgevents.event, users")
+
+    assert restore(server, url, FORMS["--data-only"], content) == {REFUSED}
+
+    back = numbers(url, "select id from pgevents.event")
+    assert back > kept, "the rows of tables are captured"
+    assert set(delivered(url)) == numbers(url, "select id from pgevents.log where kind <> 'S'") - kept
     check_new_events(url)
 
 
@@ -459,6 +549,7 @@ def test_every_form_of_this_matrix_and_every_word_of_its_errors_is_in_the_docume
     words += [
         "createdb -T",
         "written_here",
+        "invalid input value for enum pgevents.origin",
         "secret_one",
         "migration_pkey",
         "setting_pkey",

@@ -14,11 +14,13 @@ from tests.conftest import Build
 from tests.waiting import PATIENCE_SECONDS
 
 SCHEMAS = Path(__file__).with_name("schemas")
-VERSIONS = sorted(int(path.stem) for path in SCHEMAS.iterdir())
+VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("[0-9]*.sql"))
 
 STRUCTURE = """
 select c.relname || ' ' || c.relkind::text, a.attnum::text, a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
-    || ' ' || a.attnotnull || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+    || ' ' || a.attnotnull || ' ' || coalesce(
+        regexp_replace(pg_get_expr(d.adbin, d.adrelid), '^''[0-9a-f]{8}''(::pgevents[.]origin)$', '''''\\1'), ''
+    )
 from pg_class c
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum

@@ -6,9 +6,19 @@ delete from pgevents.secret s
 where s.ctid <> (select min(o.ctid) from pgevents.secret o);
 create unique index secret_one on pgevents.secret ((true));
 
--- The scripts of pg_dump and pg_restore have an empty search path, and pg_events never has. To ask costs a captured
--- statement some 4 microseconds.
-alter table pgevents.event add constraint written_here check (current_setting('search_path') <> '') not valid;
+-- Events must cost nothing to check. Each carries the only label of a type, which is another one in each log: that of any
+-- other log is no value of the type. The rows of a dump must be refused, not its COPY: psql would run the lines of data as SQL.
+do $do$
+declare
+    _label constant text := left(gen_random_uuid()::text, 8);
+begin
+    execute format('create type pgevents.origin as enum (%L)', _label);
+    execute format('alter table pgevents.event add column origin pgevents.origin not null default %L', _label);
+end
+$do$;
+
+-- The scripts of pg_dump and pg_restore have an empty search path, and pg_events never has. To ask costs a statement some 4
+-- microseconds.
 alter table pgevents.statement add constraint written_here check (current_setting('search_path') <> '') not valid;
 alter table pgevents.consumer add constraint written_here check (current_setting('search_path') <> '') not valid;
 alter table pgevents.failed add constraint written_here check (current_setting('search_path') <> '') not valid;

@@ -58,6 +58,12 @@ select
                     and d.refclassid = 'pg_catalog.pg_class'::regclass and d.deptype in ('a', 'i')
               )
             union all
+            select 'type', t.oid::regtype::text, pg_catalog.pg_get_userbyid(t.typowner)::text
+            from pg_catalog.pg_namespace n
+            join pg_catalog.pg_type t on t.typnamespace = n.oid and t.typowner <> n.nspowner
+            where n.nspname = 'pgevents'
+              and t.typtype = 'e'
+            union all
             select 'function', p.oid::regprocedure::text, pg_catalog.pg_get_userbyid(p.proowner)::text
             from pg_catalog.pg_namespace n
             join pg_catalog.pg_proc p on p.pronamespace = n.oid and p.proowner <> n.nspowner

@@ -1,7 +1,10 @@
 select pg_catalog.format(
     'column %I.%I: %s%s%s%s%s', c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
     case when a.attnotnull then ' not null' end,
-    ' default ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+    -- The label of events is another one in each log, see 0009_restored.sql.
+    ' default ' || pg_catalog.regexp_replace(
+        pg_catalog.pg_get_expr(d.adbin, d.adrelid), '^''[0-9a-f]{8}''(::pgevents[.]origin)$', '''''\1'
+    ),
     ' generated ' || nullif(a.attgenerated::text, ''),
     ' identity ' || nullif(a.attidentity::text, '')
 ) as part

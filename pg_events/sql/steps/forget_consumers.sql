@@ -1,2 +1,3 @@
 delete from pgevents.consumer;
 delete from pgevents.failed;
+{rename_origin}

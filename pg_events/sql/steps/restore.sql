@@ -16,6 +16,7 @@ $restore$;
 -- What a part of the log's data brought is another log's.
 delete from pgevents.consumer;
 delete from pgevents.failed;
+{rename_origin}
 insert into pgevents.migration (version, name) values {versions} on conflict do nothing;
 insert into pgevents.secret (key)
 select pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.gen_random_uuid()::text || pg_catalog.gen_random_uuid()::text, 'UTF8'))

@@ -35,6 +35,11 @@ begin
                 and d.deptype in ('a', 'i') and c.relkind = 'S'
           )
         union all
+        select pg_catalog.format('alter type %s owner to %I', t.oid::regtype, current_user)
+        from pg_catalog.pg_type t
+        where t.typnamespace = 'pgevents'::regnamespace
+          and t.typtype = 'e'
+        union all
         select pg_catalog.format('alter routine %s owner to %I', p.oid::regprocedure, current_user)
         from pg_catalog.pg_proc p
         where p.pronamespace = 'pgevents'::regnamespace

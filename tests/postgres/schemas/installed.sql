@@ -7,11 +7,11 @@ line (kind, name, place, text) as (
         '%s %s.%s %s%s%s',
         case c.relkind when 'v' then 'view' else 'table' end,
         c.relname,
-        -- The name of this column is drawn for each log.
-        regexp_replace(a.attname, '^log_[0-9a-f]{8}$', 'log_RANDOM'),
+        a.attname,
         format_type(a.atttypid, a.atttypmod),
         case when a.attnotnull then ' not null' end,
-        ' default ' || pg_get_expr(d.adbin, d.adrelid)
+        -- The label of events is another one in each log.
+        ' default ' || regexp_replace(pg_get_expr(d.adbin, d.adrelid), '^''[0-9a-f]{8}''(::pgevents[.]origin)$', 'RANDOM\1')
     )
     from schema s
     join pg_class c on c.relnamespace = s.oid and c.relkind in ('r', 'v')
