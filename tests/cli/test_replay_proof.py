@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections import Counter
 from importlib.resources import files
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -129,7 +130,7 @@ def recorded(database_url, build, start) -> str:
             "insert into shop.carts (customer_id, items) select id, '[1.50]' from shop.customers limit 3"
         )
         (last,) = connection.execute("select max(id) from pgevents.log").fetchone()
-    while last not in (event.id for event in pg_events.read("live.jsonl.gz")):
+    while not Path("live.jsonl.gz").exists() or last not in (event.id for event in pg_events.read("live.jsonl.gz")):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.answer().code == 130

@@ -25,13 +25,13 @@ SCRIPTS = ("writes", "sequences", "plpgsql", "transactions", "errors", "settings
 EVERY_TABLE = ("*",)
 WAYS: dict[str, dict[str, Any]] = {
     "by statement": {},
-    "by row": {"by_row": EVERY_TABLE},
+    "by row": {"row_triggers": EVERY_TABLE},
     "chosen": {
         "exclude_columns": {"public.person": ("password",), "public.made": ("v",)},
         "redact": {"public.person": {"email": "hash"}, "public.item": {"v": "mask"}, "public.rich": {"span": "drop"}},
         "when": {"public.parent": "new.v is distinct from 'q'", "public.tree": "old.id > 0 or new.id > 0"},
     },
-    "chosen by row": {"by_row": EVERY_TABLE, "redact": {"*": {"v": "hash"}}},
+    "chosen by row": {"row_triggers": EVERY_TABLE, "redact": {"*": {"v": "hash"}}},
     "changes alone": {"skip_unchanged": EVERY_TABLE, "query_characters": 0, "notify": False},
     "replicated": {"capture_replicated": EVERY_TABLE},
 }

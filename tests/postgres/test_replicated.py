@@ -47,7 +47,7 @@ def test_everybody_elses_writes_are_captured_once_as_before(
     db: psycopg.Connection, url: str, build: Build, name: str
 ) -> None:
     db.execute(f"{ITEMS}; {TREE}".encode())
-    settings: dict[str, Any] = {"by_row": ("item",)} if name.endswith("by row") else {}
+    settings: dict[str, Any] = {"row_triggers": ("item",)} if name.endswith("by row") else {}
     name = name.partition(" ")[0]
     build(url, **settings)
     before = [trigger for trigger in triggers(db) if "truncate" not in trigger[1]]

@@ -55,7 +55,7 @@ WAYS = {
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "with options": {"when": {"*": "true"}},
-    "row by row, as asked": {"by_row": ("*",)},
+    "row by row, as asked": {"row_triggers": ("*",)},
 }
 
 

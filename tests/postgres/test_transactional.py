@@ -233,8 +233,9 @@ def test_a_call_that_ends_its_own_connection_each_time_is_given_up(
     assert shop.execute("select payload::json #>> '{new_data,id}', attempts from pgevents.failed").fetchall() == [
         ("2", attempts)
     ]
-    # The first time it took the work of others with it, which counts for none of them, nor for it.
-    assert len(calls) == attempts + 1
+    # The first time it took the work of others with it, which counts for none of them, nor for it: unless a slow machine had
+    # saved that work by then.
+    assert len(calls) in (attempts, attempts + 1)
 
 
 def test_what_only_the_commit_refuses_is_a_failure_of_the_call_that_wrote_it(shop: psycopg.Connection) -> None:

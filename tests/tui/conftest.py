@@ -298,9 +298,15 @@ class Driver:
         await self.until(lambda: text in self.text())
 
     async def toast(self, text: str) -> str:
-        """Wait for a toast with this text; the whole of it."""
-        await self.until(lambda: any(text in toast.message for toast in self.app._notifications))
-        return next(toast.message for toast in self.app._notifications if text in toast.message)
+        """Wait for a toast with this text; the whole of it. A slow machine may have taken it away by then: it is in the event
+        log, too."""
+
+        def said() -> list[str]:
+            shown = [toast.message for toast in self.app._notifications]
+            return [message for message in (*shown, *(e.text for e in self.app.event_log.entries)) if text in message]
+
+        await self.until(said)
+        return said()[0]
 
     def lines(self) -> list[str]:
         strips = self.app.screen._compositor.render_strips()
