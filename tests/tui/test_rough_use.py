@@ -27,7 +27,7 @@ def test_wild_resizes_while_events_stream(console, make, seed):
 
     async def scenario(c):
         number = 100
-        for _ in range(60):
+        for _ in range(25):
             size = chance.choice([(1, 1), (2, 40), (300, 2), (chance.randint(1, 220), chance.randint(1, 70))])
             await c.pilot.resize_terminal(*size)
             await c.push(*[make.record(number + one, "IUDT"[one % 4]) for one in range(chance.randint(0, 300))])
@@ -58,7 +58,7 @@ def test_the_keys_and_the_tab_of_the_screen_are_there_at_any_size(console, make,
 def test_clicks_everywhere(console, make, mode, size):
     async def scenario(c):
         chance = random.Random(mode)
-        for _ in range(60):
+        for _ in range(20):
             c.app.switch_mode(mode)
             await c.tick()
             place = chance.randrange(size[0]), chance.randrange(size[1])
