@@ -1,4 +1,4 @@
-"""The command line. Data goes to stdout, words to stderr; a mistake of the user's is one line and an exit code."""
+"""The command line: data goes to stdout, messages to stderr; a user error prints one line and sets the exit code."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pg_events.cli.terminal import end_line, prepare_streams, say
 from pg_events.errors import PgEventsError
 
 INTERRUPTED: Final = 128 + 2
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as in shells."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _in_one_line(error: click.ClickException) -> str:
-    """What click says in four lines."""
+    """Error of click in one line instead of four."""
     text = error.format_message()
     text = text[:1].lower() + text[1:].removesuffix(".")
     context = error.ctx if isinstance(error, click.UsageError) else None

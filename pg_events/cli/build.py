@@ -42,7 +42,7 @@ def build(
             assert chosen.database_url is not None
             apply_first_part(chosen.database_url, first)
         elif first is not None:
-            say("this comes first: what else there is to do is planned when it is done")
+            say("this part comes first; the remaining steps are planned once it is done")
             return _print_script(first) if as_sql else show_plan(first, as_json)
         for line in _about_patterns(given, chosen) if given else core.forgotten(connection, chosen):
             say(line)
@@ -63,7 +63,7 @@ def build(
 
 
 _WHOLE: Final = """\
--- It stops at the first error, such as a lock that could not be had in time. What was done before is kept: print the
+-- It stops at the first error, such as a lock timeout. What was done before is kept: print the
 -- script again, and it has what is left."""
 _FIRST_PART: Final = """\
 -- It is the first part, and all or nothing: print the script again when it is done, and it has what is left."""
@@ -85,7 +85,7 @@ def _about_patterns(given: Iterable[str], chosen: Settings) -> Iterator[str]:
 
 
 def teardown(settings: str | None, database_url: str | None, show: bool, yes: bool, as_json: bool) -> int:
-    """Remove every trace: triggers, event triggers and the schema pgevents."""
+    """Remove all objects of pg_events: triggers, event triggers and the schema pgevents."""
     chosen = load(settings, database_url)
     with connected(chosen, "teardown", checks_owner=False) as connection:
         plan = core.teardown_plan(connection)
@@ -109,4 +109,4 @@ def _confirmed(question: str) -> bool:
     except click.Abort:
         if is_terminal(sys.stdin):
             raise
-        raise UsageError("there is nobody to ask: give --yes") from None
+        raise UsageError("cannot ask for confirmation without a terminal: pass --yes") from None

@@ -1,4 +1,4 @@
-"""`consumers`: who reads the log, and forgetting one that is gone."""
+"""`consumers`: list the consumers, or drop one."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ from pg_events.triggers.catalog import Connection
 
 
 def list_consumers(settings: str | None, database_url: str | None, as_json: bool) -> int:
-    """List consumers: workers that run, how far behind, failed events."""
+    """List consumers: running workers, lag, failed events."""
     with connected(load(settings, database_url), "consumers") as connection:
         rows = _ask(connection)
     if as_json:
@@ -34,7 +34,7 @@ def list_consumers(settings: str | None, database_url: str | None, as_json: bool
 
 
 def drop(settings: str | None, database_url: str | None, name: str) -> int:
-    """Forget the consumer NAME: its cursor and its failed events."""
+    """Delete the consumer NAME: its cursor and its failed events."""
     with connected(load(settings, database_url), "consumers") as connection:
         found = {row["name"]: row for row in _ask(connection)}
         if name not in found:

@@ -1,4 +1,4 @@
-"""The database of a command."""
+"""Database connection of a command."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from pg_events.triggers.catalog import Connection
 
 @contextmanager
 def connected(chosen: Settings, command: str, *, checks_owner: bool = True) -> Generator[Connection]:
-    """A connection for the block. What PostgreSQL refuses in it becomes one line and an exit code."""
+    """Open a connection for the block; errors of PostgreSQL become one line and an exit code."""
     assert chosen.database_url is not None
     with (
         connect(chosen.database_url, application_name=f"pg_events {command}", checks_owner=checks_owner) as connection,
@@ -23,7 +23,7 @@ def connected(chosen: Settings, command: str, *, checks_owner: bool = True) -> G
 
 @contextmanager
 def translated(database_url: str) -> Generator[None]:
-    """What PostgreSQL refuses in the block becomes one line and an exit code."""
+    """Turn errors of PostgreSQL in the block into one line and an exit code."""
     try:
         yield
     except psycopg.Error as error:

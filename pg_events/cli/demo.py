@@ -1,4 +1,4 @@
-"""`demo`: everything at once, on a PostgreSQL of its own."""
+"""`demo`: all parts together, on an embedded PostgreSQL."""
 
 import json
 import signal
@@ -12,7 +12,7 @@ from pg_events.cli.terminal import is_terminal, prepare_console, say
 
 
 def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
-    """See it work: a small shop with live traffic on an embedded PostgreSQL."""
+    """Run a small shop with live traffic on an embedded PostgreSQL."""
     if not headless and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         say("no terminal: running headless")
         headless = True
@@ -45,5 +45,5 @@ def demo(headless: bool, seconds: float, rate: float, as_json: bool) -> int:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """A closed terminal, or `kill`: leave by way of every `finally`."""
+    """Exit through every `finally` when the terminal is closed or the process is killed."""
     raise SystemExit(128 + number)

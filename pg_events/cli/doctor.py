@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong, and the remedy."""
+"""`doctor`: problems and their remedies."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ _INDENT = 15
 
 
 def doctor(settings: str | None, database_url: str | None, as_json: bool) -> int:
-    """Find what is wrong with the database, the installation and the consumers, and say what helps."""
+    """Find problems of the database, the installation and the consumers, and suggest remedies."""
     chosen = load(settings, database_url)
     assert chosen.database_url is not None
     with translated(chosen.database_url):
@@ -34,7 +34,7 @@ def doctor(settings: str | None, database_url: str | None, as_json: bool) -> int
         click.echo(json.dumps(shown, default=str))
     else:
         _show(findings)
-    words = [counted(len(problems), "problem") if problems else "nothing is wrong"]
+    words = [counted(len(problems), "problem") if problems else "no problems found"]
     if unknown:
         words.append(f"{counted(len(unknown), 'check')} could not be made")
     say(", ".join(words))

@@ -1,4 +1,4 @@
-"""A person at work on one event: its payload in an editor, its failure in the debugger."""
+"""Interactive work on one event: its payload in an editor, its failure in the debugger."""
 
 import pdb
 import sysconfig
@@ -12,13 +12,13 @@ from pg_events.playback.payload_text import joined, spread
 
 
 def edited(payload: str) -> str:
-    """The payload as $EDITOR left it, in one line again; as it was when nothing was saved."""
+    """Edit the payload in $EDITOR; return it as one line, unchanged if nothing was saved."""
     text = spread(payload)
     while (changed := click.edit(text, extension=".json")) is not None and changed.strip() != text.strip():
         try:
             return joined(changed)
         except (ValueError, RecursionError) as error:
-            say(f"that is no payload: {error}")
+            say(f"not a valid payload: {error}")
             text = changed
             if not click.confirm("edit again?", default=True, err=True):
                 raise click.Abort from None
@@ -29,7 +29,7 @@ _INSTALLED = tuple({sysconfig.get_path(name) + "/" for name in ("stdlib", "plats
 
 
 def debug(error: BaseException) -> None:
-    """Open the debugger at the failing line of the user's own code; `where`, `up` and the variables are his."""
+    """Open the debugger at the failing line of the user's own code, with its stack and variables."""
     say(f"{type(error).__name__}: {error}")
     debugger = pdb.Pdb()
     debugger.reset()
@@ -37,7 +37,7 @@ def debug(error: BaseException) -> None:
 
 
 def users(found: types.TracebackType | None) -> types.TracebackType | None:
-    """The traceback from the user's first frame to his last: what called him is ours, what he called is a library's."""
+    """Traceback from the first to the last frame of user code, without our callers and the libraries it called."""
     every: list[types.TracebackType] = []
     while found is not None:
         every.append(found)

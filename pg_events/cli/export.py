@@ -1,4 +1,4 @@
-"""`export`: the kept events to a file, masked if need be, and a test that feeds them to a callback."""
+"""`export`: write the kept events to a file, optionally masked, and a test that feeds them to a callback."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def export(
         if file is None:
             raise UsageError("name the file to write: log.jsonl (help: pg_events export --help)")
         if Path(file).suffix.lower() in (".csv", ".tsv", ".sql", ".parquet", ".xlsx"):
-            raise UsageError(f"{clean(file)}: what is written is JSON Lines; name it .jsonl or .jsonl.gz")
+            raise UsageError(f"{clean(file)}: the output is JSON Lines; name it .jsonl or .jsonl.gz")
         return _write(chosen, saved, wanted, file, overwrite, masks)
     from pg_events.cli.testcase import Testcase
 
@@ -68,7 +68,7 @@ def _write(
         say(f"{counted(bad, 'line' if saved else 'event')} of {saved or 'the log'} could not be read")
     unused = masks.unused if masks is not None else []
     for pattern in unused:
-        say(f"--redact {pattern} masked nothing{'' if pattern[0] == '/' else ': is it spelt as the column is?'}")
+        say(f"--redact {pattern} masked nothing{'' if pattern[0] == '/' else ': check the spelling of the column'}")
     return 1 if bad or unused else 0
 
 
@@ -76,7 +76,7 @@ def _write(
 def _events(
     chosen: Settings, saved: str | None, wanted: Filter
 ) -> Generator[tuple[Header, Iterator[str], Callable[[], int]]]:
-    """Where they come from, the payloads, and how many lines could not be read in the end."""
+    """Open the source; yields its description, the payloads, and a function that counts unreadable lines."""
     if saved is None:
         assert chosen.database_url is not None
         with Listener(chosen.database_url, application_name="pg_events export", wake_up=False) as listener:

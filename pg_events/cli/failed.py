@@ -29,7 +29,7 @@ from pg_events.triggers.catalog import Connection
 Row = dict[str, Any]
 
 _PAGE: Final = 500
-"""Failed events that are read at a time, to be listed."""
+"""Number of failed events that a listing reads at a time."""
 
 
 def list_failed(
@@ -41,10 +41,10 @@ def list_failed(
     group: bool,
     as_json: bool,
 ) -> int:
-    """List failed events, oldest first: number, consumer, when, table, row, attempts and error.
+    """List failed events, oldest first: number, consumer, time, table, row, attempts and error.
 
-    With --group failures of a consumer and a table are equal that raise the same exception in the same line; the most
-    frequent come first, and --limit counts groups.
+    With --group, failures of a consumer and a table are equal if they raise the same exception in the same line;
+    the most frequent come first, and --limit counts groups.
     """
     wanted = filters.parse(where)
     if group:
@@ -68,7 +68,7 @@ def list_failed(
 
 @dataclass
 class _Group:
-    """Equal failures."""
+    """Group of equal failures."""
 
     consumer: str
     table: str
@@ -109,7 +109,7 @@ def _list_groups(
 
 
 def _matching(connection: Connection, name: str | None, wanted: Filter) -> Iterator[Row]:
-    """Failed events, oldest first, read by pages: however many there are, few are in memory."""
+    """Matching failed events, oldest first, read page by page, so that only a few are in memory."""
     place: tuple[object, ...] = (None, None, None)
     while True:
         with RawCursor(connection, row_factory=dict_row) as cursor:
@@ -131,7 +131,7 @@ def _line(row: Row) -> str:
 
 
 def _table(payload: str) -> str:
-    """The table, or the object, that an event is about."""
+    """Table or object of an event."""
     try:
         return qualified(event.head(payload)) or ""
     except (ValueError, RecursionError):
@@ -139,7 +139,7 @@ def _table(payload: str) -> str:
 
 
 def _about(payload: str) -> str:
-    """The table and the row, or the object, that an event is about."""
+    """Table and row, or object, of an event."""
     try:
         found = event.record(payload)
         table = qualified(found) or ""
@@ -151,7 +151,7 @@ def _about(payload: str) -> str:
 
 
 def show(settings: str | None, database_url: str | None, event_id: int, name: str | None, as_json: bool) -> int:
-    """Show one failed event, its payload and the traceback; for each consumer in which it failed."""
+    """Show a failed event with its payload and traceback, for each consumer in which it failed."""
     with connected(load(settings, database_url), "failed") as connection:
         rows = _find(connection, name, [event_id])
     for row in rows:
@@ -174,7 +174,7 @@ def retry(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Have failed events delivered again: those with these IDs, those the filter finds, or all."""
+    """Have failed events delivered again: those with the given IDs, those matching the filter, or all."""
     chosen = _change(settings, database_url, "failed_retry.sql", event_ids, name, where, everything)
     _tell("retried", chosen, as_json)
     if chosen:
@@ -191,7 +191,7 @@ def discard(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Forget failed events: those with these IDs, those the filter finds, or all."""
+    """Discard failed events: those with the given IDs, those matching the filter, or all."""
     chosen = _change(settings, database_url, "failed_discard.sql", event_ids, name, where, everything)
     _tell("discarded", chosen, as_json)
     if len(event_ids) == 1 and chosen:
@@ -210,9 +210,11 @@ def _change(
     where: str,
     everything: bool,
 ) -> list[tuple[str, int]]:
-    """Do it to the chosen ones; consumer and id of those to which it was done."""
+    """Apply the action to the selected events; return consumer and id of those it changed."""
     if bool(event_ids) + bool(where.strip()) + everything != 1:
-        raise UsageError("say which: ids, --where FILTER or --all; one of the three (see: pg_events failed list)")
+        raise UsageError(
+            "select the events by exactly one of ids, --where FILTER or --all (see: pg_events failed list)"
+        )
     wanted = filters.parse(where)
     with connected(load(settings, database_url), "failed") as connection:
         if event_ids:
@@ -221,23 +223,25 @@ def _change(
             check_log(connection)
             rows = _matching(connection, name, wanted)
         chosen = ((row["consumer"], row["event_id"]) for row in rows if row["state"] != "held")
-        seen: set[tuple[str, int]] = set()  # what fails again meanwhile comes up once more, later
+        seen: set[tuple[str, int]] = set()  # an event that fails again meanwhile is listed again later
         pairs = (pair for pair in chosen if not (pair in seen or seen.add(pair)))
         done: list[tuple[str, int]] = []
-        while page := list(islice(pairs, _PAGE)):  # the rows themselves are dropped: they may be large, and many
+        while page := list(islice(pairs, _PAGE)):  # the rows themselves are dropped: they may be large and numerous
             with RawCursor(connection) as cursor:
                 done += cursor.execute(
                     sql.text(question), [list(column) for column in zip(*page, strict=True)]
                 ).fetchall()
         if not done and event_ids:
-            raise PgEventsError(f"event {event_ids[0]} waits behind a failed one of its row; deal with that one")
+            raise PgEventsError(
+                f"event {event_ids[0]} is blocked by an earlier failed event of its row; deal with that one"
+            )
         if not done:
             say("no such failed events")
         return sorted(done)
 
 
 def _find(connection: Connection, name: str | None, event_ids: Sequence[int]) -> list[Row]:
-    """Failed events. An id that is not among them is an error."""
+    """Find failed events; an id that is not among them raises an error."""
     check_log(connection)
     with RawCursor(connection, row_factory=dict_row) as cursor:
         rows = cursor.execute(
@@ -254,7 +258,7 @@ def _find(connection: Connection, name: str | None, event_ids: Sequence[int]) ->
 def _matches(wanted: Filter, payload: str) -> bool:
     try:
         return wanted.matches(event.record(payload))
-    except (ValueError, RecursionError):  # nested deeper than can be read: no condition holds
+    except (ValueError, RecursionError):  # nested too deeply to be read: no condition matches
         return False
 
 
@@ -273,7 +277,7 @@ def _workers(chosen: Sequence[tuple[str, int]]) -> str:
 
 
 def _when(row: Row) -> str:
-    """In the reader's time zone."""
+    """Time of the failure in the local time zone."""
     return f"{row['failed_at'].astimezone():%Y-%m-%d %H:%M:%S}"
 
 

@@ -1,4 +1,4 @@
-"""Commands below a command, and what can become of their output."""
+"""Groups of commands, and errors of their output."""
 
 import errno
 import os
@@ -12,11 +12,11 @@ import click
 from pg_events.errors import PgEventsError
 
 _CANNOT_WRITE: Final = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO})
-"""What can become of stdout that is no bug of ours."""
+"""Errors of stdout that are not bugs of pg_events."""
 
 
 class Group(click.Group):
-    """Commands below a command. Of a misspelt one it guesses what was meant."""
+    """Group of commands that suggests the nearest name for a misspelled one."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # Called without a command, click's releases differ in what they do: see `help_without_command`.
@@ -34,14 +34,14 @@ class Group(click.Group):
 
 
 def help_without_command(context: click.Context) -> None:
-    """What a group called without a command does: the help, as words, and the exit code of a mistake."""
+    """Print the help to stderr and exit with a usage error when a group is called without a command."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         context.exit(2)
 
 
 class Commands(Group):
-    """The commands themselves, under headings in the help, which `sections` names with their commands in order."""
+    """Top-level commands, under the headings of `sections` in the help."""
 
     def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]], **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -61,7 +61,7 @@ class Commands(Group):
         return list(self.commands)
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
-        """Prints the help when that is asked for."""
+        """Parse the arguments; prints the help if it is requested."""
         with _writing_stdout():
             return super().make_context(*arguments, **options)
 
@@ -72,7 +72,7 @@ class Commands(Group):
 
 @contextmanager
 def _writing_stdout() -> Generator[None]:
-    """What can become of stdout. Click itself takes a reader that has enough (`| head`) for a failure."""
+    """Handle errors of stdout; click itself treats a closed pipe (`| head`) as a failure."""
     try:
         yield
         if not sys.stdout.closed:  # by a callback
@@ -88,5 +88,5 @@ def _writing_stdout() -> Generator[None]:
 
 
 def forget_stdout() -> None:
-    """Python would complain at exit about what is still to be written."""
+    """Discard buffered output, about which Python would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`history` and `transaction`: one row through time, one transaction from its first event to its last."""
+"""`history` and `transaction`: the versions of one row; all events of one transaction."""
 
 import sys
 from collections.abc import Iterator
@@ -38,9 +38,9 @@ def row_history(
     file: str | None,
     as_json: bool,
 ) -> int:
-    """Show every kept version of the row of TABLE with that KEY, and what changed from one to the next."""
+    """Show every kept version of the row of TABLE with that KEY, and the changes between them."""
     if moment is not None and undo is not None:
-        raise UsageError("--at and --undo are two questions; leave one of them out")
+        raise UsageError("--at and --undo exclude each other; leave one of them out")
     then = None if moment is None else _moment(moment, file)
     chosen = load(settings, database_url, require_database=file is None)
     table, shape = _shape(chosen, table, file)
@@ -73,7 +73,7 @@ def row_history(
 
 
 def transaction(settings: str | None, database_url: str | None, xid: int, file: str | None, as_json: bool) -> int:
-    """Show the data changes and the DDL of transaction XID in their order, with who made them and by what statement."""
+    """Show the data changes and the DDL of transaction XID in order, with their author and statement."""
     chosen = load(settings, database_url, require_database=file is None)
     source = _open(chosen, file, Filter(Numbers("xid", ((xid, xid),))))
     events = Events(source)
@@ -102,7 +102,7 @@ def transaction(settings: str | None, database_url: str | None, xid: int, file: 
 
 
 def _moment(text: str, file: str | None) -> datetime:
-    """The end of the second, minute or day that the text names: what was done in it counts."""
+    """End of the second, minute or day that the text names, so that its changes are included."""
     try:
         return moment_after(text, now=None if file is None else partial(journal.ends_at, file))
     except ValueError as error:
@@ -110,7 +110,7 @@ def _moment(text: str, file: str | None) -> datetime:
 
 
 def _shape(chosen: Settings, table: str, file: str | None) -> tuple[str, Shape]:
-    """The table's whole name, and what the database says of it; for a saved log, as far as there is a database."""
+    """Full name of the table and its shape in the database; for a saved log, only if a database is known."""
     if chosen.database_url is None:
         return table, Shape()
     try:
@@ -138,7 +138,7 @@ def _check_one_table(found: list[Version], table: str) -> None:
 
 
 def _say_bad(events: Events, file: str | None) -> int:
-    """The exit code: 1 when something could not be read."""
+    """Report unreadable lines; return exit code 1 if there are any."""
     what = "event" if file is None else "line"
     for problem in list(events.problems)[:10]:
         say(f"{what} {problem.line:,} skipped: {problem.reason}")
@@ -153,7 +153,7 @@ def _say_bad(events: Events, file: str | None) -> int:
 def _row_at(found: list[Version], moment: datetime) -> int:
     then = history.at(found, moment)
     if then is None:
-        say("the row changed first after that, and what it was is not kept")
+        say("the first kept change of the row is later, and its values before that are not kept")
         return 1
     if then.row is None:
         say("there was no such row")
@@ -167,11 +167,15 @@ def _row_at(found: list[Version], moment: datetime) -> int:
 def _undo(found: list[Version], number: int, shape: Shape, source: Source) -> int:
     numbers = [version.event.id for version in found]
     if number not in numbers:
-        raise UsageError(f"event {number} is none of this row's; those are {', '.join(map(str, numbers[-20:]))}")
+        raise UsageError(
+            f"event {number} does not belong to this row; its events are {', '.join(map(str, numbers[-20:]))}"
+        )
     version = found[numbers.index(number)]
     later = numbers[numbers.index(number) + 1 :]
     if later:
-        say(f"the row was changed again by {', '.join(f'#{one}' for one in later[:10])}: look at what it is now")
+        say(
+            f"the row was changed again by {', '.join(f'#{one}' for one in later[:10])}: check its current values first"
+        )
     redacted = source.header().redacted if isinstance(source, FileSource) else ()
     undone = history.undo(version.event, version.payload, shape, redacted)
     for note in undone.notes:

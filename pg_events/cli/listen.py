@@ -67,7 +67,7 @@ def listen(
 def _target(
     listener: Listener, form: str | None, output: str | None, overwrite: bool
 ) -> Generator[tuple[Callable[[Record], None], Callable[[], None]]]:
-    """What an event is given to, and what is called when no more are at hand."""
+    """Function that takes an event, and function that is called after each page."""
     if output is None:
         yield _writer(form), lambda: None
     else:
@@ -76,7 +76,7 @@ def _target(
 
 
 class _Ended(BaseException):
-    """Somebody's `kill`, which is no failure."""
+    """Raised by SIGTERM, which is not a failure."""
 
 
 def _end(number: int, _frame: object) -> None:
@@ -85,7 +85,7 @@ def _end(number: int, _frame: object) -> None:
 
 
 def _pages(log: Retained, listener: Listener) -> Iterator[list[Record]]:
-    """The kept events that are asked for; a lost link is taken up again."""
+    """Kept events that match the options, in pages; reconnects if the connection is lost."""
     while log.position < log.last_id:
         try:
             yield from log.pages()
@@ -101,7 +101,7 @@ def _flushed(pages: Iterable[list[Record]], flush: Callable[[], None]) -> Iterat
 
 
 def _records(listener: Listener, flush: Callable[[], None]) -> Iterator[Record]:
-    """For ever, with a `flush` after each page; a lost link is taken up again, nothing is missed."""
+    """New events without end, with a `flush` after each page; reconnects if the connection is lost, without gaps."""
     while True:
         try:
             page = listener.poll()
@@ -134,7 +134,7 @@ def _writer(form: str | None) -> Callable[[Record], None]:
         page = Page()
         width = page.width if on_terminal else None
         return lambda record: page.print(line(record, width), soft_wrap=True)
-    configure(sys.stdout, encoding="utf-8")  # as JSON must be, whatever the locale
+    configure(sys.stdout, encoding="utf-8")  # JSON is UTF-8, whatever the locale
     return _write_safe_json if on_terminal else _write_json
 
 
@@ -144,11 +144,11 @@ def _write_json(record: Record) -> None:
 
 
 _DIRECTION = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What JSON allows and a terminal obeys."""
+"""Control characters that JSON allows and a terminal interprets."""
 
 
 def _write_safe_json(record: Record) -> None:
-    """The same JSON, spelt so that a terminal shows it and does not obey it."""
+    """Write JSON with control characters escaped, so that a terminal does not interpret them."""
     safe = _DIRECTION.sub(lambda match: f"\\u{ord(match[0]):04x}", record.payload)
     sys.stdout.write(safe + "\n")
     sys.stdout.flush()
@@ -158,13 +158,13 @@ def _write_safe_json(record: Record) -> None:
 
 _STYLES = {"I": "green", "U": "yellow", "D": "red", "T": "bold red", SCHEMA: "magenta", BROKEN: "reverse red"}
 _COLUMNS = 12
-"""More columns than this are not shown."""
+"""Maximum number of columns shown."""
 
 
 def line(record: Record, width: int | None = None) -> Text:
-    """One event for people: time, letter, table, what changed, who. Cut to `width` columns of a terminal.
+    """One event as a line of text: time, letter, table, changes, author; cut to `width` terminal columns.
 
-    The time has its date, unless that is today's.
+    The date is included unless it is today.
     """
     at = datetime.fromisoformat(record.at).astimezone()
     date = "" if at.date() == datetime.now(UTC).astimezone().date() else f"{at:%Y-%m-%d} "
@@ -183,7 +183,7 @@ def line(record: Record, width: int | None = None) -> Text:
 
 
 def _told(record: Record) -> tuple[str, str]:
-    """What it is about, and what happened to it."""
+    """Table or object of an event, and the changes."""
     title = f"{record.table_schema}.{record.table_name}"
     if record.kind == BROKEN:
         return title, f"(broken: {record.broken})"
@@ -211,7 +211,7 @@ def _changes(event: DataEvent) -> str:
 
 
 def _shown(value: object) -> str:
-    """A JSON value as people write it: text without quotes, every digit of a number."""
+    """JSON value as readable text: strings without quotes, numbers with every digit."""
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value)
         return "{" + ", ".join(f"{name}: {_shown(member)}" for name, member in members.items()) + "}"

@@ -1,4 +1,4 @@
-"""Log lines on stderr, harmless for a terminal: text for people, or one JSON object a line for programs."""
+"""Log lines on stderr, safe for a terminal: text, or one JSON object per line."""
 
 import json
 import logging
@@ -20,15 +20,15 @@ log = logging.getLogger("pg_events")
 FIELDS: Final = (
     "callback", "event_id", "table", "attempt", "seconds", "error", "delivered", "failed", "retried", "held",
 )  # fmt: skip
-"""What a line can tell besides its message, by the names that `extra=` gives it; and `traceback`."""
+"""Names of the optional fields of a log line, as given by `extra=`, and `traceback`."""
 _CHARACTERS: Final = 4_000
-"""Of any text but a traceback; of a longer one the beginning and the end."""
+"""Maximum length of a text other than a traceback; of a longer one the beginning and the end are kept."""
 
 
 def set_up_log(verbose: bool, form: str, database_url: str = "", about: Mapping[str, str] | None = None) -> None:
     """Log pg_events to stderr from INFO, or DEBUG, upwards; `form` is text or json.
 
-    The password of `database_url` is in no line. `about` are fields of every JSON line.
+    The password of `database_url` never appears. `about` holds fields of every JSON line.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Json(database_url, about or {}) if form == "json" else _Text(database_url))
@@ -38,7 +38,7 @@ def set_up_log(verbose: bool, form: str, database_url: str = "", about: Mapping[
 
 
 def tell(text: str, level: int = logging.INFO, **fields: object) -> None:
-    """Words of the command itself: where lines are JSON, another of them."""
+    """Print a message of the command itself, as a JSON line if the log is JSON."""
     if _is_json():
         log.log(level, "%s", text, extra=fields)
     else:
@@ -47,7 +47,7 @@ def tell(text: str, level: int = logging.INFO, **fields: object) -> None:
 
 @contextmanager
 def ending_told() -> Generator[None]:
-    """Where lines are JSON, what ends the command is one of them."""
+    """Log the error that ends the command as a JSON line if the log is JSON."""
     try:
         yield
     except PgEventsError as error:
@@ -55,7 +55,7 @@ def ending_told() -> Generator[None]:
             raise
         log.critical("%s", error, extra={"error": type(error).__name__})
         raise click.exceptions.Exit(error.exit_code) from error
-    except Exception as error:  # a bug: told in the form of all other lines, and its traceback with it
+    except Exception as error:  # a bug: logged like all other lines, with its traceback
         if not _is_json():
             raise
         log.critical("ended by a bug", exc_info=True, extra={"error": type(error).__name__})
@@ -75,7 +75,7 @@ class _Formatter(logging.Formatter):
         return one_line(self._harmless(record.getMessage()))
 
     def _traceback(self, record: logging.LogRecord) -> str | None:
-        """Of a failed callback, or of the exception that a line was logged with."""
+        """Traceback of a failed callback, or of the exception attached to a log record."""
         trace: str | None = getattr(record, "traceback", None)
         if trace is None and record.exc_info:
             trace = self.formatException(record.exc_info)
@@ -86,7 +86,7 @@ class _Formatter(logging.Formatter):
 
 
 class _Text(_Formatter):
-    """`2026-11-24 09:40:00,123 INFO consumer default: delivering`; a traceback on lines of its own."""
+    """Formatter of `2026-11-24 09:40:00,123 INFO consumer default: delivering`, with tracebacks on separate lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{self.formatTime(record)} {record.levelname} {self._message(record)}"
@@ -95,9 +95,9 @@ class _Text(_Formatter):
 
 
 class _Json(_Formatter):
-    """`{"at": "2026-11-24T09:40:00.123456+00:00", "level": "info", "logger": …, "message": …}` and the fields that apply.
+    """Formatter of `{"at": "2026-11-24T09:40:00.123456+00:00", "level": "info", "logger": …, "message": …}`.
 
-    ASCII only, whatever stderr can show.
+    Adds the fields that apply. ASCII only, whatever the encoding of stderr.
     """
 
     def __init__(self, database_url: str, about: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Numbers as options take them; what is none is said to be none."""
+"""Numeric types of options, with clear error messages."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ class Number(click.FloatRange):
         except ValueError:
             is_number = False
         if not is_number:
-            self.fail(f"{value!r} is no number; give one such as 0.5 or 10", param, ctx)
+            self.fail(f"{value!r} is not a number; pass one such as 0.5 or 10", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -26,5 +26,5 @@ class Count(click.IntRange):
         try:
             int(value)
         except ValueError:
-            self.fail(f"{value!r} is no whole number; give one such as 10", param, ctx)
+            self.fail(f"{value!r} is not a whole number; pass one such as 10", param, ctx)
         return super().convert(value, param, ctx)

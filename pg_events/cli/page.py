@@ -1,4 +1,4 @@
-"""What people see on stdout: tables, in colour on a terminal."""
+"""Tables on stdout, in colour on a terminal."""
 
 import sys
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ _UNLIMITED = 10_000
 
 
 class Page(Console):
-    """Stdout for people: colours and the terminal's width on a terminal, neither in a pipe."""
+    """Console on stdout: colours and the terminal's width on a terminal, neither in a pipe."""
 
     def __init__(self, **options: Any) -> None:
         width = None if is_terminal(sys.stdout) else _UNLIMITED
         super().__init__(width=width, highlight=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """The commands' entry deals with it. Rich would exit with 1."""
+        """Leave the error to the entry point of the commands; Rich would exit with 1."""
         raise
 
 
 def plain(headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> str:
-    """The same columns as those of `table`, in a pipe: without style and width there is nothing that Rich must lay out."""
+    """Print the columns of `table` to a pipe, where Rich has no style or width to apply."""
     lines = [[*headers], *([cell.plain for cell in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -37,5 +37,5 @@ def plain(headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> str:
 
 
 def table(*headers: str) -> Table:
-    """Columns without lines between them."""
+    """Table without lines between its columns."""
     return Table(*headers, box=None, header_style="bold", pad_edge=False)

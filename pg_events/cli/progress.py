@@ -1,4 +1,4 @@
-"""A bar on stderr while something takes long."""
+"""Progress bar on stderr for long operations."""
 
 import io
 import sys
@@ -15,9 +15,9 @@ from pg_events.cli.terminal import is_terminal
 
 @contextmanager
 def progress(count: ProgressColumn, is_wanted: bool = True) -> Generator[Progress]:
-    """What is being done, a bar, and how far it is; on a terminal only, and gone when it is done.
+    """Show a description, a bar and the progress, only on a terminal and until the block ends.
 
-    What is printed to the terminal meanwhile stands above the bar.
+    Output printed to the terminal meanwhile appears above the bar.
     """
     console = Console(stderr=True)
     shown = Progress(
@@ -39,11 +39,12 @@ def progress(count: ProgressColumn, is_wanted: bool = True) -> Generator[Progres
 
 
 class _AboveBar(io.TextIOBase):
-    """A terminal while a bar is shown on it. Whole lines are printed as they are: Rich's own way breaks them anew, and
-    sends what goes to stdout to stderr, wherever that leads."""
+    """Stream to a terminal that shows a bar; whole lines are printed unchanged.
+
+    Rich itself would wrap them again, and redirect stdout to stderr."""
 
     def __init__(self, stream: TextIO, console: Console) -> None:
-        self.rich_proxied_file = stream  # what the console itself writes to
+        self.rich_proxied_file = stream  # the stream that the console itself writes to
         self._console = console
         self._begun = ""
 
@@ -61,7 +62,7 @@ class _AboveBar(io.TextIOBase):
         return len(text)
 
     def close(self) -> None:
-        """What is no whole line is printed when the bar is gone."""
+        """Print an incomplete line once the bar is gone."""
         if not self.closed:
             self.rich_proxied_file.write(self._begun)
             self.rich_proxied_file.flush()

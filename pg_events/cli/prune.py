@@ -1,4 +1,4 @@
-"""`prune`: retention by hand."""
+"""`prune`: manual retention."""
 
 import json
 
@@ -20,7 +20,7 @@ from pg_events.triggers import catalog
 def prune(
     settings: str | None, database_url: str | None, keep: str | None, keep_size: str | None, unread: bool, as_json: bool
 ) -> int:
-    """Delete events older than AGE from the log, and the oldest ones when all of them take more than SIZE."""
+    """Delete events older than AGE, and the oldest events while the log takes more than SIZE."""
     chosen = load(settings, database_url)
     limit = _limit(chosen, keep, keep_size, unread)
     with connected(chosen, "prune") as connection:
@@ -38,10 +38,10 @@ def prune(
     for consumer, (events, first_id, last_id) in sorted(done.unread.items()):
         name, span = clean(consumer), f"from {first_id} to {last_id}"
         if limit.unread:
-            say(f"consumer {name} will never be given {counted(events, 'event')} of them, {span}")
+            say(f"consumer {name} will never receive {counted(events, 'event')} of them, {span}")
         else:
             kept = f"event {first_id}" if first_id == last_id else f"{counted(events, 'event')}, {span}"
-            say(f"kept {kept}: consumer {name} has not been given {'it' if first_id == last_id else 'them'}")
+            say(f"kept {kept}: consumer {name} has not received {'it' if first_id == last_id else 'them'}")
     return 0
 
 
@@ -57,7 +57,7 @@ def _limit(chosen: Settings, keep: str | None, keep_size: str | None, unread: bo
     if age is None and size is None:
         age, size = chosen.retention, chosen.retention_bytes
     if age is None and size is None:
-        raise UsageError("what shall be kept? Give --keep AGE or --keep-size SIZE, or set PG_EVENTS_RETENTION")
+        raise UsageError("nothing to prune by: pass --keep AGE or --keep-size SIZE, or set PG_EVENTS_RETENTION")
     return Limit(age, size, unread)
 
 

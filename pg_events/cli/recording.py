@@ -1,4 +1,4 @@
-"""What `listen` and `export` have in common: which events are asked for, and the file they go into."""
+"""Parts shared by `listen` and `export`: the selection of events, and the output file."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from pg_events.triggers import catalog
 
 
 def kept(listener: Listener, wanted: Filter, is_wanted: bool = True) -> Generator[Record]:
-    """The kept events that are asked for, with a progress bar if that is wanted."""
+    """Kept events that match the options, optionally with a progress bar."""
     with progress(TaskProgressColumn(), is_wanted) as shown, translated(listener.database_url):
         bar = shown.add_task("0 events")
         log = Retained(listener, wanted)
@@ -32,7 +32,7 @@ def kept(listener: Listener, wanted: Filter, is_wanted: bool = True) -> Generato
 
 
 def header_of(listener: Listener) -> Header:
-    """Where the events of a database come from."""
+    """Header of a file that describes the database of its events."""
     with translated(listener.database_url):
         link = listener.connection
         return Header(link.info.dbname, catalog.fingerprints(link), catalog.columns(link))
@@ -40,7 +40,7 @@ def header_of(listener: Listener) -> Header:
 
 @contextmanager
 def recording(header: Header, file: str, overwrite: bool) -> Generator[Writer]:
-    """A file for the block. Says at its end, or at Ctrl-C, what is in it."""
+    """Open a file for the block; reports its content at the end or at Ctrl-C."""
     writer = Writer(file, header, overwrite=overwrite)
     try:
         with writer:

@@ -1,4 +1,4 @@
-"""`replay`: captured events once more into callbacks."""
+"""`replay`: run captured events through callbacks again."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ from pg_events.text import clean, counted, one_line, shorten
 
 @dataclass(frozen=True)
 class Options:
-    """What the command was told, apart from the database."""
+    """Options of the command, apart from the database."""
 
     source: str | None
     where: str
@@ -57,7 +57,7 @@ class Options:
 
 
 def replay(settings: str | None, database_url: str | None, is_plan: bool, **options: Any) -> int:
-    """Run captured events through your functions again: those of SOURCE, a saved log or the word "log"."""
+    """Run captured events through your functions again; SOURCE is a saved log, or the word "log"."""
     given = Options(**options)
     former = _former(given)
     source = settings or (former.asked.settings if former else None)
@@ -72,18 +72,18 @@ def replay(settings: str | None, database_url: str | None, is_plan: bool, **opti
 
 
 def _former(given: Options) -> Run | None:
-    """The run that is taken up."""
+    """Run that is resumed or whose failures are replayed."""
     if given.resume is None and given.failed_of is None:
         return None
     if (given.resume and given.failed_of) or given.source or given.where or given.since or given.until:
-        raise UsageError("--resume and --failed-of say what to replay; leave SOURCE, --where, --since and --until out")
+        raise UsageError("--resume and --failed-of select the events; leave out SOURCE, --where, --since and --until")
     return runs.find(given.resume or given.failed_of or "")
 
 
 def _job(given: Options, settings: Settings, former: Run | None) -> Job:
     if former is None:
         if given.source is None:
-            raise UsageError('name what to replay: a file, or the word "log" (help: pg_events replay --help)')
+            raise UsageError('pass a source: a file, or the word "log" (help: pg_events replay --help)')
         wanted = asked_of(given.source, given.where, given.since, given.until)
         job = Job(settings, given.source, wanted, given.callback, given.shadow, given.times)
     elif given.resume:
@@ -91,7 +91,7 @@ def _job(given: Options, settings: Settings, former: Run | None) -> Job:
     else:
         job = failures(former, settings, given.callback, given.shadow)
     if given.pdb and given.watch:
-        raise UsageError("--watch calls in another process, --pdb in this one; leave one of them out")
+        raise UsageError("--watch calls in another process, --pdb in this one; leave out one of them")
     if (given.step or given.edit or given.pdb) and not is_terminal(sys.stdin):
         raise UsageError("--step, --edit and --pdb need a terminal")
     return job
@@ -101,10 +101,10 @@ def _job(given: Options, settings: Settings, former: Run | None) -> Job:
 
 
 def _show_plan(job: Job, given: Options) -> int:
-    """Says what would be done."""
+    """Print what would be done."""
     try:
         found, routes = chosen(job.settings, job.callback, job.shadow)
-    except UsageError:  # there is something to count all the same
+    except UsageError:  # the events are counted all the same
         found, routes = [], Routes(None, None)
     names = reference_names(found)
     source = job.open()
@@ -157,12 +157,12 @@ def _print_plan(found: Plan, routes: Routes, names: list[str], failed: Mapping[i
         shown.add_row(
             f"{events:,}",
             clean(what),
-            clean(_name(routes, names, is_schema) or "nothing: no callback is named"),
+            clean(_name(routes, names, is_schema) or "nothing: no callback is configured"),
         )
     if found.counts:
         page.print(shown, markup=False)
     if routes.shadow is not None:
-        page.print(f"each of them into {clean(names[routes.shadow])}, too", markup=False)
+        page.print(f"each of them also into {clean(names[routes.shadow])}", markup=False)
     page.print(f"{counted(found.events, 'event')}; nothing was called", markup=False)
     for line in drifted:
         page.print(clean(line), markup=False)
@@ -173,7 +173,7 @@ def _print_plan(found: Plan, routes: Routes, names: list[str], failed: Mapping[i
 
 
 def _failed(job: Job) -> dict[int, str]:
-    """Id -> consumer and error, of the events that a worker gave up; of the log only."""
+    """Consumer and error by event id, for events of the log whose delivery a worker gave up."""
     if job.source != LOG:
         return {}
     with connected(job.settings, "replay") as connection:
@@ -194,7 +194,7 @@ def _run(job: Job, given: Options) -> int:
     )
     recorder = job.recorder(caller, routes)
     if drift.unknown is not None:
-        say(f"tables are not compared with what they were: {drift.unknown}")
+        say(f"tables are not compared with their captured columns: {drift.unknown}")
     steering = Steering(Pace(given.speed, given.max_gap, job.times, given.on_error == "stop"))
     asking = _Asking(given, steering)
     playback = Playback(
@@ -229,9 +229,9 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 
 class _Output:
-    """What callbacks print: on stdout, unless that holds JSON; the shadow's lines are marked.
+    """Output of callbacks: goes to stdout unless that holds JSON; lines of the shadow are marked.
 
-    A reader of the pipe that has enough ends the printing and not the replay.
+    A closed pipe ends the printing, not the replay.
     """
 
     def __init__(self, has_json: bool) -> None:
@@ -240,7 +240,7 @@ class _Output:
         self._was_shadow: bool = False
         self._begins_line = True
         self.is_shadow: Callable[[], bool] = lambda: False
-        """Whether the shadow is being called."""
+        """True while the shadow is being called."""
 
     def __call__(self, number: int, text: str, *, is_ours: bool = False) -> None:
         is_stdout = is_ours or (number == 1 and not self._has_json)
@@ -275,7 +275,7 @@ _SHADOW: Final = "shadow: "
 
 
 def _tell(item: Item, outcome: Outcome) -> None:
-    """A failure, with its traceback, and where two callbacks disagree."""
+    """Print a failure with its traceback, and the differences between two callbacks."""
     if outcome.error is not None:
         say(f"#{item.id} {item.what} failed: {one_line(outcome.error)}")
         if outcome.traceback:
@@ -306,16 +306,16 @@ def _say_report(report: Report, given: Options) -> None:
         words += f", {report.differing:,} differing"
     say(f"{words} in {report.seconds:,.1f} s; kept as run {report.run}")
     if report.state == "stopped":
-        say(f"stopped at the first failure; fix it and go on: pg_events replay --resume {report.run}")
+        say(f"stopped at the first failure; fix it and resume: pg_events replay --resume {report.run}")
     elif report.state == "interrupted":
-        say(f"stopped; go on: pg_events replay --resume {report.run}")
+        say(f"stopped; resume: pg_events replay --resume {report.run}")
     elif report.failed:
-        say(f"again what failed: pg_events replay --failed-of {report.run}")
+        say(f"replay the failed events: pg_events replay --failed-of {report.run}")
 
 
 @contextlib.contextmanager
 def _stopping(playback: Playback, given: Options) -> Generator[None]:
-    """Ctrl-C and SIGTERM finish the event in hand; a second one does not wait for it."""
+    """Let Ctrl-C and SIGTERM finish the current event; a second one exits at once."""
     received: list[int] = []
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -335,7 +335,7 @@ def _stopping(playback: Playback, given: Options) -> Generator[None]:
 
 
 class _Bar:
-    """How far it is, on a terminal."""
+    """Progress bar of a replay, on a terminal."""
 
     def __init__(self, shown: Progress, verb: str, source: Source) -> None:
         self._shown = shown
@@ -344,7 +344,7 @@ class _Bar:
         self._drawn = 0.0
 
     def move(self) -> None:
-        """Cheap enough for every event."""
+        """Advance the bar; cheap enough to be called for every event."""
         if (now := time.monotonic()) - self._drawn > 0.1:
             self._drawn = now
             self._shown.update(self._task, completed=self._source.fraction)
@@ -360,7 +360,7 @@ def _bar(verb: str, source: Source, given: Options) -> Generator[_Bar]:
 
 
 class _Asking:
-    """Asks before an event: deliver it, edit it, skip it, or end."""
+    """Prompt before each event: deliver, edit, skip or quit."""
 
     def __init__(self, given: Options, steering: Steering) -> None:
         self._steering = steering

@@ -1,4 +1,4 @@
-"""`runs`: what became of replays."""
+"""`runs`: outcomes of replays."""
 
 import json
 from collections import Counter
@@ -19,7 +19,7 @@ from pg_events.text.formatting import format_age, format_bytes
 
 
 def list_runs(as_json: bool) -> int:
-    """List replays, oldest first: name (the local time when it began), events, what was replayed into what."""
+    """List replays, oldest first: name (the local time of the start), events, source and callbacks."""
     page, shown = Page(), table("run", "events", "failed", "state", "source", "into")
     for column in shown.columns[:4]:
         column.no_wrap = True  # the name, for one, is what the other commands ask for
@@ -35,12 +35,12 @@ def list_runs(as_json: bool) -> int:
     if found and not as_json:
         page.print(shown, markup=False)
     if not found:
-        say("no replay was kept")
+        say("no replays are kept")
     return 0
 
 
 def show(run: str, shows_all: bool, as_json: bool) -> int:
-    """Show a replay: of each event that failed the traceback, and what the callback printed."""
+    """Show a replay: the traceback of each failed event, and the output of the callback."""
     found = kept_runs.find(run)
     if not as_json:
         total = found.sum()
@@ -60,24 +60,24 @@ def show(run: str, shows_all: bool, as_json: bool) -> int:
 
 
 def compare(first: str, second: str, as_json: bool) -> int:
-    """Compare two replays event by event: what failed in the first and works in the second, and so on."""
+    """Compare two replays event by event: failed in the first and fixed in the second, and the reverse."""
     counts: Counter[str] = Counter()
     for difference in kept_runs.compare(kept_runs.find(first), kept_runs.find(second)):
         counts[difference.change] += 1
         if as_json:
             click.echo(json.dumps(asdict(difference)))
             continue
-        if difference.change.startswith("only in"):  # what was not replayed again is counted
+        if difference.change.startswith("only in"):  # events that were not replayed again are only counted
             continue
         then, now = (one_line(error) if error else "ok" for error in (difference.first, difference.second))
         words = f"{then} → {now}" if then != now else then
         click.echo(clean(shorten(f"{difference.change}: #{difference.id} {difference.what}  {words}", 500)))
-    say(", ".join(f"{number:,} {change}" for change, number in counts.items()) or "the two runs went the same way")
+    say(", ".join(f"{number:,} {change}" for change, number in counts.items()) or "the two runs have the same outcomes")
     return 1 if counts["fails now"] or counts["fails differently"] else 0
 
 
 def prune(keep: str) -> int:
-    """Delete replays that ended, or were cut short, longer ago than AGE."""
+    """Delete replays that ended, or were interrupted, more than AGE ago."""
     try:
         age = units.age(keep)
     except ValueError as error:
@@ -88,7 +88,7 @@ def prune(keep: str) -> int:
 
 
 def _source(run: Run) -> str:
-    """A file below the current directory is named from there."""
+    """Source of a run; a file below the current directory by its relative path."""
     if run.asked.source == LOG:
         return f"log of {run.asked.database}"
     path = Path(run.asked.source)

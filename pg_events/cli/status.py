@@ -1,4 +1,4 @@
-"""`status`: what is covered, who reads, how large the log is."""
+"""`status`: coverage, consumers, and the size of the log."""
 
 import json
 from collections import Counter
@@ -32,28 +32,28 @@ _NOT_WANTED = ("excluded", "unsupported")
 
 @dataclass(frozen=True)
 class _Status:
-    """What the database told."""
+    """State of the database."""
 
     server_version: str
     schema_events: bool
-    """DDL is recorded."""
+    """True if DDL is recorded."""
     schema_events_permitted: bool
-    """DDL could be recorded: somebody who builds here may create event triggers, or did."""
+    """True if DDL could be recorded: a role that builds here may create event triggers, or did."""
     event_triggers_off: Sequence[str]
-    """Whose DDL fires no event trigger."""
+    """Roles whose DDL fires no event trigger."""
     origin: Sequence[findings.Finding]
-    """What is wrong with where the log was made."""
+    """Problems with the origin of the log."""
     tables: Sequence[Table]
     query_characters: int
-    """How much of the client's SQL text an event keeps."""
+    """Maximum length of the client's SQL text that an event keeps."""
     last_event_at: Mapping[tuple[str, str], datetime]
-    """(schema, table) -> when its last event was."""
+    """Time of the last event by (schema, table)."""
     consumers: Sequence[Mapping[str, Any]]
     log: Mapping[str, int]
     owner: str
-    """The role that builds."""
+    """Role that builds."""
     roles: Mapping[str, str]
-    """Role -> `reader` or `worker`."""
+    """`reader` or `worker`, by role."""
 
     @property
     def drift(self) -> list[Table]:
@@ -62,7 +62,7 @@ class _Status:
 
 
 def status(settings: str | None, database_url: str | None, check: bool, problems: bool, as_json: bool) -> int:
-    """Show for each table whether it is covered, and why not; how far behind each consumer is; the log's size."""
+    """Show whether each table is covered and why not, how far behind each consumer is, and the log's size."""
     with connected(load(settings, database_url), "status") as connection:
         found = _ask(connection)
     if as_json:
@@ -85,7 +85,7 @@ def status(settings: str | None, database_url: str | None, check: bool, problems
 
 
 def _missing(found: _Status) -> list[str]:
-    """What a build would put right, in words."""
+    """Messages for what a build would repair."""
     words: list[str] = []
     if found.schema_events_permitted and not found.schema_events:
         words.append("DDL is not recorded")
@@ -171,11 +171,11 @@ def _show(found: _Status, tables: Sequence[Table]) -> None:
 
 
 _NARROW = 60
-"""Columns of a terminal on which there is room for the name and the state, and no more."""
+"""Maximum width of a terminal that has room only for the name and the state."""
 
 
 def _cells(found: _Status, tables: Sequence[Table], width: int) -> tuple[list[str], list[list[Text]]]:
-    """Headers, and a row for each table."""
+    """Headers, and one row per table."""
     now = datetime.now(UTC)
     headers = ["table", "I U D T", "state"]
     if width >= _NARROW:
@@ -210,7 +210,7 @@ def _tables(found: _Status, tables: Sequence[Table], width: int) -> Any:
 
 
 def consumers_table(consumers: Sequence[Mapping[str, Any]]) -> Any:
-    """Rows of consumers.sql for people."""
+    """Table of consumers from the rows of consumers.sql."""
     grid = table("consumer", "worker", "behind", "failed")
     grid.columns[0].overflow = "fold"
     for row in consumers:
@@ -254,7 +254,7 @@ def _ddl(found: _Status) -> str:
 
 
 def _roles(found: _Status) -> str:
-    """Who may do what."""
+    """Roles and what they may do."""
     parts = [f"{found.owner} builds"]
     for capability, verb in (("worker", "delivers"), ("reader", "reads")):
         if names := sorted(role for role, may in found.roles.items() if may == capability):
@@ -263,7 +263,7 @@ def _roles(found: _Status) -> str:
 
 
 def _query_text(characters: int) -> list[str]:
-    """How much of the SQL text is kept, unless that is what is usual."""
+    """Note on how much SQL text is kept, unless it is the default."""
     if characters == Settings.query_characters:
         return []
     return [

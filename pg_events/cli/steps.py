@@ -1,4 +1,4 @@
-"""Plans for people and programs: shown, and carried out with a progress bar."""
+"""Plans, printed as text or JSON, and applied with a progress bar."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ def show_plan(plan: Plan, as_json: bool) -> int:
 
 
 def apply_plan(database_url: str, plan: Plan, as_json: bool) -> int:
-    """Carry a plan out with a progress bar; exit code 0, or 1 when a step failed."""
+    """Apply a plan with a progress bar; exit code 0, or 1 if a step failed."""
     result = _apply(database_url, plan)
     for table_name, reason in dict.fromkeys((step.table or step.object, reason) for step, reason in result.failed):
         say(f"failed: {table_name}: {reason}")
@@ -49,7 +49,7 @@ def apply_plan(database_url: str, plan: Plan, as_json: bool) -> int:
 
 
 def apply_first_part(database_url: str, plan: Plan) -> None:
-    """Carry out what must be done before the rest can be planned, and say it."""
+    """Apply and print the steps that must be done before the rest can be planned."""
     for step in plan.steps:
         say(f"{step.action} {step.object}: {step.reason}")
     _apply(database_url, plan)
@@ -61,7 +61,7 @@ def _as_json(plan: Plan, applied: bool) -> str:
 
 
 def nothing_to_do(plan: Plan) -> str:
-    """What is said of an empty plan."""
+    """Message for an empty plan."""
     return f"nothing to do: {counted(plan.unchanged, 'object')} as they should be"
 
 
@@ -73,7 +73,7 @@ def _tables_done(plan: Plan, result: Applied) -> Iterator[str]:
     failed = {step.table for step, _ in result.failed}
     done = [step for step in plan.steps if step.table is not None and step.table not in failed]
     covered = {step.table for step in done if step.action != "drop"}
-    # A table that stays covered keeps its trigger for TRUNCATE, whichever others it has no more.
+    # A table that stays covered keeps its trigger for TRUNCATE, whichever other triggers are removed.
     freed = {step.table for step in done if step.object.endswith("_truncate")} - covered
     if covered:
         yield f"{counted(len(covered), 'table')} covered"
@@ -86,23 +86,23 @@ def _tables_done(plan: Plan, result: Applied) -> Iterator[str]:
 # --- showing ------------------------------------------------------------------------------------------------------
 
 _MANY = 3
-"""More objects of a kind than this are counted, not named."""
+"""Maximum number of objects of a kind that are named; more are counted."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One or more steps of a plan that people see as one change."""
+    """One or more steps of a plan, shown as one change."""
 
     action: str
     what: str
-    """An object, a number of objects, or a table."""
+    """Object, number of objects, or table."""
     triggers: str = ""
-    """Of a table: the letters of its operations."""
+    """Letters of a table's operations."""
     why: str = ""
 
 
 def lines(steps: Iterable[Step]) -> Iterator[Line]:
-    """What people want to know of a plan: a line for each table, few for the rest."""
+    """Summary of a plan: one line per table, few for the rest."""
     for (table_name, action, kind), group in groupby(steps, key=lambda step: (step.table, step.action, _kind(step))):
         if kind == _PART_OF_SCHEMA:
             parts = list(group)
@@ -128,20 +128,20 @@ _PART_OF_SCHEMA: Final = "part of the schema"
 
 
 def _kind(step: Step) -> str:
-    """`function pgevents.capture()` -> `function`."""
+    """Kind of an object: `function` for `function pgevents.capture()`."""
     if step.migration is not None:
         return _PART_OF_SCHEMA
     return step.object.partition(" ")[0] if step.table is None else ""
 
 
 def _letter(step: Step) -> str:
-    """`trigger 00_pgevents_insert` -> `I`, as in `status`; `R` is that for replicated changes."""
+    """Letter of a trigger as in `status`: `I` for `00_pgevents_insert`, `R` for replicated changes."""
     operation = step.object.rpartition("_")[2]
     return operation[0].upper() if operation in (*OPERATIONS, "replicated") else step.object
 
 
 def _why(reason: str) -> str:
-    """Not what the command's name says already."""
+    """Reason of a step, without what the command's name says already."""
     return (
         ""
         if reason in ("teardown", "--grant-reader", "--grant-worker", "--revoke")
@@ -185,7 +185,7 @@ def _apply(database_url: str, plan: Plan) -> Applied:
             name = clean(step.table or step.object)[:40]
             waiting = outcome == "waiting"
             shown.update(
-                bar, description=f"{name} is busy, later again" if waiting else name, advance=0 if waiting else 1
+                bar, description=f"{name} is busy, retrying later" if waiting else name, advance=0 if waiting else 1
             )
 
         return apply(database_url, plan, told)

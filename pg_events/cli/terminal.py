@@ -1,4 +1,4 @@
-"""What people read: words on stderr, tables on stdout, both harmless for a terminal and as wide as it."""
+"""Output for people: messages on stderr, tables on stdout, both safe for a terminal and fitted to its width."""
 
 import io
 import os
@@ -15,7 +15,7 @@ from pg_events.text import clean
 
 
 def prepare_streams() -> None:
-    """Whatever stdout and stderr are (closed, of another encoding), printing to them does not fail for it."""
+    """Prepare stdout and stderr so that printing does not fail, even if they are closed or of another encoding."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -25,29 +25,29 @@ def prepare_streams() -> None:
 
 
 def configure(stream: Any, **options: Any) -> None:
-    """`stream.reconfigure(…)`, of those that have it: a test's have not."""
+    """Call `stream.reconfigure(…)` if the stream has it; those of tests do not."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(**options)  # pyright: ignore[reportUnknownMemberType]
 
 
 def say(text: str) -> None:
-    """Words for people: to stderr, made harmless for a terminal, and wrapped between words on one."""
+    """Print a message to stderr, safe for a terminal and wrapped between words."""
     text = clean(text, keep_newlines=True)
     if is_terminal(sys.stderr):
         width = max(20, shutil.get_terminal_size().columns)
         text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
-    click.echo(text, file=sys.stderr)  # with err=True it would write past the one that keeps a progress bar whole
+    click.echo(text, file=sys.stderr)  # err=True would bypass the stream that keeps a progress bar intact
 
 
 _COMMAND = re.compile(r"pg_events [a-z][^;,()]*[^;,()\s]")
 _NO_BREAK = "\x1f"
-"""No text for people has this sign: it is made harmless before."""
+"""Placeholder for a non-breaking space; cleaned text never contains it."""
 
 
 def _wrapped(line: str, width: int) -> str:
-    """Over several lines if need be; a command that is to be copied stays in one if it can.
+    """Wrap a text; keeps a command that is to be copied on one line if possible.
 
-    What is indented, such as a traceback, is laid out already.
+    Indented lines, such as a traceback, are left unchanged.
     """
     if len(line) <= width or line.startswith(" "):
         return line
@@ -61,7 +61,7 @@ def _whole(command: str, width: int) -> str:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Does a person look at it? Not when it is closed."""
+    """True if the stream is an open terminal."""
     return stream is not None and not stream.closed and stream.isatty()
 
 
@@ -73,6 +73,6 @@ def prepare_console() -> None:
 
 
 def end_line() -> None:
-    """After the ^C that a terminal shows."""
+    """Start a new line after the ^C that a terminal shows."""
     if is_terminal(sys.stderr):
         click.echo(err=True)

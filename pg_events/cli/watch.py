@@ -1,4 +1,4 @@
-"""`--watch`: something done again whenever a Python file of the project is saved."""
+"""`--watch`: repeat an action whenever a Python file of the project is saved."""
 
 import os
 import sys
@@ -16,11 +16,11 @@ _MAX_FILES: Final = 20_000
 _NOT_OURS: Final = frozenset({"node_modules", "__pycache__", "site-packages", "venv"})
 
 State = Mapping[str, int]
-"""File -> when it was changed, in nanoseconds."""
+"""Modification time in nanoseconds, by file."""
 
 
 def rerun(work: Callable[[], int]) -> int:
-    """Do it, and again after each save, until Ctrl-C. A mistake is told and waits for the save that mends it."""
+    """Run the action now and after each save, until Ctrl-C; a user error is reported, and the next save awaited."""
     code = 0
     folders = project()
     try:
@@ -40,7 +40,7 @@ def rerun(work: Callable[[], int]) -> int:
 
 
 def wait_for_change(before: State, folders: list[Path]) -> str:
-    """The file that is not as it was."""
+    """Wait for a change; return the changed file."""
     while True:
         now = state(folders)
         changed = [name for name in {**now, **before} if now.get(name) != before.get(name)]
@@ -51,7 +51,7 @@ def wait_for_change(before: State, folders: list[Path]) -> str:
 
 
 def _settle(seen: State, folders: list[Path]) -> None:
-    """Until nothing changes any more: an editor saves in several steps."""
+    """Wait until nothing changes any more, because an editor saves in several steps."""
     while True:
         time.sleep(_LOOK_SECONDS / 2)
         now = state(folders)
@@ -61,14 +61,14 @@ def _settle(seen: State, folders: list[Path]) -> None:
 
 
 def project() -> list[Path]:
-    """The current directory and, where it is elsewhere, the settings' own: what `settings.load` put first."""
+    """Current directory and, if different, that of the settings, as put first by `settings.load`."""
     here = Path.cwd()
     first = Path(sys.path[0]) if sys.path else here
     return [here] if first == here or here in first.parents else [first, here]
 
 
 def state(folders: list[Path]) -> State:
-    """Every Python file below the folders, hidden and installed ones left out."""
+    """State of every Python file below the folders, except hidden and installed ones."""
     found: dict[str, int] = {}
     for folder in folders:
         for name in _files(folder):

@@ -1,4 +1,4 @@
-"""`worker`: events into callbacks, until it is told to stop."""
+"""`worker`: deliver events to callbacks until it is stopped."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ from pg_events.text import clean
 log = logging.getLogger("pg_events.delivery.worker")
 
 _WATCH_SECONDS: Final = 1.0
-"""How often a thread looks whether the worker moves."""
+"""Interval at which a thread checks the worker for a stall."""
 
 
 @ending_told()
@@ -47,7 +47,7 @@ def worker(
     set_up_log(verbose, log_format or "text")
     if not name.strip():
         raise UsageError("--name is empty")
-    mark_process(name)  # before the settings import callbacks, which may connect at once
+    mark_process(name)  # before the settings import callbacks, which may connect immediately
     chosen = load(settings, database_url)
     chosen = replace(chosen, isolate=chosen.isolate or isolate)
     set_up_log(verbose, log_format or chosen.log_format, chosen.database_url or "", {"consumer": clean(name)})
@@ -56,7 +56,7 @@ def worker(
         log.info("consumer %s: delivering from %s", name, describe(chosen.database_url or ""))
 
     one = Worker(chosen, name, start=_start(start), on_ready=ready)
-    configure(sys.stdout, line_buffering=True)  # what callbacks print is seen at once, in a pipe too
+    configure(sys.stdout, line_buffering=True)  # output of callbacks appears at once, even in a pipe
     received: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -65,7 +65,7 @@ def worker(
         if len(received) > 1:
             raise KeyboardInterrupt
         if number == signal.SIGINT and is_terminal(sys.stderr):
-            # Not with print(): this may be in the midst of one.
+            # Not with print(): the signal may interrupt one.
             os.write(2, b"\nfinishing the event in hand; once more to stop at once\n")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -91,7 +91,7 @@ def worker(
 
 @contextmanager
 def _exposed(one: Worker, chosen: Settings, metrics: str | None) -> Generator[None]:
-    """Serve the worker's metrics in the block, if they are wanted."""
+    """Serve the worker's metrics during the block, if requested."""
     try:
         wanted = chosen.metrics if metrics is None else address(metrics)
     except UsageError as error:
@@ -104,7 +104,7 @@ def _exposed(one: Worker, chosen: Settings, metrics: str | None) -> Generator[No
     except ModuleNotFoundError as error:
         if error.name != "prometheus_client":
             raise
-        raise UsageError('metrics need a package more: pip install "pg_events[metrics]"') from error
+        raise UsageError('metrics need an extra package: pip install "pg_events[metrics]"') from error
     assert chosen.database_url is not None
     with exposed(one, chosen.database_url, wanted) as found:
         log.info("metrics on http://%s/metrics, health on /healthz", found)
@@ -113,7 +113,7 @@ def _exposed(one: Worker, chosen: Settings, metrics: str | None) -> Generator[No
 
 @contextmanager
 def _stalls_told(one: Worker) -> Generator[None]:
-    """In the block, log when no event is finished for long, and when one is again."""
+    """Log, during the block, when no event has been finished for long, and when delivery resumes."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -123,7 +123,7 @@ def _stalls_told(one: Worker) -> Generator[None]:
             if now and not before:
                 log.warning("consumer %s: %s", one.name, now)
             elif before and not now and one.no_link is None:
-                log.info("consumer %s: goes on", one.name)
+                log.info("consumer %s: resumed", one.name)
             before = now
 
     threading.Thread(target=watch, name="pg_events stalls", daemon=True).start()
@@ -142,6 +142,6 @@ def _start(text: str) -> Start:
         return start_since(moment(text))
     except ValueError:
         raise UsageError(
-            f"--from {clean(text)!r} is no start; write newest, oldest, an event's id, or a time: "
+            f"--from {clean(text)!r} is not a valid start; pass newest, oldest, an event's id, or a time: "
             "5m, 14:00, 2026-08-22 or 2026-08-22T14:00"
         ) from None

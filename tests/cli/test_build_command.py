@@ -243,7 +243,7 @@ def test_teardown_that_can_ask_nobody_names_the_option(run, url, execute) -> Non
     answer = run("teardown", "--database-url", url)
 
     assert answer.code == 2
-    assert answer.err.endswith("pg_events: there is nobody to ask: give --yes\n")
+    assert answer.err.endswith("pg_events: cannot ask for confirmation without a terminal: pass --yes\n")
     assert execute(url, "select count(*) from pg_namespace where nspname = 'pgevents'") == [(1,)]
 
 
@@ -285,7 +285,7 @@ def test_a_build_ended_by_ctrl_c_loses_no_event_and_the_next_one_goes_on(
     with psycopg.connect(database_url) as holder:
         holder.execute("insert into b values (1)")
         first = in_terminal(*build)
-        first.until("public.b is busy, later again")
+        first.until("public.b is busy, retrying later")
         code = first.end_by("\x03")
     interrupted = json.loads(call(*build, "--plan", "--json").out)
     second = call(*build)

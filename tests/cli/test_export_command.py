@@ -260,7 +260,7 @@ def test_a_mask_that_masks_nothing_is_told(call, people) -> None:
     answer = call("export", "log.jsonl", "--redact", "emial", "--redact", "/nosuch/", "--database-url", people)
 
     assert answer.code == 1
-    assert "--redact emial masked nothing: is it spelt as the column is?\n" in answer.err
+    assert "--redact emial masked nothing: check the spelling of the column\n" in answer.err
     assert "--redact /nosuch/ masked nothing\n" in answer.err
     assert call("export", "x.jsonl", "--redact", "/(/", "--database-url", people).code == 2
 
@@ -342,8 +342,8 @@ def test_events_become_a_test_that_runs(call, people) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--pytest people.py --callback handlers.data", "a file that pytest finds"),
-        ("elsewhere/x.jsonl --pytest test_x.py --callback handlers.data", "beside itself"),
+        ("--pytest people.py --callback handlers.data", "a file that pytest collects"),
+        ("elsewhere/x.jsonl --pytest test_x.py --callback handlers.data", "from the same folder"),
         ("--pytest test_x.py", "no callback"),
         ("--pytest test_x.py --callback nosuch.data", "no module 'nosuch'"),
     ],

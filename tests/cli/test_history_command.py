@@ -202,7 +202,7 @@ def test_a_transaction_is_shown_with_data_and_ddl_in_order(call, item, execute) 
         ("history item 1", 2, "the key of this table is o, p; 1 value was given: 1"),
         ("history item 1 2", 1, "no event of public.item 1 2 is kept"),
         ("history itme 1", 1, "no table of that name is captured, see: pg_events status"),
-        ("history item 1 2 --undo 1 --at 5m", 2, "two questions"),
+        ("history item 1 2 --undo 1 --at 5m", 2, "exclude each other"),
         ("history note 1 --log nosuch.jsonl", 2, "nosuch.jsonl cannot be read"),
         ("transaction 999", 1, "no event of transaction 999 is kept"),
         ("transaction x", 2, "'x' is not a valid integer"),

@@ -21,22 +21,25 @@ URL = "postgresql://bob@127.0.0.1:1/shop"
         ("build --settings", "'--settings' requires an argument"),
         ("build extra", "(extra) (help: "),
         ("listen --limit 0", "0 is not in the range x>=1"),
-        ("listen --limit many", "invalid value for '--limit': 'many' is no whole number; give one such as 10 (help: "),
+        (
+            "listen --limit many",
+            "invalid value for '--limit': 'many' is not a whole number; pass one such as 10 (help: ",
+        ),
         ("listen --format xml", "'xml' is not one of 'pretty', 'json'"),
-        ("worker --from yesterday --database-url x=", "--from 'yesterday' is no start"),
+        ("worker --from yesterday --database-url x=", "--from 'yesterday' is not a valid start"),
         ("worker --database-url postgresql:///shop", "a worker needs settings (--settings)"),
-        ("failed retry", "say which"),
-        ("failed discard 3 --all", "one of the three"),
+        ("failed retry", "select the events by exactly one of"),
+        ("failed discard 3 --all", "exactly one of ids, --where FILTER or --all"),
         ("failed show", "missing argument 'EVENT_ID'"),
         ("failed discard x", "'x' is not a valid integer"),
         ("demo --rate -1", "-1.0 is not in the range"),
         ("demo --seconds 0", "0.0 is not in the range"),
-        ("demo --seconds x", "invalid value for '--seconds': 'x' is no number; give one such as 0.5 or 10 (help: "),
-        ("demo --seconds nan", "'nan' is no number"),
+        ("demo --seconds x", "invalid value for '--seconds': 'x' is not a number; pass one such as 0.5 or 10 (help: "),
+        ("demo --seconds nan", "'nan' is not a number"),
         ("demo --seconds inf", "inf is not in the range"),
-        ("demo --rate ten", "'ten' is no number"),
-        ("replay f --max-gap 5s", "'5s' is no number"),
-        ("replay f --times 1.5", "'1.5' is no whole number"),
+        ("demo --rate ten", "'ten' is not a number"),
+        ("replay f --max-gap 5s", "'5s' is not a number"),
+        ("replay f --times 1.5", "'1.5' is not a whole number"),
     ],
 )
 def test_wrong_usage_is_one_line_and_2(call, arguments, words) -> None:
@@ -287,7 +290,7 @@ def test_the_console_without_a_terminal_sends_to_listen(run, database_url) -> No
     answer = run("tui", "--database-url", database_url)
 
     assert answer.code == 2
-    assert answer.line == "pg_events: the console needs a terminal; for a pipe or a file there is: pg_events listen"
+    assert answer.line == "pg_events: the console needs a terminal; for a pipe or a file use: pg_events listen"
 
 
 @pytest.mark.parametrize("name", ["", " "])

@@ -185,11 +185,11 @@ def test_an_event_that_takes_long_is_told_once_and_so_is_its_end(start, settings
 
     said = process.until_said("stalled: no event was finished for")
     (tmp_path / "go").open("w").close()
-    said += process.until_said("goes on")
+    said += process.until_said("resumed")
     process.send_signal(signal.SIGTERM)
     said += process.answer().err
 
-    assert said.count("stalled") == said.count("goes on") == 1
+    assert said.count("stalled") == said.count("resumed") == 1
 
 
 def test_a_port_that_is_taken_is_one_line(call, settings) -> None:
@@ -232,4 +232,4 @@ def test_without_the_package_the_remedy_is_told(call, settings, monkeypatch) -> 
     answer = call(*ONCE, "--metrics", "0")
 
     assert answer.code == 2
-    assert answer.line == 'pg_events: metrics need a package more: pip install "pg_events[metrics]"'
+    assert answer.line == 'pg_events: metrics need an extra package: pip install "pg_events[metrics]"'

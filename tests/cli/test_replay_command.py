@@ -325,7 +325,7 @@ def test_a_file_is_replayed_though_its_database_is_away(call, log) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("replay", "name what to replay"),
+        ("replay", "pass a source"),
         ("replay nosuch.jsonl --callback handlers.data", "nosuch.jsonl cannot be read"),
         ("replay log.jsonl", "no callback: give --callback"),
         ("replay log.jsonl --callback handlers.nosuch", "--callback = 'handlers.nosuch'"),
@@ -335,7 +335,7 @@ def test_a_file_is_replayed_though_its_database_is_away(call, log) -> None:
         ("replay log.jsonl --callback handlers.data --step", "need a terminal"),
         ("replay log --callback handlers.data", "the log is in a database"),
         ("replay --resume nosuch", "there is no run nosuch"),
-        ("replay log.jsonl --resume last", "leave SOURCE"),
+        ("replay log.jsonl --resume last", "leave out SOURCE"),
         ("runs show last", "there is no run last"),
     ],
 )

@@ -273,7 +273,7 @@ def test_an_event_that_is_held_is_no_failed_one(call, settings, url, execute, tm
     assert "delivered 0, failed 1, retried 1, held 1\n" in answer.err
     assert (failed["state"], held["state"]) == ("failed", "held")
     assert refused.code == 1
-    assert "waits behind a failed one of its row" in refused.line
+    assert "is blocked by an earlier failed event of its row" in refused.line
     assert "1, 1 held" in call("status", *database).out
 
 
