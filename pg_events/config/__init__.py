@@ -1,1 +1,1 @@
-"""Settings: the constants of a Python file, the command line and the environment, checked."""
+"""Settings: read from a Python file, the command line and the environment, and validated."""

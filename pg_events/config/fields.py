@@ -1,4 +1,4 @@
-"""The constants of a settings file: their names, what each can be, and the complaint about what it cannot."""
+"""Constants of a settings file: their names, valid values and error messages."""
 
 import difflib
 import math
@@ -15,25 +15,25 @@ from pg_events.text import clean
 PREFIX: Final = "PG_EVENTS_"
 
 FULL_QUERY: Final = 2**30
-"""Characters kept with `PG_EVENTS_QUERY_TEXT = "full"`: more than a text of PostgreSQL can have."""
+"""Number of characters for `PG_EVENTS_QUERY_TEXT = "full"`, more than a PostgreSQL text can hold."""
 
 TREATMENTS: Final = ("drop", "mask", "hash")
-"""What `PG_EVENTS_REDACT` can do to a column."""
+"""Treatments of a column by `PG_EVENTS_REDACT`."""
 
 
 LOG_FORMATS: Final = ("text", "json")
-"""How a worker's log lines are written: for people, or one JSON object a line."""
+"""Formats of a worker's log: text, or one JSON object per line."""
 
 ON_FAILURE: Final = ("skip", "hold", "stop")
-"""What becomes of later events when one has failed: go on, let those of its row wait, or stop the worker before it."""
+"""Policies for the events after a failed one: deliver them, block those of its row, or stop the worker."""
 
 
 class Address(NamedTuple):
-    """Where something listens."""
+    """Address of a listening socket."""
 
     host: str
     port: int
-    """0: any that is free."""
+    """Port number; 0 picks any free port."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -41,19 +41,19 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """A database that the console can go to."""
+    """Database that the console can connect to."""
 
     name: str
     database_url: str = field(repr=False)
     label: str
-    """What its header says, for instance `PROD`."""
+    """Label in the header, for example `PROD`."""
     colour: str = ""
-    """Of that label: a name or `#cc3344`."""
+    """Colour of the label: a name or `#cc3344`."""
     read_only: bool = False
 
 
 def read(module: ModuleType, source: str) -> dict[str, object]:
-    """Field of `Settings` -> checked value, for every constant the module sets. Raises `UsageError` of one line."""
+    """Validate every constant of the module; return values by field of `Settings`. Raises `UsageError` of one line."""
     values: dict[str, object] = {}
     for constant, value in vars(module).items():
         if not constant.startswith(PREFIX):
@@ -79,11 +79,11 @@ def read(module: ModuleType, source: str) -> dict[str, object]:
 
 def _closest(constant: str) -> str:
     near = difflib.get_close_matches(constant, CONSTANTS, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(CONSTANTS))}"
+    return f"did you mean {near[0]}?" if near else f"known settings: {', '.join(sorted(CONSTANTS))}"
 
 
-# A check returns the field's value or raises with what the constant must be. Values are not quoted where
-# one could hold a password.
+# A check returns the field's value or raises a description of valid values. Values are not quoted where they
+# could hold a password.
 
 
 def _url(value: object) -> str:
@@ -108,7 +108,7 @@ def _patterns(value: object) -> tuple[str, ...]:
 
 
 def _mapping(value: object) -> dict[str, object] | None:
-    """What is written as a dict whose keys are names; None for anything else."""
+    """The value as a dict whose keys are names; None for anything else."""
     if not isinstance(value, Mapping):
         return None
     found = cast("Mapping[object, object]", value)
@@ -123,7 +123,7 @@ def _by_table(value: object, example: str) -> dict[str, object]:
 
 
 def _is_text(value: object) -> bool:
-    """A string that PostgreSQL can have, and not an empty one."""
+    """True for a non-empty string that PostgreSQL can store."""
     return isinstance(value, str) and bool(value.strip()) and not re.search("[\0\ud800-\udfff]", value)
 
 
@@ -133,7 +133,7 @@ def _columns(value: object) -> Mapping[str, tuple[str, ...]]:
     for table, columns in _by_table(value, example).items():
         listed = cast("list[object] | tuple[object, ...]", columns) if isinstance(columns, list | tuple) else ()
         if not listed or not all(_is_text(column) for column in listed):
-            raise UsageError(f"a dict such as {example}; {_shown(table)} has no list of columns")
+            raise UsageError(f"a dict such as {example}; {_shown(table)} needs a list of columns")
         found[table] = tuple(cast("list[str]", listed))
     return found
 
@@ -144,11 +144,11 @@ def _treatments(value: object) -> Mapping[str, Mapping[str, str]]:
     for table, columns in _by_table(value, example).items():
         treated = _mapping(columns)
         if not treated:
-            raise UsageError(f"a dict such as {example}; {_shown(table)} has no dict of columns")
+            raise UsageError(f"a dict such as {example}; {_shown(table)} needs a dict of columns")
         for column, treatment in treated.items():
             if treatment not in TREATMENTS:
                 raise UsageError(
-                    f"a dict such as {example}; {_shown(column)} of {_shown(table)} can be 'drop', 'mask' or 'hash', "
+                    f"a dict such as {example}; {_shown(column)} of {_shown(table)} must be 'drop', 'mask' or 'hash', "
                     f"not {_shown(treatment)}"
                 )
         found[table] = cast("Mapping[str, str]", treated)
@@ -160,7 +160,7 @@ def _conditions(value: object) -> Mapping[str, str]:
     found = _by_table(value, example)
     for table, condition in found.items():
         if not _is_text(condition):
-            raise UsageError(f"a dict such as {example}; {_shown(table)} has no condition in SQL")
+            raise UsageError(f"a dict such as {example}; {_shown(table)} needs an SQL condition")
     return cast("Mapping[str, str]", found)
 
 
@@ -218,8 +218,9 @@ def _one_of(choices: tuple[str, ...], value: object) -> str:
 
 
 def address(value: object) -> Address:
-    """`9187`, `"0.0.0.0:9187"`, `"[::1]:9187"`; without a host this machine alone is meant. Raises `UsageError` with what
-    it must be."""
+    """Parse `9187`, `"0.0.0.0:9187"` or `"[::1]:9187"`; the default host is the loopback address.
+
+    Raises `UsageError` with a description of valid values."""
     found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]]+):)?([0-9]{1,5})", str(value), re.ASCII)
     if isinstance(value, str | int) and not isinstance(value, bool) and found and int(found[2]) < 65536:
         return Address((found[1] or "127.0.0.1").strip("[]"), int(found[2]))
@@ -283,15 +284,18 @@ def _profile(name: str, told: Mapping[str, object]) -> Profile:
     unknown = [key for key in told if key not in ("database_url", "label", "colour", "read_only")]
     if unknown:
         raise UsageError(
-            f"without {clean(str(unknown[0]))} in {shown}: database_url, label, colour, read_only are known"
+            f"a dict of profiles; {shown} has the unknown key {clean(str(unknown[0]))} "
+            "(known: database_url, label, colour, read_only)"
         )
     url, label, colour = told.get("database_url"), told.get("label", name), told.get("colour", "")
     if not isinstance(url, str) or not url.strip():
-        raise UsageError(f"complete: {shown} has no database_url")
+        raise UsageError(f"a dict of profiles; {shown} needs a database_url")
     if not isinstance(label, str) or not isinstance(colour, str):
-        raise UsageError(f"of strings: label and colour of {shown}")
+        raise UsageError(f"a dict of profiles; label and colour of {shown} must be strings")
     if colour and not re.fullmatch(r"#[0-9a-fA-F]{6}|[a-z_]{3,30}", colour):
-        raise UsageError(f"with a colour such as red or #cc3344 in {shown}, not {_shown(colour)}")
+        raise UsageError(
+            f"a dict of profiles; colour of {shown} must be one such as red or #cc3344, not {_shown(colour)}"
+        )
     return Profile(name, url.strip(), label, colour, _flag(told.get("read_only", False)))
 
 
@@ -310,7 +314,7 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """A short plain value as written, any other by its type."""
+    """Text of a value for a message: a short plain value as written, any other by its type."""
     if isinstance(value, str | int | float) and len(text := clean(repr(value))) <= 40:
         return text
     return _kind(value)
@@ -322,7 +326,7 @@ _POLICY: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "RETRY_MAX_SECONDS": ("retry_max_seconds", _seconds),
     "ON_FAILURE": ("on_failure", _on_failure),
 }
-"""What can be set for every callback and for each: the constant's end -> field of `Policy` and the check of its value."""
+"""Settings that exist for all callbacks and for each: field of `Policy` and check, by suffix of the constant."""
 
 CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_DATABASE_URL": ("database_url", _url),
@@ -361,7 +365,7 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
         for end, (name, check) in _POLICY.items()
     },
 }
-"""Constant in the settings -> field of `Settings` (after a dot the key in it) and the check of its value."""
+"""Field of `Settings` (after a dot the key in it) and check of the value, by constant."""
 
 _RENAMED: Final[Mapping[str, str]] = {
     "PG_EVENTS_KEEP_UNREAD": "PG_EVENTS_RETAIN_UNREAD",
@@ -374,4 +378,4 @@ _RENAMED: Final[Mapping[str, str]] = {
     "PG_EVENTS_LINK_SECONDS": "PG_EVENTS_SERVER_TIMEOUT_SECONDS",
     "PG_EVENTS_TIME_LIMIT_SECONDS": "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS",
 }
-"""Constant of an earlier release -> its name today."""
+"""Current name by constant of an earlier release."""

@@ -1,4 +1,4 @@
-"""The module or the file that a user's settings stand in: found, and imported."""
+"""Finds and imports the module or the file of a user's settings."""
 
 import importlib
 import importlib.util
@@ -13,7 +13,7 @@ from pg_events.text import clean, describe_error
 
 
 def import_settings(reference: str) -> ModuleType:
-    """`my_module.settings` or `path/to/settings.py`. Raises `UsageError` of one line, also when its own code fails."""
+    """Import `my_module.settings` or `path/to/settings.py`. Raises `UsageError` of one line, even if its code fails."""
     is_file = reference.endswith(".py") or os.sep in reference
     return _import_file(reference) if is_file else _import_module(reference)
 
@@ -21,7 +21,7 @@ def import_settings(reference: str) -> ModuleType:
 def _import_module(name: str) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
         raise UsageError(
-            f"settings {clean(name)!r} is neither a module nor a file; write my_module.settings or path/to/settings.py"
+            f"settings {clean(name)!r} is neither a module nor a file; use my_module.settings or path/to/settings.py"
         )
     importlib.invalidate_caches()
     try:
@@ -30,7 +30,7 @@ def _import_module(name: str) -> ModuleType:
         if error.name and f"{name}.".startswith(f"{error.name}."):
             raise UsageError(
                 f"no settings module {name!r} ({error.name!r} not found from {current_directory()}); "
-                "go to the folder that holds it, or give the file: --settings path/to/settings.py"
+                "change to its folder, or pass the file: --settings path/to/settings.py"
             ) from error
         raise _broken(name, error) from error
     except (Exception, SystemExit) as error:
@@ -40,7 +40,7 @@ def _import_module(name: str) -> ModuleType:
 def _import_file(reference: str) -> ModuleType:
     path = _existing_file(reference)
     search_first(path.parent)
-    # Under its own name, so that a callback beside it which imports it meets the same module and not a second copy;
+    # Under its own name, so that a callback in the same folder imports this module and not a second copy;
     # unless that name belongs to another module.
     name = path.stem
     if not name.isidentifier() or name in sys.stdlib_module_names or _is_other_module(name, path):
@@ -66,7 +66,7 @@ def _existing_file(reference: str) -> Path:
             path.open("rb").close()
             return path
         if path.is_dir():
-            raise UsageError(f"settings {shown!r} is a folder; give the file: {shown.rstrip(os.sep)}/settings.py")
+            raise UsageError(f"settings {shown!r} is a folder; pass the file: {shown.rstrip(os.sep)}/settings.py")
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"settings file {shown!r} cannot be read: {reason}") from error
@@ -90,7 +90,7 @@ def current_directory() -> Path:
 
 
 def search_first(folder: Path) -> None:
-    """Make modules in the folder importable, before any other of the same name."""
+    """Put the folder first in `sys.path`, so that its modules win over others of the same name."""
     path = str(folder)
     if path in sys.path:
         sys.path.remove(path)

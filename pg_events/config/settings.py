@@ -1,4 +1,4 @@
-"""Settings: what a user wrote in `my_module/settings.py`, the environment and the options, checked and in one place."""
+"""Settings from `my_module/settings.py`, the environment and the options, validated and in one place."""
 
 import difflib
 import os
@@ -13,28 +13,28 @@ from pg_events.config.loader import current_directory, import_settings, search_f
 from pg_events.errors import UsageError
 
 SERVER_TIMEOUT_SECONDS: Final = 30.0
-"""How long the server may owe an answer before its silence counts as a lost link."""
+"""Time to wait for an answer of the server before the connection counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is done about a callback that fails."""
+    """Policy for a failing callback."""
 
     max_attempts: int
     retry_seconds: float
     retry_max_seconds: float
     on_failure: str
-    """One of `ON_FAILURE`."""
+    """Treatment of later events, one of `ON_FAILURE`."""
 
     def pause(self, attempts: int, chance: float) -> float:
-        """Seconds to wait after so many failed attempts; `chance` from 0 to 1 takes up to half of it away."""
+        """Seconds to wait after a number of failed attempts; `chance`, from 0 to 1, subtracts up to half of it."""
         doubled = self.retry_seconds * 2.0 ** min(attempts - 1, 64)
         return min(doubled, self.retry_max_seconds) * (1.0 - chance / 2)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting, with its default. `load()` makes it from what the user wrote; code may make it directly."""
+    """All settings with their defaults. `load()` creates it from a user's settings; code may create it directly."""
 
     database_url: str | None = field(default=None, repr=False)
     """`PG_EVENTS_DATABASE_URL`: URL or `key=value` string of libpq. Not in the repr: it may hold a password."""
@@ -45,76 +45,80 @@ class Settings:
     include: tuple[str, ...] = ()
     """`PG_EVENTS_INCLUDE`: globs such as `public.*`; a table must match one to be covered. Empty: every table."""
     exclude: tuple[str, ...] = ()
-    """`PG_EVENTS_EXCLUDE`: globs of tables left out; stronger than `include`."""
+    """`PG_EVENTS_EXCLUDE`: globs of excluded tables; wins over `include`."""
     include_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """`PG_EVENTS_INCLUDE_COLUMNS`: pattern of tables -> patterns of columns; of such tables no other column is kept."""
+    """`PG_EVENTS_INCLUDE_COLUMNS`: patterns of the only columns to keep, by pattern of tables."""
     exclude_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """`PG_EVENTS_EXCLUDE_COLUMNS`: pattern of tables -> patterns of columns that are left out."""
+    """`PG_EVENTS_EXCLUDE_COLUMNS`: patterns of excluded columns, by pattern of tables."""
     redact: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
-    """`PG_EVENTS_REDACT`: pattern of tables -> pattern of columns -> `drop`, `mask` or `hash`."""
+    """`PG_EVENTS_REDACT`: `drop`, `mask` or `hash` by pattern of columns, by pattern of tables."""
     when: Mapping[str, str] = field(default_factory=dict[str, str])
-    """`PG_EVENTS_WHEN`: pattern of tables -> SQL condition over `old` and `new`; a change for which it is false is left out."""
+    """`PG_EVENTS_WHEN`: SQL condition over `old` and `new`, by pattern of tables; changes for which it is false are skipped."""
     skip_unchanged: tuple[str, ...] = ()
-    """`PG_EVENTS_SKIP_UNCHANGED`: patterns of tables whose updates that change nothing are left out; True is `*`."""
+    """`PG_EVENTS_SKIP_UNCHANGED`: patterns of tables whose no-op updates are skipped; True is `*`."""
     capture_replicated: tuple[str, ...] = ()
-    """`PG_EVENTS_CAPTURE_REPLICATED`: patterns of tables of which also those changes are captured that are applied from
-    elsewhere (`session_replication_role = replica`, as of a subscription); True is `*`."""
+    """`PG_EVENTS_CAPTURE_REPLICATED`: patterns of tables whose replicated changes are captured, too; True is `*`.
+
+    Replicated changes run with `session_replication_role = replica`, as those of a subscription do.
+    """
     row_triggers: tuple[str, ...] = ()
-    """`PG_EVENTS_ROW_TRIGGERS`: patterns of tables whose rows are captured one by one; True is `*`."""
+    """`PG_EVENTS_ROW_TRIGGERS`: patterns of tables captured by row triggers; True is `*`."""
     query_characters: int = 8192
-    """`PG_EVENTS_QUERY_TEXT`: how much of the client's statement an event keeps. `"full"`, `"off"` (0) or a number."""
+    """`PG_EVENTS_QUERY_TEXT`: characters of the client's statement that an event keeps; `"full"`, `"off"` (0) or a number."""
     notify: bool = True
-    """`PG_EVENTS_NOTIFY`: False when NOTIFY must not be used (two-phase commit, some poolers); readers then poll."""
+    """`PG_EVENTS_NOTIFY`: False if NOTIFY must not be used (two-phase commit, some poolers); readers then poll."""
     max_attempts: int = 5
-    """`PG_EVENTS_MAX_ATTEMPTS`: calls of a callback before an event counts as failed; at least 1."""
+    """`PG_EVENTS_MAX_ATTEMPTS`: calls of a callback before an event counts as failed; minimum 1."""
     retry_seconds: float = 1.0
-    """`PG_EVENTS_RETRY_SECONDS`: the pause before the second attempt; it doubles with each further one."""
+    """`PG_EVENTS_RETRY_SECONDS`: pause before the first retry; doubles with each further one."""
     server_timeout_seconds: float = SERVER_TIMEOUT_SECONDS
-    """`PG_EVENTS_SERVER_TIMEOUT_SECONDS`: how long the server may owe a reader an answer before the link is made anew."""
+    """`PG_EVENTS_SERVER_TIMEOUT_SECONDS`: time that a reader waits for an answer before it reconnects."""
     only_database: bool = False
-    """Nothing was said but the database: a build keeps what the last one was told."""
+    """True if only the database was given: a build then keeps the options of the last one."""
     callback_timeout_seconds: float | None = None
-    """`PG_EVENTS_CALLBACK_TIMEOUT_SECONDS`: how long one call of a callback may take. Ends async ones; others need `isolate`."""
+    """`PG_EVENTS_CALLBACK_TIMEOUT_SECONDS`: maximum duration of one call. Cancels async callbacks; others need `isolate`."""
     isolate: bool = False
-    """`PG_EVENTS_ISOLATE`: callbacks run in a process of their own, which may hang, crash and be killed."""
+    """`PG_EVENTS_ISOLATE`: run callbacks in a separate process, so that they may hang, crash or be killed."""
     retry_max_seconds: float = 300.0
-    """`PG_EVENTS_RETRY_MAX_SECONDS`: no pause is longer."""
+    """`PG_EVENTS_RETRY_MAX_SECONDS`: maximum pause before a retry."""
     concurrency: int = 1
-    """`PG_EVENTS_CONCURRENCY`: so many calls of async callbacks run side by side at most; those of one row never do."""
+    """`PG_EVENTS_CONCURRENCY`: maximum concurrent calls of async callbacks; events of one row stay sequential."""
     transactional: bool = False
-    """`PG_EVENTS_TRANSACTIONAL`: callbacks get a connection whose writes commit together with the cursor."""
+    """`PG_EVENTS_TRANSACTIONAL`: pass callbacks a connection whose writes commit together with the cursor."""
     on_failure: str = "skip"
     """`PG_EVENTS_ON_FAILURE`: one of `ON_FAILURE`."""
     data_update_policy: Mapping[str, object] = field(default_factory=dict[str, object])
-    """What `PG_EVENTS_DATA_UPDATE_MAX_ATTEMPTS` and the like say for that callback alone: field of `Policy` -> value."""
+    """Overrides for this callback, such as `PG_EVENTS_DATA_UPDATE_MAX_ATTEMPTS`: value by field of `Policy`."""
     db_schema_update_policy: Mapping[str, object] = field(default_factory=dict[str, object])
-    """The same of `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS` and the like."""
+    """Overrides for this callback, such as `PG_EVENTS_DB_SCHEMA_UPDATE_MAX_ATTEMPTS`: value by field of `Policy`."""
     lease_seconds: float = 60.0
-    """`PG_EVENTS_LEASE_SECONDS`: how long a worker that says nothing is believed to run."""
+    """`PG_EVENTS_LEASE_SECONDS`: time without a heartbeat before a worker is considered dead."""
     ignore_own_changes: bool | tuple[str, ...] = False
-    """`PG_EVENTS_IGNORE_OWN_CHANGES`: True skips the events that the callbacks of this consumer caused, logged in
-    as the worker's role; a list names the roles that they log in as instead."""
+    """`PG_EVENTS_IGNORE_OWN_CHANGES`: True skips events caused by this consumer's own callbacks.
+
+    They are recognised by the worker's role; a list names the roles that the callbacks use instead.
+    """
     retention: timedelta | None = None
-    """`PG_EVENTS_RETENTION`: a worker deletes events that are older, such as `"30d"`. None: it deletes none for their age."""
+    """`PG_EVENTS_RETENTION`: age such as `"30d"` beyond which a worker deletes events; None keeps them."""
     retention_bytes: int | None = None
-    """`PG_EVENTS_RETENTION_SIZE`: a worker deletes the oldest events as soon as all of them take more, such as `"10GB"`."""
+    """`PG_EVENTS_RETENTION_SIZE`: size such as `"10GB"` of the log beyond which a worker deletes the oldest events."""
     retain_unread: bool = True
-    """`PG_EVENTS_RETAIN_UNREAD`: False when it shall delete also what a consumer has not been given."""
+    """`PG_EVENTS_RETAIN_UNREAD`: False to also delete events that some consumer has not received yet."""
     log_format: str = "text"
     """`PG_EVENTS_LOG_FORMAT`: one of `LOG_FORMATS`."""
     metrics: Address | None = None
-    """`PG_EVENTS_METRICS`: where a worker serves `/metrics` and `/healthz`; None: nowhere."""
+    """`PG_EVENTS_METRICS`: address at which a worker serves `/metrics` and `/healthz`; None for no server."""
     stalled_seconds: float = 60.0
-    """`PG_EVENTS_STALLED_SECONDS`: how long a worker may take for an event before the log and `/healthz` say so."""
+    """`PG_EVENTS_STALLED_SECONDS`: time for one event after which the log and `/healthz` report a stall."""
     profiles: tuple[Profile, ...] = ()
-    """`PG_EVENTS_PROFILES`: databases that the console can go to."""
+    """`PG_EVENTS_PROFILES`: databases that the console can connect to."""
     keys: tuple[tuple[str, str], ...] = ()
-    """`PG_EVENTS_KEYS`: the ids of the console's keys, and the keys that they shall have."""
+    """`PG_EVENTS_KEYS`: keys of the console by id of the binding."""
     source: str = ""
-    """Where these came from, for messages: a module, a file, an option or an environment variable."""
+    """Source of the settings, for messages: a module, a file, an option or an environment variable."""
 
     def policy(self, *, schema: bool) -> Policy:
-        """What is done about a failing callback, for data or for schema events."""
+        """Policy for a failing callback of data or schema events."""
         general = Policy(self.max_attempts, self.retry_seconds, self.retry_max_seconds, self.on_failure)
         own = self.db_schema_update_policy if schema else self.data_update_policy
         return replace(general, **own)  # pyright: ignore[reportArgumentType] - checked by read
@@ -126,13 +130,13 @@ def load(
     environ: Mapping[str, str] = os.environ,
     require_database: bool = True,
 ) -> Settings:
-    """The settings a command works with.
+    """Load the settings of a command.
 
     `settings` is a module (`my_module.settings`) or a file (`path/to/settings.py`), else `PG_EVENTS_SETTINGS`, else
     none. The database is `database_url`, else the constant in the settings, else `PG_EVENTS_DATABASE_URL`.
 
     Puts the current directory, and before it a file's own folder, in front of `sys.path`, so that callbacks named in
-    the settings can be imported. Raises `UsageError` of one line; with `require_database` also when there is none.
+    the settings can be imported. Raises `UsageError` of one line; with `require_database` also if none is given.
     """
     search_first(current_directory())
     reference = settings or environ.get("PG_EVENTS_SETTINGS")
@@ -153,10 +157,10 @@ def load(
 def _no_database(module: ModuleType | None, source: str) -> str:
     if module is None:
         return (
-            "no database: give --database-url, set the environment variable PG_EVENTS_DATABASE_URL, "
+            "no database: pass --database-url, set the environment variable PG_EVENTS_DATABASE_URL, "
             "or name your settings with --settings"
         )
     names = [name for name in vars(module) if name.isupper()]
     near = difflib.get_close_matches("PG_EVENTS_DATABASE_URL", names, n=1, cutoff=0.55)
     found = f" (it has {near[0]})" if near else ""
-    return f"{source} sets no PG_EVENTS_DATABASE_URL{found}; add it, or give --database-url"
+    return f"{source} sets no PG_EVENTS_DATABASE_URL{found}; add it, or pass --database-url"

@@ -1,4 +1,4 @@
-"""Ages and sizes as people write them: `30d`, `10GB`."""
+"""Parses ages and sizes such as `30d` and `10GB`."""
 
 import re
 from datetime import timedelta
@@ -8,11 +8,11 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 _POWERS: Final = {"B": 0, "KB": 1, "MB": 2, "GB": 3, "TB": 4}
 _LONGEST: Final = timedelta(days=366 * 1000)
 _SMALLEST: Final = 1_000_000
-"""Bytes: an empty log of PostgreSQL takes some hundred thousand."""
+"""Minimum size in bytes; an empty log takes a few hundred thousand."""
 
 
 def age(text: str) -> timedelta:
-    """`90m`, `12h`, `30d`, `8w`. Raises `ValueError` with what it must be."""
+    """Parse `90m`, `12h`, `30d` or `8w`. Raises `ValueError` with a description of valid values."""
     match = re.fullmatch(r"([0-9]{1,7})([smhdw])", text.strip())
     if match is None:
         raise ValueError("an age: a number and s, m, h, d or w, such as 30d")
@@ -23,7 +23,7 @@ def age(text: str) -> timedelta:
 
 
 def size(text: str) -> int:
-    """Bytes of `500MB`, `10GB`, `1.5TB`, in powers of 1000. Raises `ValueError` with what it must be."""
+    """Parse `500MB`, `10GB` or `1.5TB` into bytes, in powers of 1000. Raises `ValueError` describing valid values."""
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([KMGT]?B)", text.strip(), re.IGNORECASE)
     if match is None:
         raise ValueError("a size: a number and MB, GB or TB, such as 10GB")
