@@ -1,1 +1,1 @@
-"""Events from the log into callbacks: workers, their shares, retries, failed events and metrics."""
+"""Delivers events from the log to callbacks: workers, their shares, retries, failed events and metrics."""

@@ -1,6 +1,6 @@
-"""Calls of async callbacks side by side, on an event loop in a thread of its own.
+"""Concurrent calls of async callbacks, on an event loop in a separate thread.
 
-The worker's thread starts calls and takes their results; it alone talks to the database and decides what comes next.
+The worker's thread starts calls and takes their results; it alone talks to the database and decides what to do next.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ class Result(NamedTuple):
 
 
 class Calls(Runner):
-    """An event loop in a thread, and the calls that run on it."""
+    """Event loop in a thread, and the calls that run on it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,10 +27,10 @@ class Calls(Runner):
         self._thread: threading.Thread | None = None
         self._results: SimpleQueue[tuple[Entry, BaseException | None]] = SimpleQueue()
         self.running = 0
-        """Calls that were started and whose results were not taken."""
+        """Number of calls whose results have not been taken."""
 
     def run(self, awaitable: Awaitable[object]) -> object:
-        """As that of `Runner`: for calls that are made alone."""
+        """Run a single call and return its result, as `Runner.run` does."""
 
         async def carried() -> tuple[object, BaseException | None]:
             try:
@@ -44,7 +44,7 @@ class Calls(Runner):
         return result
 
     def start(self, callback: Callback, entry: Entry) -> None:
-        """Call the callback with the event. What comes of it is told by `result()`."""
+        """Start a call of the callback with the event; `result()` returns its outcome."""
 
         async def called() -> None:
             error: BaseException | None = None
@@ -58,7 +58,7 @@ class Calls(Runner):
         asyncio.run_coroutine_threadsafe(called(), self._started())
 
     def result(self, seconds: float | None) -> Result | None:
-        """The next result, waited for so long; None when there is none. Raises what a call raised that is no failure."""
+        """Next result, or None after the timeout. Re-raises exceptions that do not count as failures of a callback."""
         try:
             entry, error = self._results.get(timeout=seconds)
         except Empty:
@@ -76,7 +76,7 @@ class Calls(Runner):
         return self._loop
 
     def close(self) -> None:
-        """Cancel what runs, and end the loop."""
+        """Cancel the running calls and end the loop."""
         loop, self._loop = self._loop, None
         if loop is not None and self._thread is not None:
             loop.call_soon_threadsafe(loop.stop)
@@ -84,5 +84,5 @@ class Calls(Runner):
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:  # at its end it cancels what still runs
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:  # closing it cancels the calls that still run
         runner.get_loop().run_forever()

@@ -1,4 +1,4 @@
-"""One event into its callback: attempt after attempt, until it returns or is given up."""
+"""Delivery of one event to its callback, with retries until it returns or gives up."""
 
 import logging
 import random
@@ -17,25 +17,25 @@ from pg_events.text import one_line, shorten
 log = logging.getLogger(__name__)
 
 _TELL_SECONDS: Final = 5.0
-"""A pause that is longer is no detail: the events behind wait for it."""
+"""Minimum pause that is logged as a warning, because the following events wait for it."""
 _KINDS: Final = 100
-"""Kinds of failures whose first one is told at once."""
+"""Maximum kinds of failures whose first occurrence is logged at once."""
 
 
 Attempt = Callable[[Callback, str, int], Failure | None]
-"""Makes one call, with the payload and the number of the attempt; what came of it."""
+"""Function that makes one call with the payload and the number of the attempt, and returns its failure or None."""
 
 
 class Stopping(Exception):
-    """`stop()` came between two attempts: the event is delivered again by the next worker."""
+    """Raised when `stop()` comes between two attempts; the next worker delivers the event again."""
 
 
 class CallbackGaveUp(PgEventsError):
-    """A callback failed for the last time, and its policy is to stop before the event."""
+    """Raised when a callback gives up and its policy is to stop before the event."""
 
 
 class Delivery:
-    """The callbacks of the settings, and what is done when they fail."""
+    """Callbacks of the settings, and their retry policies."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class Delivery:
         one_call: "Attempt | None" = None,
         runner: Runner | None = None,
     ) -> None:
-        """`one_call` is what makes a call instead of `attempt`; `runner` has the loop of async callbacks.
+        """Resolve the callbacks. `one_call` replaces `attempt`; `runner` has the loop of async callbacks.
 
-        Raises `UsageError` when a callback cannot be used, or there is none."""
+        Raises `UsageError` if a callback cannot be used, or there is none."""
         self._stopping = stopping
         self._callbacks = ready(settings, runner)
         if not self._callbacks:
@@ -61,13 +61,13 @@ class Delivery:
         self._policies = {is_schema: settings.policy(schema=is_schema) for is_schema in (False, True)}
         self.attempt: Attempt = one_call or attempt
         self.last_failure: str | None = None
-        """What the last failed attempt said, and where."""
+        """Message and place of the last failed attempt."""
         self._kinds: set[tuple[str, str, str]] = set()
         self.retried = 0
-        """Attempts that failed and were made again."""
+        """Number of failed attempts that were retried."""
 
     def wrap(self, around: Callable[[Callback], Callback]) -> None:
-        """From now on call what `around` makes of each callback."""
+        """Replace each callback by the result of `around`."""
         self._callbacks = {is_schema: around(callback) for is_schema, callback in self._callbacks.items()}
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class Delivery:
             callback.close()
 
     def callback(self, is_schema: bool) -> Callback | None:
-        """None: nobody asked for events of this kind."""
+        """Callback for the kind of event; None if the settings have none."""
         return self._callbacks.get(is_schema)
 
     def policy(self, is_schema: bool) -> Policy:
@@ -92,10 +92,10 @@ class Delivery:
         unseen: int = 0,
         failing: Callable[[int], None] = lambda _attempts: None,
     ) -> tuple[int, Failure] | None:
-        """Call until it returns, or the attempts are used up: then their number and the last failure.
+        """Call until it returns, or return the number of attempts and the last failure if they are used up.
 
-        `attempts` were made before and failed; `unseen` may have been made by workers that died: they are counted for
-        the callback, not against it. `failing` is called between a failure and the pause before the next attempt.
+        `attempts` failed before; `unseen` may have been made by workers that died: they raise the number that the
+        callback sees, but do not use up its attempts. `failing` is called between a failure and the pause before the next attempt.
         Raises `Stopping`.
         """
         limit = most_attempts(policy, attempts)
@@ -110,7 +110,7 @@ class Delivery:
         return None
 
     def pause(self, callback: Callback, policy: Policy, what: Record | str, attempts: int, failure: Failure) -> float:
-        """Seconds from that failure to the next attempt; it is counted, and told when they are many."""
+        """Return the seconds until the retry; counts the retry, and logs it if the pause is long."""
         self.retried += 1
         pause = policy.pause(attempts, random.random())  # noqa: S311 - jitter
         is_first = self._note(callback, failure)
@@ -123,11 +123,11 @@ class Delivery:
         return pause
 
     def note_given_up(self, callback: Callback, failure: Failure) -> None:
-        """The failure is told with its traceback: it is no longer the first of its kind."""
+        """Note that the failure was logged with its traceback, so that it is no longer the first of its kind."""
         self._note(callback, failure)
 
     def _note(self, callback: Callback, failure: Failure) -> bool:
-        """Is it the first failure of its kind: of the callback, by that exception, at that place?"""
+        """Return True for the first failure of the callback by that exception at that place."""
         self.last_failure = f"{callback.name}: {_said(failure)}"
         kind = (callback.name, failure.type, place_of(failure) or "")
         if kind in self._kinds or len(self._kinds) >= _KINDS:
@@ -140,7 +140,7 @@ _PLACE: Final = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
 
 
 def place_of(failure: Failure) -> str | None:
-    """`file:line` of the innermost frame that is the user's; None when the traceback names none."""
+    """`file:line` of the innermost frame of user code; None if the traceback has none."""
     found = _PLACE.findall(failure.traceback)
     return ":".join(found[-1]) if found else None
 
@@ -152,16 +152,17 @@ def _said(failure: Failure) -> str:
 
 
 def most_attempts(policy: Policy, before: int) -> int:
-    """At which number an event is given up that has so many failed ones. One that was given up already, and stopped the
-    worker, has all its attempts again."""
+    """Number of the attempt after which to give up, given the failed ones so far.
+
+    An event that was given up before, and stopped the worker, has all its attempts again."""
     return policy.max_attempts if before < policy.max_attempts else before + policy.max_attempts
 
 
 def attempt(callback: Callback, payload: str, number: int, connection: object = None) -> Failure | None:
-    """One call; what came of it."""
+    """Make one call; return its failure, or None."""
     try:
         callback(payload, attempt=number, connection=connection)
-    except BaseException as error:  # a callback's SystemExit is its failure, see is_failure()
+    except BaseException as error:  # SystemExit of a callback is a failure, see is_failure()
         if not is_failure(error):
             raise
         return describe_failure(error)
@@ -169,13 +170,13 @@ def attempt(callback: Callback, payload: str, number: int, connection: object = 
 
 
 def gave_up(callback: Callback, what: Record | str, attempts: int, failure: Failure) -> str:
-    """What is said of it."""
+    """Message for a permanently failed event."""
     times = "once" if attempts == 1 else f"{attempts} times"
     return f"{callback.name} failed {times} on {name_of(what)}: {failure.type}: {one_line(failure.message)}"
 
 
 def about(callback: Callback, what: Record | str, attempts: int, failure: Failure) -> dict[str, object]:
-    """The same as fields of a log line."""
+    """Fields of the log line for a failed event."""
     fields: dict[str, object] = {
         "callback": callback.name,
         "attempt": attempts,
@@ -192,5 +193,5 @@ def name_of(what: Record | str) -> str:
 
 
 def qualified(record: Record) -> str | None:
-    """The table with its schema; of a schema event the object's identity, which has it."""
+    """Qualified name of the table, or the identity of a schema event's object."""
     return record.table_name if record.kind == SCHEMA else f"{record.table_schema}.{record.table_name}"

@@ -1,5 +1,6 @@
-"""Concurrent delivery: reads ahead of the first unfinished event, starts calls as `pg_events.delivery.ordering` allows, and
-moves the cursor behind them.
+"""Concurrent delivery: reads ahead of the first unfinished event and starts calls as `pg_events.delivery.ordering` allows.
+
+The cursor follows the finished events.
 """
 
 import heapq
@@ -19,13 +20,13 @@ from pg_events.event import BROKEN, SCHEMA, Record
 from pg_events.log.listener import Cursor
 
 _SAVE_SECONDS: Final = 0.5
-"""The cursor is saved this often, while events are finished."""
+"""Interval at which the cursor is saved while events finish."""
 _BUSY_SECONDS: Final = 0.05
-"""While calls run, and there is room for more, the log is looked at this often."""
+"""Interval at which the log is polled while calls run and there is room for more."""
 
 
 class Overlap:
-    """The events of one share that are on their way. One thread uses it; `calls` has another of its own."""
+    """Events of one share that are in flight. Used by one thread; `calls` has its own."""
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class Overlap:
         most: int,
         stopping: threading.Event,
     ) -> None:
-        """At most `most` calls run at a time."""
+        """Deliver with a maximum of `most` concurrent calls."""
         self._handover = handover
         self._pages = pages
         self._feedback = feedback
@@ -45,17 +46,17 @@ class Overlap:
         self._stopping = stopping
         self._lanes = Lanes()
         self._lanes_of: Share | None = None
-        """Whose events those are."""
+        """Share that the events belong to."""
         self._pauses: list[tuple[float, int, Entry]] = []
-        """A heap: when an event is tried again, its id, the event."""
+        """Heap of retries: time of the retry, id, event."""
         self._read_at = 0.0
 
     def __bool__(self) -> bool:
-        """Is any event on its way?"""
+        """True while an event is in flight."""
         return bool(self._lanes)
 
     def go_on(self, share: Share) -> bool:
-        """Read ahead, start what may run, take what comes of it. False when there is nothing to do."""
+        """Read ahead, start calls that may run, take results. Returns False if there is nothing to do."""
         if self._lanes_of is not share:
             self.put_down()
             self._lanes_of = share
@@ -98,7 +99,7 @@ class Overlap:
             and not self._feedback.skips(record)
             and not share.is_done(record)
         )
-        # A schema event that nobody wants lets nothing pass all the same: a table that it renames keeps its rows.
+        # A schema event without a callback is a barrier all the same: a table that it renames keeps its rows.
         if not is_wanted:
             return Entry(record, after, "", "", "", is_wanted=False, is_finished=not is_schema)
         attempts = share.attempts.get(record.id, 0)
@@ -131,7 +132,7 @@ class Overlap:
                 self._finish(share, entry)
 
     def _patience(self) -> float:
-        """How long to wait for a result: until something else can be done."""
+        """Seconds to wait for a result before there is other work."""
         if not self._calls.running and not self._pauses:
             return 0.0
         if not self._pauses or self._calls.running >= self._most:
@@ -152,7 +153,7 @@ class Overlap:
             heapq.heappush(self._pauses, (time.monotonic() + pause, entry.record.id, entry))
 
     def _is_over(self, share: Share, entry: Entry, failure: Failure | None) -> bool:
-        """Note what came of a call; False when the event is to be tried again. Raises `CallbackGaveUp`."""
+        """Note the outcome of a call; False if the event will be retried. Raises `CallbackGaveUp`."""
         record, attempts = entry.record, entry.attempts + 1
         if failure is None:
             share.delivered += 1
@@ -182,10 +183,10 @@ class Overlap:
                 share.passed.append(entry.record)
 
     def drain(self) -> None:
-        """Wait for the calls that run, and forget what was read ahead: it is read again from the cursor.
+        """Wait for the running calls and drop the events read ahead; they are read again from the cursor.
 
-        Asks nothing of the database. Raises `CallbackGaveUp` when a call failed for the last time and its policy is to
-        stop, when all is done.
+        Does not use the database. Raises `CallbackGaveUp`, after all calls have ended, if a callback gave up and its
+        policy is to stop.
         """
         share, self._lanes_of = self._lanes_of, None
         if share is None:
@@ -206,7 +207,7 @@ class Overlap:
             raise gave_up
 
     def put_down(self) -> None:
-        """Wait for the calls that run, and save how far all is done: the shares may change. Raises `CallbackGaveUp`."""
+        """Wait for the running calls and save the cursor, before the shares change. Raises `CallbackGaveUp`."""
         share = self._lanes_of
         try:
             self.drain()

@@ -1,6 +1,6 @@
-"""What becomes of an event: handed to its callback, kept, passed by; and the save that makes it so.
+"""Outcome of one event: delivered, failed, blocked or skipped, and the save that records it.
 
-Whether events come one by one or side by side, and where they come from, is others' business.
+Independent of ordering and of the event source.
 """
 
 import logging
@@ -19,53 +19,53 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Report:
-    """What a worker did so far."""
+    """Counts of a worker since its start."""
 
     delivered: int = 0
     """Events whose callback returned."""
     failed: int = 0
     """Events kept as failed."""
     retried: int = 0
-    """Attempts that failed and were made again."""
+    """Failed attempts that were retried."""
     held: int = 0
-    """Events kept because an earlier one of their row failed."""
+    """Events blocked because an earlier one of their row failed."""
     reconnects: int = 0
     batches: int = field(default=0, compare=False)
-    """Pages read that were not empty."""
+    """Pages read, without empty ones."""
     read: int = field(default=0, compare=False)
-    """Events in them, those of other workers' rows among them."""
+    """Events in the pages read, including those of other workers' rows."""
 
 
 class Handover:
-    """Hands events of the shares that a worker holds to the callbacks of a delivery."""
+    """Passes the events of a worker's shares to the callbacks."""
 
     def __init__(self, delivery: Delivery, shares: Shares, transaction: JointTransaction | None) -> None:
-        """With `transaction` what callbacks write on it commits together with each save."""
+        """Prepare the delivery. With `transaction`, writes of callbacks commit together with each save."""
         self.delivery = delivery
         self.shares = shares
         self.transaction = transaction
         self.report = Report()
         self.moved_at = time.monotonic()
-        """When the last event was finished, or nothing was there to do."""
+        """Time when the last event was finished, or there was nothing to do."""
         self._unnoted: dict[tuple[int, int], tuple[int, Failure]] = {}
-        """Kept events, by id and attempts before, that failed again, which could not be noted: the link was lost."""
+        """Failed retries, by id and former attempts, that could not be saved because the connection was lost."""
 
     def save(self, share: Share) -> None:
-        """Save the cursor, together with what callbacks wrote when they do so in its transaction."""
+        """Save the cursor, together with the writes of callbacks in transactional mode."""
         if self.transaction is None:
             self.shares.save(share)
         else:
             self.transaction.commit(lambda connection: self.shares.save(share, connection))
 
     def done(self, share: Share, kept: Waiting) -> None:
-        """A kept event was delivered, and what its callback wrote stays."""
+        """Record that a kept event was delivered, and keep the writes of its callback."""
         if self.transaction is None:
             self.shares.done(share, kept.event_id)
         else:
             self.transaction.commit(lambda connection: self.shares.done(share, kept.event_id, connection))
 
     def is_due(self, share: Share, record: Record) -> bool:
-        """Is it this share's event, and no earlier one of its row waits? One that has to wait is kept."""
+        """Return True if the event belongs to the share and is not blocked. A blocked event is kept."""
         keys = self.shares.keys
         if not share.is_whole and keys.slot(record) not in share.slots:
             return False
@@ -78,7 +78,7 @@ class Handover:
         return True
 
     def hand_over(self, share: Share, record: Record) -> None:
-        """Call the callback; what it gives up is kept, or stops the worker. Raises `Stopping`, `CallbackGaveUp`."""
+        """Call the callback; if it gives up, keep the event or stop the worker. Raises `Stopping`, `CallbackGaveUp`."""
         is_schema = record.kind == SCHEMA
         callback = self.delivery.callback(is_schema)
         if callback is None:
@@ -111,12 +111,12 @@ class Handover:
     def give_up(
         self, share: Share, record: Record, callback: Callback, policy: Policy, attempts: int, failure: Failure
     ) -> None:
-        """Keep an event as failed, with the next save. Raises `CallbackGaveUp` when the policy is to stop before it."""
+        """Keep an event as failed with the next save. Raises `CallbackGaveUp` if the policy is to stop before it."""
         self.delivery.note_given_up(callback, failure)
         text = gave_up(callback, record, attempts, failure)
         if policy.on_failure == "stop":
             share.attempts[record.id] = attempts
-            raise CallbackGaveUp(f"{text}; stopped before it, as PG_EVENTS_ON_FAILURE says")
+            raise CallbackGaveUp(f"{text}; stopped before it, because of PG_EVENTS_ON_FAILURE")
         share.attempts.pop(record.id, None)
         row = self.shares.keys.key(record)
         holds = policy.on_failure == "hold"
@@ -124,19 +124,22 @@ class Handover:
         self.report.failed += 1
         if holds:
             self.shares.waiting_rows.add(row)
-        then = "kept as failed, later events of its row wait" if holds else "kept as failed"
+        then = "kept as failed; later events of its row are blocked" if holds else "kept as failed"
         log.error("%s; %s", text, then, extra=about(callback, record, attempts, failure))
 
     def keep_broken(self, share: Share, record: Record) -> None:
-        """Keep as failed what is no event. No callback is called, nothing waits behind it, and it never stops the worker:
-        it would stop it at each start."""
+        """Keep a record that is not a valid event as failed.
+
+        It calls no callback, blocks nothing and never stops the worker, which it would otherwise stop at each start."""
         failure = _broken(record.broken)
         share.kept.append(Kept(record.id, record.payload, self.shares.keys.key(record), 0, failure))
         self.report.failed += 1
-        log.error("event %d is none: %s; kept as failed", record.id, failure.message, extra={"event_id": record.id})
+        log.error(
+            "event %d is not valid: %s; kept as failed", record.id, failure.message, extra={"event_id": record.id}
+        )
 
     def deliver_again(self, share: Share, kept: Waiting) -> None:
-        """Call the callback with an event that was kept. Raises `Stopping`."""
+        """Call the callback with a kept event. Raises `Stopping`."""
         is_schema = is_of_schema(kept.payload)
         callback, policy = self.delivery.callback(is_schema), self.delivery.policy(is_schema)
         what = f"event {kept.event_id}"
@@ -150,7 +153,7 @@ class Handover:
         elif failed_before is not None:
             given_up = failed_before
         elif kept.is_again:
-            # Once: whoever asked sees what came of it, and the live events do not wait for pauses.
+            # Once: the user who asked sees the outcome, and live events do not wait for pauses.
             attempts = kept.attempts + 1
             failure = self.delivery.attempt(callback, replayed(kept.payload, "failed", attempts), attempts)
             given_up = None if failure is None else (attempts, failure)
@@ -164,13 +167,15 @@ class Handover:
         attempts, failure = given_up
         self._unnoted[kept.event_id, kept.attempts] = given_up
         if self.transaction is not None:
-            self.transaction.commit(lambda _connection: None)  # what the call had written is undone; not to stay open
+            self.transaction.commit(
+                lambda _connection: None
+            )  # rolls back the writes of the call; the transaction must not stay open
         self.shares.failed_again(kept.event_id, attempts, failure, holds=policy.on_failure != "skip")
         del self._unnoted[kept.event_id, kept.attempts]
         self.report.failed += 1
         text = gave_up(callback, what, attempts, failure)
         fields = about(callback, what, attempts, failure) | {"event_id": kept.event_id}
-        log.error("%s; it stays among the failed", text, extra=fields)
+        log.error("%s; still kept as failed", text, extra=fields)
 
 
 def _broken(reason: str | None) -> Failure:

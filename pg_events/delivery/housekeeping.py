@@ -1,8 +1,8 @@
-"""What a worker does beside delivering: it prunes the log, and says what holds back events, vacuum or the wake-ups.
+"""Housekeeping of a worker: prunes the log, and reports what holds back events, vacuum or notifications.
 
-In a thread and on a link of its own, so that no event waits for it. Every worker that is told what to keep prunes; one at
-a time does. The worker that has been running longest looks what is wrong, and tells once when it begins and once when it
-ends. It asks what the doctor asks. It alone keeps its link from one round to the next: servers have few.
+Runs in its own thread and on its own connection, so that no event waits for it. Every worker with a retention prunes,
+one at a time. The leader, the worker that has been running longest, runs the checks of the doctor and logs each problem
+once when it begins and once when it ends. Only the leader keeps its connection between rounds: servers have few.
 """
 
 import logging
@@ -28,18 +28,18 @@ from pg_events.text import counted, one_line
 log = logging.getLogger(__name__)
 
 SECONDS: Final = 10.0
-"""From one round to the next. Each looks at the queue of notifications too, which lets the server clean it up."""
+"""Interval between rounds. Each also reads the notification queue, which lets the server clean it up."""
 _DEAD: Final = (20_000, 0.2)
-"""Deleted rows of the log after which their room is made free to be used again: so many, and such a part of those that live."""
+"""Minimum number of deleted rows, and their minimum ratio to live rows, for a vacuum of the log."""
 
 
 class Housekeeping:
-    """Begins with `start()` and ends with `close()`."""
+    """Housekeeping thread, from `start()` to `close()`."""
 
     def __init__(
         self, settings: Settings, consumer: str, is_first: Callable[[], bool], *, seconds: float = SECONDS
     ) -> None:
-        """`is_first` tells whether no other worker has been running longer."""
+        """Prepare the thread; `is_first` returns True if no other worker has been running longer."""
         assert settings.database_url is not None
         self._database_url = settings.database_url
         self._link_seconds = settings.server_timeout_seconds
@@ -59,7 +59,7 @@ class Housekeeping:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends at the next batch. A vacuum is given up."""
+        """End the thread after the current batch; a running vacuum is cancelled."""
         self._ended.set()
         if not self._thread.is_alive():
             return
@@ -105,7 +105,7 @@ class Housekeeping:
             connection.close()
 
     def _failed(self, error: psycopg.Error | PgEventsError) -> None:
-        """Once for each reason: the worker itself says that the link is lost."""
+        """Log a failure once per reason; the worker itself reports a lost connection."""
         told = translate(error, self._database_url) if isinstance(error, psycopg.Error) else error
         again = self._ended.is_set() or str(told) == self._said
         log.log(logging.DEBUG if again else logging.WARNING, "housekeeping: %s", told)
@@ -129,7 +129,7 @@ class Housekeeping:
 
 
 class _Told:
-    """What is wrong, told once when it begins and once when it has ended."""
+    """Current problems, each logged once when it begins and once when it ends."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Finding] = {}
@@ -141,12 +141,12 @@ class _Told:
             log.warning("%s; %s", one_line(finding.text), one_line(finding.remedy), extra={"check": finding.name})
         for identity in self._known.keys() - now.keys():
             finding = self._known[identity]
-            log.info("over: %s", one_line(finding.text), extra={"check": finding.name})
+            log.info("resolved: %s", one_line(finding.text), extra={"check": finding.name})
         self._known = {identity: self._known.get(identity, finding) for identity, finding in now.items()}
 
 
 def _identity(finding: Finding) -> Hashable:
-    """The same as long as it is the same thing that is wrong, however its age grows."""
+    """Identity of a problem, independent of its growing age."""
     return finding.name, next(
         (finding.data[key] for key in ("pid", "gid", "slot", "consumer") if key in finding.data), None
     )
@@ -156,16 +156,16 @@ def _kept(consumer: str, held: Unread) -> Finding:
     return Finding(
         "retention",
         "problem",
-        f"at least {_span(held)} would be pruned, and are kept: consumer {consumer} has not been given them",
-        f"see pg_events status; one that is gone: pg_events consumers drop {shlex.quote(consumer)}",
+        f"at least {_span(held)} would be pruned, but are kept: consumer {consumer} has not received them",
+        f"see pg_events status; if the consumer is no longer used: pg_events consumers drop {shlex.quote(consumer)}",
         {"consumer": consumer},
     )
 
 
 def _lost(consumer: str, lost: Unread) -> str:
     return one_line(
-        f"pruned {_span(lost)} that consumer {consumer} has not been given and never will be, "
-        "as PG_EVENTS_RETAIN_UNREAD = False says"
+        f"pruned {_span(lost)} that consumer {consumer} has not received and never will, "
+        "because of PG_EVENTS_RETAIN_UNREAD = False"
     )
 
 

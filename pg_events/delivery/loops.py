@@ -1,7 +1,8 @@
-"""Feedback: events that callbacks caused by what they wrote. They are known by the name of the connection and the role that
-logged in, which are in each event; a worker can skip its own, and tells when events feed themselves.
+"""Loop detection: recognises events that callbacks caused by their own writes.
 
-Any client may choose its name, so the name alone hides no event: the role must be the worker's, or one that the settings name.
+Each event holds the name of its connection and the role that logged in. By these a worker can skip its own events, and
+reports events that cause each other without end. Any client may choose its name, so the name alone hides no event: the
+role must be the worker's, or one that the settings name.
 """
 
 import hashlib
@@ -18,18 +19,18 @@ log = logging.getLogger(__name__)
 
 _PREFIX: Final = "pg_events callbacks "
 _LENGTH: Final = 63
-"""So many bytes of an application's name PostgreSQL keeps."""
+"""Maximum bytes of an `application_name` in PostgreSQL."""
 _VARIABLE: Final = "PGAPPNAME"
 _WINDOWS: Final = 20
-"""In so many windows in a row next to nothing came from elsewhere: each was caused by the one before."""
+"""Number of consecutive self-caused windows that count as a loop."""
 _ELSEWHERE: Final = 0.05
-"""Such a part of a window's events is next to nothing."""
+"""Windows with less than 5 % foreign events count as self-caused."""
 _STRANGERS: Final = 10
-"""Maximum roles of which it is told that they use the consumer's name."""
+"""Maximum number of roles reported for using the consumer's name."""
 
 
 def mark(consumer: str) -> str:
-    """The `application_name` of connections with which a consumer's callbacks write."""
+    """`application_name` of the connections on which a consumer's callbacks write."""
     name = _PREFIX + consumer
     if len(name) <= _LENGTH and name.isascii() and name.isprintable():
         return name
@@ -37,18 +38,19 @@ def mark(consumer: str) -> str:
 
 
 def mark_process(consumer: str) -> None:
-    """From now on every connection that this process, or one that it starts, makes with libpq has the mark, unless it has
-    a name already."""
+    """Mark every new libpq connection of this process and its children, unless the connection has a name."""
     if not os.environ.get(_VARIABLE):
         os.environ[_VARIABLE] = mark(consumer)
 
 
 class Feedback:
-    """What a worker reads, looked at for events that its callbacks caused."""
+    """Detector of events that the worker's own callbacks caused."""
 
     def __init__(self, consumer: str, ignore_own_changes: bool | tuple[str, ...]) -> None:
-        """`ignore_own_changes`: skip the events of the consumer's own callbacks; a list names the roles that these log in as
-        when that is not the worker's."""
+        """Watch the events of a consumer.
+
+        `ignore_own_changes` skips the events of its own callbacks; a list names the roles that these log in as, if
+        they differ from the worker's."""
         self._consumer = consumer
         self._own = mark(consumer) if ignore_own_changes else None
         self._needs_role = ignore_own_changes is True
@@ -58,12 +60,12 @@ class Feedback:
         self._events = self._caused = self._in_a_row = 0
 
     def learn_role(self, session_user: str) -> None:
-        """The worker logged in as that role: its callbacks do so, too, unless the settings name others."""
+        """Set the role of the worker; its callbacks use the same role unless the settings name others."""
         if self._needs_role:
             self._roles = frozenset((session_user,))
 
     def skips(self, record: Record) -> bool:
-        """Is the event to be skipped, since this consumer's callbacks caused it?"""
+        """Return True if the event is to be skipped because this consumer's callbacks caused it."""
         if self._own is None or record.application_name != self._own:
             return False
         if record.session_user in self._roles:
@@ -72,7 +74,7 @@ class Feedback:
             self._told.add(record.session_user)
             role = one_line(record.session_user or "")
             log.warning(
-                "consumer %s: event %d bears the name of its callbacks' connections, but role %s wrote it: it is delivered; "
+                "consumer %s: event %d has the application_name of its callbacks, but was written by role %s: it is delivered; "
                 "if callbacks log in as %s, set PG_EVENTS_IGNORE_OWN_CHANGES = [%r]",
                 *(self._consumer, record.id, role, role, role),
                 extra={"event_id": record.id},
@@ -80,11 +82,11 @@ class Feedback:
         return False
 
     def see(self, page: Sequence[Record], cursor: Cursor) -> None:
-        """A page was read; `cursor` is behind it.
+        """Examine a page that was read; `cursor` is the position after it.
 
-        All events of a window were visible before the first of them was handed over: what they cause is in later ones.
-        So windows that hold nothing from elsewhere, one behind the other, are a chain of causes that does not end, while
-        what a callback writes once for each event is in one window, however much it is.
+        All events of a window were visible before the first of them was delivered, so the events they cause are in
+        later windows. Consecutive windows without foreign events are therefore an endless chain of causes, while the
+        writes that a callback makes once per event are all in one window, however many they are.
         """
         window = cursor.window_end or cursor.snapshot
         if window != self._window:
@@ -96,21 +98,21 @@ class Feedback:
                 self._caused += (record.application_name or "").startswith(_PREFIX)
 
     def _judge(self, next_record: Record) -> None:
-        """A window has ended."""
+        """Judge a window that has ended."""
         if not self._events:
             return
         if self._caused < self._events * (1 - _ELSEWHERE):
             if self._in_a_row >= _WINDOWS:
-                log.info("over: consumer %s: events come from elsewhere again", self._consumer)
+                log.info("resolved: consumer %s: events come from other clients again", self._consumer)
             self._in_a_row = 0
             return
         self._in_a_row += 1
         if self._in_a_row == _WINDOWS:
             table = f"{next_record.table_schema}.{next_record.table_name}"
             log.warning(
-                "consumer %s: callbacks cause the events that call them: in %d windows in a row next to nothing came from "
-                "elsewhere, now event %d of %s; leave that table out (PG_EVENTS_EXCLUDE), let the callback pass by what "
-                "it wrote, or set PG_EVENTS_IGNORE_OWN_CHANGES = True",
+                "consumer %s: callbacks cause the events that call them: %d consecutive windows held almost no events of other "
+                "clients, now event %d of %s; exclude that table (PG_EVENTS_EXCLUDE), let the callback ignore its own "
+                "writes, or set PG_EVENTS_IGNORE_OWN_CHANGES = True",
                 *(self._consumer, _WINDOWS, next_record.id, table),
                 extra={"event_id": next_record.id, "table": table},
             )

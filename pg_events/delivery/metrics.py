@@ -1,9 +1,8 @@
-"""What a worker does, for Prometheus.
+"""Metrics of a worker, for Prometheus.
 
-The worker counts anyway; what it counted is read when somebody asks. Only the time of a callback is taken for each call,
-around the callback itself, when metrics are wanted. What the database must be asked is asked on a connection of its own,
-now and then. Labels are the consumer and its one or two callbacks: tables are many in some databases, and are told by the
-log lines of what failed.
+The worker counts anyway; its counts are read on each scrape. Only the duration of callbacks is measured per call, if
+metrics are enabled. Values from the database are queried periodically, on a separate connection. Labels are the consumer
+and its one or two callbacks, but not tables: some databases have many, and the log lines of failures name them.
 """
 
 import inspect
@@ -44,11 +43,11 @@ from pg_events.text import clean
 log = logging.getLogger(__name__)
 
 BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0)
-"""Upper bounds, in seconds, of the classes that calls of a callback are counted in."""
+"""Upper bounds, in seconds, of the buckets for durations of callbacks."""
 _SAMPLE_SECONDS: Final = 10.0
-"""How often the database is asked;"""
+"""Minimum interval between queries of the database."""
 _SAMPLE_PART: Final = 0.02
-"""and which part of the time that may take, when a worker is far behind and counting is long."""
+"""Maximum fraction of the time spent on queries, when a worker is far behind and counting is slow."""
 _SILENCE_SECONDS: Final = 20.0
 
 
@@ -57,10 +56,10 @@ _SILENCE_SECONDS: Final = 20.0
 
 @dataclass
 class Durations:
-    """How long the calls of one callback took. One thread adds to it, others read."""
+    """Durations of the calls of one callback. One thread adds to it, others read."""
 
     calls: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-    """By `BOUNDS`; the last are those that took longer."""
+    """Number of calls per bucket of `BOUNDS`; the last bucket has the longer ones."""
     seconds: float = 0.0
 
     def add(self, seconds: float) -> None:
@@ -69,14 +68,14 @@ class Durations:
 
 
 class Stopwatch:
-    """Takes the time of callbacks."""
+    """Measures the duration of callbacks."""
 
     def __init__(self) -> None:
         self.durations: dict[str, Durations] = {}
-        """By the callback's name."""
+        """Durations by name of the callback."""
 
     def around(self, callback: Callback) -> Callback:
-        """The same callback, timed."""
+        """Wrap the callback so that its calls are measured."""
         durations = self.durations.setdefault(callback.name, Durations())
         return replace(callback, function=_timed(callback.function, durations))
 
@@ -90,7 +89,7 @@ def _timed(function: Callable[..., object], durations: Durations) -> Callable[..
             result = function(payload, **given)
             if result is not None and inspect.isawaitable(result):
                 return _until_done(cast("Awaitable[object]", result), durations)
-        except BaseException:  # whatever it raises, it took its time; raised again
+        except BaseException:  # measured whatever it raises, and raised again
             add(clock() - begin)
             raise
         add(clock() - begin)
@@ -112,7 +111,7 @@ async def _until_done(awaitable: Awaitable[object], durations: Durations) -> obj
 
 @dataclass(frozen=True)
 class Sample:
-    """What the database said, in the order of `metrics.sql`."""
+    """Values from the database, in the order of `metrics.sql`."""
 
     behind_events: int
     behind_seconds: float
@@ -123,11 +122,11 @@ class Sample:
 
 
 class Sampler:
-    """Asks the database now and then, from a thread of its own."""
+    """Queries the database periodically, from a separate thread."""
 
     def __init__(self, database_url: str, consumer: str) -> None:
         self.latest: Sample | None = None
-        """None when the last question had no answer: an old one would look as if all were well."""
+        """Last sample; None if the last query failed, because an old one would look healthy."""
         self._database_url = database_url
         self._consumer = consumer
         self._link: Link | None = None
@@ -136,7 +135,7 @@ class Sampler:
 
     @contextmanager
     def running(self) -> Generator[None]:
-        """Ask in the block."""
+        """Query periodically during the block."""
         self._thread.start()
         try:
             yield
@@ -153,7 +152,7 @@ class Sampler:
         self.close()
 
     def sample(self) -> None:
-        """Ask once, and keep the answer. A link that was lost since the last time is made anew."""
+        """Query once and keep the sample; reconnects if the connection was lost."""
         had_link = self._link is not None
         self.latest = self._asked() or (self._asked() if had_link and self._link is None else None)
 
@@ -168,10 +167,10 @@ class Sampler:
                     application_name=f"pg_events metrics {self._consumer}",
                     silence_seconds=_SILENCE_SECONDS,
                 )
-                session.settle(self._link)  # whatever the statistics say, the log is not read through
+                session.settle(self._link)  # no sequential scan of the log, whatever the statistics say
             row = self._link.execute(question).fetchone()
         except (PgEventsError, psycopg.Error) as error:
-            log.debug("metrics: the database was not asked: %s", error)
+            log.debug("metrics: could not query the database: %s", error)
             self.close()
             return None
         return None if row is None else Sample(*row)
@@ -187,7 +186,7 @@ class Sampler:
 
 
 class WorkerMetrics(Collector):
-    """The metrics of a worker, as they are when they are asked for."""
+    """Collector of the current metrics of a worker."""
 
     def __init__(self, worker: Worker, stopwatch: Stopwatch, sampler: Sampler) -> None:
         self._worker = worker
@@ -201,24 +200,24 @@ class WorkerMetrics(Collector):
         if self._sampler.latest is not None:
             yield from self._sampled(self._sampler.latest)
         about = {"version": __version__, "python_version": platform.python_version()}
-        yield InfoMetricFamily("pg_events_build", "The release that runs.", about)
+        yield InfoMetricFamily("pg_events_build", "Running release.", about)
 
     def _counts(self) -> Iterator[Metric]:
         report = self._worker.report
         for name, value, words in (
             ("delivered", report.delivered, "Events whose callback returned."),
             ("failed", report.failed, "Events whose callback gave up."),
-            ("retried", report.retried, "Calls that failed and were made again."),
-            ("held", report.held, "Events kept because an earlier one of their row failed."),
-            ("reconnects", report.reconnects, "Times that the link to the server was lost and taken up again."),
+            ("retried", report.retried, "Failed calls that were retried."),
+            ("held", report.held, "Events blocked because an earlier one of their row failed."),
+            ("reconnects", report.reconnects, "Reconnects after a lost connection to the server."),
         ):
             yield self._one(CounterMetricFamily, name, words, value)
-        batches = SummaryMetricFamily("pg_events_batch_events", "Events read at one go.", labels=["consumer"])
+        batches = SummaryMetricFamily("pg_events_batch_events", "Events per page read.", labels=["consumer"])
         batches.add_metric([self._consumer], report.batches, report.read)
         yield batches
         calls = HistogramMetricFamily(
             "pg_events_callback_duration_seconds",
-            "Calls of a callback, failed ones too.",
+            "Duration of callbacks, including failed calls.",
             labels=["consumer", "callback"],
         )
         for callback, durations in self._stopwatch.durations.items():
@@ -230,31 +229,37 @@ class WorkerMetrics(Collector):
         worker = self._worker
         moved_at = time.time() - (time.monotonic() - worker.moved_at)
         for name, value, words in (
-            ("connected", worker.no_link is None, "Is there a link to the server?"),
+            ("connected", worker.no_link is None, "1 if the worker is connected to the server."),
             ("share_ratio", worker.share, "Part of the consumer's rows that this worker delivers."),
-            ("last_progress_timestamp_seconds", moved_at, "When an event was finished, or nothing was to be done."),
+            (
+                "last_progress_timestamp_seconds",
+                moved_at,
+                "Time when the last event was finished, or the worker was idle.",
+            ),
         ):
             yield self._one(GaugeMetricFamily, name, words, value)
 
     def _sampled(self, sample: Sample) -> Iterator[Metric]:
         for name, value, words in (
-            ("behind_events", sample.behind_events, "Events that wait to be delivered."),
-            ("lag_seconds", sample.behind_seconds, "Age of the oldest event that waits; 0 when none does."),
+            ("behind_events", sample.behind_events, "Events waiting to be delivered."),
+            ("lag_seconds", sample.behind_seconds, "Age of the oldest waiting event; 0 if there is none."),
         ):
             yield self._one(GaugeMetricFamily, name, words, value)
         kept = GaugeMetricFamily(
             "pg_events_kept_events",
-            "Events that failed, and held ones that wait behind them.",
+            "Failed events, and events blocked by them.",
             labels=["consumer", "state"],
         )
         kept.add_metric([self._consumer, "failed"], sample.failed)
         kept.add_metric([self._consumer, "held"], sample.held)
         yield kept
-        yield GaugeMetricFamily("pg_events_log_bytes", "The log on the server's disk, with indexes.", sample.log_bytes)
+        yield GaugeMetricFamily(
+            "pg_events_log_bytes", "Size of the log on the server's disk, with indexes.", sample.log_bytes
+        )
         if sample.log_rows is not None:
             yield GaugeMetricFamily(
                 "pg_events_log_rows",
-                "Rows of the log, as the statistics estimate: one holds up to a hundred events of a statement.",
+                "Estimated rows of the log; one holds up to a hundred events of a statement.",
                 sample.log_rows,
             )
 
@@ -266,8 +271,9 @@ class WorkerMetrics(Collector):
 
 @contextmanager
 def exposed(worker: Worker, database_url: str, wanted: Address) -> Generator[Address]:
-    """Serve the metrics and the health of a worker that does not run yet in the block; gives the address. Raises `UsageError`
-    when it cannot be had."""
+    """Serve the metrics and the health of a worker during the block; yields the address.
+
+    The worker must not run yet. Raises `UsageError` if the address cannot be used."""
     stopwatch, sampler = Stopwatch(), Sampler(database_url, worker.name)
     worker.wrap(stopwatch.around)
     registry = CollectorRegistry()

@@ -33,8 +33,9 @@ _CHECK_SECONDS: Final = 0.25
 
 @contextlib.contextmanager
 def serving(wanted: Address, registry: CollectorRegistry, trouble: Callable[[], str | None]) -> Generator[Address]:
-    """Serve in the block, and give the address with the port that was chosen. `trouble` is asked for what ails the worker:
-    a line, or None. Raises `UsageError` when the address cannot be had.
+    """Serve during the block; yields the address with the actual port.
+
+    `trouble` returns why the worker is unhealthy, in one line, or None. Raises `UsageError` if the address cannot be used.
     """
     handler = type("Handler", (_Handler,), {"registry": registry, "trouble": staticmethod(trouble)})
     try:
@@ -43,10 +44,10 @@ def serving(wanted: Address, registry: CollectorRegistry, trouble: Callable[[], 
         )[0]
         server = _Server(family, found, handler)
     except (OSError, UnicodeError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "it is no address"
+        reason = (isinstance(error, OSError) and error.strerror) or "not a valid address"
         raise UsageError(
-            f"metrics cannot be served on {clean(str(wanted))}: {one_line(reason)}; each worker needs a port of its own, "
-            "give one with --metrics or PG_EVENTS_METRICS"
+            f"metrics cannot be served on {clean(str(wanted))}: {one_line(reason)}; each worker needs its own port, "
+            "set one with --metrics or PG_EVENTS_METRICS"
         ) from error
     thread = threading.Thread(
         target=server.serve_forever, args=(_CHECK_SECONDS,), name="pg_events metrics", daemon=True
@@ -61,21 +62,21 @@ def serving(wanted: Address, registry: CollectorRegistry, trouble: Callable[[], 
 
 @dataclass(eq=False)
 class _Client:
-    """A connection that is being served."""
+    """Connection that is being served."""
 
     socket: socket.socket
     deadline: float
     has_asked: bool = False
-    """The request was read: what remains is this side's work."""
+    """True once the request was read, so that only the answer remains."""
 
     def cut_off(self) -> None:
-        """End what its thread reads or writes; the thread closes the socket."""
+        """Abort reads and writes of its thread; the thread closes the socket."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """Not `HTTPServer`, which asks the DNS for its own name."""
+    """HTTP server; unlike `HTTPServer`, it does not look up its own name in the DNS."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -85,7 +86,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.address_family = family
         self.scrapes = threading.BoundedSemaphore(_SCRAPES)
         self._clients: dict[Any, _Client] = {}
-        """By socket, oldest first."""
+        """Clients by socket, oldest first."""
         self._lock = threading.Lock()
         super().__init__(address, handler)
 
@@ -114,13 +115,13 @@ class _Server(socketserver.ThreadingTCPServer):
                     client.cut_off()
 
     def note_asked(self, request: Any) -> None:
-        """The client has sent its request: it is no longer displaced."""
+        """Mark the client as having sent its request, so that it is no longer displaced."""
         with self._lock:
             if (client := self._clients.get(request)) is not None:
                 client.has_asked = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, or that was too slow, is nobody's failure."""
+        """Ignore errors of a client that disconnected or was too slow."""
 
     def _admit(self, request: Any) -> bool:
         with self._lock:
@@ -144,7 +145,7 @@ class _Handler(MetricsHandler):
     trouble: Callable[[], str | None]
 
     def do_GET(self) -> None:  # noqa: N802 - http.server calls it so
-        """`/metrics` and `/healthz`."""
+        """Answer `/metrics` and `/healthz`."""
         self.server.note_asked(self.connection)
         match urlsplit(self.path).path:
             case "/metrics":
@@ -153,7 +154,7 @@ class _Handler(MetricsHandler):
                 ails = self.trouble()
                 self._answer(HTTPStatus.OK if ails is None else HTTPStatus.SERVICE_UNAVAILABLE, ails or "ok")
             case _:
-                self._answer(HTTPStatus.NOT_FOUND, "there are /metrics and /healthz")
+                self._answer(HTTPStatus.NOT_FOUND, "not found; available: /metrics and /healthz")
 
     def _scrape(self) -> None:
         if not self.server.scrapes.acquire(blocking=False):

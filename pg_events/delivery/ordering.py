@@ -1,8 +1,8 @@
-"""Which events may be worked on at the same time, and how far all of them are done.
+"""Ordering of concurrent events: decides which may run now, and up to where all are finished.
 
-Events of one row follow each other. One whose row cannot be told waits for what came before it of its table, a TRUNCATE
-and a schema event for everything, and what comes after waits for them. All else may overtake: the cursor stays before the
-first event that is not finished.
+Events of one row run in order. An event whose row is unknown waits for all earlier events of its table, a TRUNCATE or a
+schema event for all earlier events, and later ones wait for it. Other events may overtake each other: the cursor stays
+before the first unfinished event.
 """
 
 from collections import deque
@@ -14,25 +14,25 @@ from pg_events.event import SCHEMA, Record
 from pg_events.log.listener import Cursor
 
 AHEAD: Final = 4000
-"""So many events at most are read ahead of the first that is not finished;"""
+"""Maximum read-ahead past the oldest unfinished event."""
 _UNFINISHED: Final = 500
-"""and no more, while so many wait or are worked on."""
+"""Maximum number of unfinished events while reading ahead."""
 
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """An event on its way."""
+    """Event that was read and may be in flight."""
 
     record: Record
     after: Cursor
-    """Where to go on when everything up to it is finished."""
+    """Cursor position once all events up to this one are finished."""
     table: str
-    """What an event of the table is known by when its row cannot be told."""
+    """Key for events of the table whose row is unknown."""
     row: str
     next_row: str
-    """The same, or what the row is from then on: its key was changed."""
+    """Key of the row after the event; differs from `row` if the event changed it."""
     is_wanted: bool = True
-    """Its callback is to be called; else nothing is done with it, but it lets nothing pass."""
+    """False if no callback is to be called; the event still keeps its place in the order."""
     unseen: int = 0
     attempts: int = 0
     most_attempts: int = 1
@@ -43,16 +43,16 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class _Scope:
-    """A row, a table, or everything: its events that are not finished."""
+    """Unfinished events of a row, of a table, or of everything."""
 
     last: Entry | None = None
-    """The last one that is about all of it."""
+    """Last event that concerns the whole scope."""
     parts: set[Entry] = field(default_factory=set[Entry])
-    """Those behind that, about a part of it."""
+    """Later events that concern a part of the scope."""
 
 
 class Lanes:
-    """The events that were read and are not all finished, in order. Pure: what is done with them is others' business."""
+    """Scheduler of events in order. Pure: it decides which events may run, and does not run them."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
@@ -71,7 +71,7 @@ class Lanes:
         return len(self._entries) < AHEAD and self._unfinished < _UNFINISHED
 
     def add(self, entry: Entry) -> None:
-        """The next event. One that is finished already only counts for how far all are done."""
+        """Add the next event; one that is already finished only counts for the progress of the cursor."""
         self._entries.append(entry)
         if entry.is_finished:
             return
@@ -95,11 +95,11 @@ class Lanes:
             self._ready.append(entry)
 
     def next_ready(self) -> Entry | None:
-        """The next event that may be worked on; it is not told again."""
+        """Next event that may run, returned only once."""
         return self._ready.popleft() if self._ready else None
 
     def finish(self, entry: Entry) -> None:
-        """The event is dealt with: what waited for it may be ready."""
+        """Mark the event as finished; events that waited for it may become ready."""
         entry.is_finished = True
         self._unfinished -= 1
         own, around = _scopes(entry)
@@ -117,7 +117,7 @@ class Lanes:
         entry.followers.clear()
 
     def passed(self) -> Iterator[Entry]:
-        """Forget the events at the front that are finished, and tell them, in order."""
+        """Remove and return the finished events at the front, in order."""
         while self._entries and self._entries[0].is_finished:
             yield self._entries.popleft()
 
@@ -126,9 +126,9 @@ _EVERYTHING: Final = ""
 
 
 def _scopes(entry: Entry) -> tuple[set[str], set[str]]:
-    """The names of what the event is about, and of what that is a part of.
+    """Scopes of an event, and the scopes that contain them.
 
-    A TRUNCATE is about everything: one of a partition does not say to which table the rows belonged.
+    A TRUNCATE concerns everything: that of a partition does not tell which table the rows belonged to.
     """
     if entry.record.kind in (SCHEMA, "T"):
         return {_EVERYTHING}, set()

@@ -1,4 +1,4 @@
-"""The next events of a share: pages of the log from where it is, those of others' rows among them."""
+"""Reads the next events of a share: pages of the log from its cursor, including those of other workers' rows."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,22 @@ from pg_events.log.listener import Cursor, Listener
 
 
 class Pages:
-    """Reads for the shares that a worker holds, one of them at a time. Every method can raise `DatabaseUnreachable`."""
+    """Reader for the shares of a worker, one at a time. Every method can raise `DatabaseUnreachable`."""
 
     def __init__(self, listener: Listener, shares: Shares, feedback: Feedback, report: Report) -> None:
-        """`feedback` sees every page, `report` counts them."""
+        """Create a reader; `feedback` examines every page, `report` counts them."""
         self.listener = listener
         self._shares = shares
         self._feedback = feedback
         self._report = report
         self._read: tuple[Share, Cursor] | None = None
-        """Whose events the listener has read last, and up to where."""
+        """Share of the events that the listener read last, and the position after them."""
 
     def next(self, share: Share) -> Sequence[Record]:
-        """The next events after the share's cursor; empty when there are none.
+        """Next events after the share's cursor; empty if there are none.
 
-        The share's cursor stays where it is while the listener looks and finds nothing: what an idle look has seen end
-        may never have reached the disk of a server that crashes.
+        The share's cursor does not move while the listener polls and finds nothing: transactions that an idle poll saw
+        end may never have reached the disk of a server that crashes.
         """
         if self._read != (share, share.cursor):
             self.listener.cursor = share.cursor
@@ -36,19 +36,19 @@ class Pages:
         return page
 
     def further(self, share: Share) -> Sequence[Record]:
-        """The next events after those that were read last, of the same share, whatever its cursor is."""
+        """Next events after those read last, of the same share, independent of its cursor."""
         page = self._page()
         if page:
             self._read = share, self.listener.cursor
         return page
 
     def advance(self, share: Share) -> None:
-        """Nothing was there: the share is where the listener is."""
+        """Move the share to the position of the listener, after a read without events."""
         share.cursor = self.listener.cursor
         self._read = share, share.cursor
 
     def forget(self) -> None:
-        """Begin anew at the cursor of the share that is read next."""
+        """Start again at the cursor of the share that is read next."""
         self._read = None
 
     @property

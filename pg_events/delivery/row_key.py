@@ -1,8 +1,8 @@
-"""Which row an event is about: what keeps its events in order when the work is divided.
+"""Row of an event: keeps the events of a row in order when the work is divided.
 
-A row is told from the others by its table's primary key, spelt as the event spells it; the rows of a table without one
-are not told apart. Workers that share a consumer must agree on every row, at any time and whatever DDL runs meanwhile:
-the columns of a key are written down when a table is first met, and stay.
+The primary key of its table identifies a row, as written in the event; rows of a table without one are not
+distinguished. Workers that share a consumer must agree on every row, at any time and whatever DDL runs meanwhile: the
+columns of a key are saved when a table is first seen, and do not change.
 """
 
 import json
@@ -14,14 +14,14 @@ from typing import Any, Final
 from pg_events.event import BROKEN, SCHEMA, Record
 
 SLOTS: Final = 64
-"""So many workers at most can share a consumer."""
+"""Maximum workers of a consumer."""
 
 Ask = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
-"""Runs a packaged question on the link."""
+"""Function that runs a packaged query on the connection."""
 
 
 class RowKeys:
-    """The keys of a consumer's rows. Not for several threads at a time."""
+    """Keys of a consumer's rows. Not thread-safe."""
 
     def __init__(self, ask: Ask, consumer: str) -> None:
         self._ask = ask
@@ -29,21 +29,21 @@ class RowKeys:
         self._columns: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def forget(self) -> None:
-        """Read what is written down again: somebody may have looked it up anew while this worker held nothing."""
+        """Read the saved columns again; another worker may have changed them while this one held no share."""
         self._columns.clear()
 
     def learn(self, page: Sequence[Record]) -> None:
-        """Ask what tells the rows of these events' tables apart, while there is a link: `key()` need not ask then."""
-        # A slice is the quickest way to the kind, the schema and the table of each.
+        """Look up the key columns of the events' tables while connected, so that `key()` need not."""
+        # A slice is the fastest way to the kind, the schema and the table of each.
         for kind, schema, name in {each[3:6] for each in page}:
             if kind not in (SCHEMA, BROKEN):
                 self._columns_of((schema or "", name or ""))
 
     def key(self, record: Record) -> str:
-        """Text that is the same for all events of a row, and different for those of another.
+        """Key that is equal for all events of a row, and differs between rows.
 
-        A TRUNCATE has that of a table without a key, a schema event that of the object. An UPDATE that changes the key
-        still belongs to the row as it was.
+        A TRUNCATE has the key of a table without primary key, a schema event that of its object. An UPDATE that changes
+        the key belongs to the row before the change.
         """
         if record.kind == SCHEMA:
             return json.dumps(["ddl", record.table_name])
@@ -54,16 +54,16 @@ class RowKeys:
         return json.dumps([*_table(record), *values], sort_keys=True)
 
     def next_key(self, record: Record) -> str:
-        """The key of the same row for the events that follow: another one behind an UPDATE that changes it."""
+        """Key of the same row for the following events; differs from `key()` after an UPDATE that changes it."""
         return self.key(record._replace(kind="I") if record.kind == "U" else record)
 
     @staticmethod
     def table_key(record: Record) -> str:
-        """The key of all rows of the table that cannot be told apart."""
+        """Common key of the rows of a table that are not distinguished."""
         return json.dumps(_table(record))
 
     def slot(self, record: Record) -> int:
-        """The number below `SLOTS` that the row falls to. Schema events share the first."""
+        """Slot of the row, a number below `SLOTS`. Schema events share the first."""
         return 0 if record.kind == SCHEMA else slot_of(self.key(record))
 
     def _columns_of(self, table: tuple[str, str]) -> tuple[str, ...]:
@@ -84,12 +84,12 @@ def _table(record: Record) -> tuple[str, str]:
 
 
 def _values(text: str | None, columns: tuple[str, ...]) -> list[object]:
-    """Those of the key; none when a column of it is gone: as without a key."""
+    """Values of the key columns; empty if a column is missing, as without a key."""
     if not columns or text is None:
         return []
     try:
         row = _loads(text)
-    except RecursionError:  # some column holds JSON that is nested too deep
+    except RecursionError:  # a column holds JSON that is nested too deeply
         members = _members(text, frozenset(columns))
         row = {column: _loads_or_text(value) for column, value in members.items()}
     return [row[column] for column in columns] if all(column in row for column in columns) else []
@@ -102,7 +102,7 @@ def _loads(text: str) -> Any:
 def _loads_or_text(text: str) -> object:
     try:
         return _loads(text)
-    except RecursionError:  # a key of type jsonb, which always spells a value alike
+    except RecursionError:  # a key of type jsonb, whose text is canonical
         return text
 
 
@@ -110,7 +110,7 @@ _MARK: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]')
 
 
 def _members(text: str, wanted: frozenset[str]) -> dict[str, str]:
-    """The members of a JSON object that are wanted, each as it is written, however deep others are nested."""
+    """Selected members of a JSON object as written, however deeply others are nested."""
     found: dict[str, str] = {}
     depth, begin, name = 0, 0, ""
     for match in _MARK.finditer(text):

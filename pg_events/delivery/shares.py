@@ -1,13 +1,13 @@
-"""Who delivers what: the shares of a consumer's rows that a worker holds, by rows of the database and its clock.
+"""Division of work: the shares of a consumer's rows that a worker holds, kept in the database and by its clock.
 
 A row of a table belongs to one of 64 slots, by the hash of its key, and each slot to one share, which has a cursor. A
-worker that is alone holds one share with all slots: what it costs is one row to update. When a second one joins, the
-first parts half of its slots as a share with the same cursor, which the second takes. Shares of one worker whose
-cursors have met are put together again.
+single worker holds one share with all slots, at the cost of one row to update. When a second worker joins, the first
+splits off half of its slots as a share with the same cursor, which the second takes. Shares of one worker whose cursors
+have met are merged.
 
-A worker is registered under an id of its own, drawn anew with each connection. It keeps its shares while its lease runs
-and its connection lives; then any other worker of the consumer may forget it and take them. Every statement on a share
-names the id: what a worker that was taken for dead would save changes nothing.
+A worker is registered under an id, a new one for each connection. It keeps its shares while its lease is valid and its
+connection lives; after that any other worker of the consumer may expire it and take them. Every statement on a share
+names the id, so that a save by an expired worker changes nothing.
 """
 
 import json
@@ -37,17 +37,17 @@ log = logging.getLogger(__name__)
 
 
 class Start(NamedTuple):
-    """Where a consumer that is new begins. Without a value: behind everything that is visible then."""
+    """Start position of a new consumer. Default: after everything visible at that time."""
 
     words: str = "after the newest event"
     snapshot: str | None = None
-    """A `pg_snapshot`: behind everything visible in it."""
+    """Start after everything visible in this `pg_snapshot`."""
     has_window: bool = False
-    """Events up to now are a window of their own, of which some are left out:"""
+    """True if the events up to now are a window of their own, from which some are excluded."""
     position: int = 0
-    """those up to this id,"""
+    """Exclude events of the window up to this id."""
     since: datetime | None = None
-    """or those before the first one since then."""
+    """Exclude events of the window before the first one since this time."""
 
 
 NEWEST: Final = Start()
@@ -55,53 +55,53 @@ OLDEST: Final = Start("at the oldest event", EVERYTHING)
 
 
 def start_at(event_id: int) -> Start:
-    """At the event, or the next one that is kept. What is committed later with a lower id comes, too."""
+    """Start at the event, or the next kept one. Events committed later with a lower id are delivered, too."""
     return Start(f"at event {event_id}", EVERYTHING, True, event_id - 1)
 
 
 def start_since(moment: datetime) -> Start:
-    """At the first event since then. What follows it comes, even a change that an older statement made."""
+    """Start at the first event since this time. All following events are delivered, even those of older statements."""
     return Start(f"at the first event since {moment.astimezone():%Y-%m-%d %H:%M:%S}", EVERYTHING, True, 0, moment)
 
 
 class Kept(NamedTuple):
-    """An event to be kept in `pgevents.failed`: its callback gave up, or an earlier one of its row waits."""
+    """Event to be kept in `pgevents.failed`: its callback gave up, or an earlier event of its row blocks it."""
 
     event_id: int
     payload: str
     row_key: str
     attempts: int = 0
     failure: Failure | None = None
-    """None: it was not called, it waits."""
+    """Failure of the callback; None if it was not called because the event is blocked."""
     holds: bool = False
-    """Later events of its row wait behind it."""
+    """True if the event blocks later events of its row."""
 
 
 class Waiting(NamedTuple):
-    """A kept event that is to be delivered now."""
+    """Kept event that is to be delivered now."""
 
     event_id: int
     payload: str
     attempts: int
     is_again: bool
-    """Its callback gave up before, and somebody asked for it; else nothing stands before it any longer."""
+    """True if a user retries a failed event; False if the event was blocked and no longer is."""
 
 
 @dataclass(eq=False)
 class Share:
-    """A part of a consumer's rows, how far it is, and what was done with it since that was saved."""
+    """Part of a consumer's rows, with its cursor and the events finished since the cursor was saved."""
 
     id: int
     slots: frozenset[int]
     cursor: Cursor
     attempts: dict[int, int] = field(default_factory=dict[int, int])
-    """Event -> its failed attempts so far, for those that are still to be delivered."""
+    """Number of failed attempts by id, for events that are still to be delivered."""
     interruptions: int = 0
-    """Workers that died with the events that come next in hand: each may have called a callback with them."""
+    """Number of workers that died during the next events; each may have called a callback with them."""
     done: dict[int, str] = field(default_factory=dict[int, str])
-    """Events of these slots, behind the cursor, that were dealt with -> when they happened."""
+    """Time by id of finished events of these slots after the cursor."""
     passed: list[Record] = field(default_factory=list[Record])
-    """Events of these slots that were dealt with, and that the cursor has passed since it was saved."""
+    """Finished events of these slots that the cursor has passed since it was saved."""
     delivered: int = 0
     kept: list[Kept] = field(default_factory=list[Kept])
     saved: Cursor | None = None
@@ -112,14 +112,14 @@ class Share:
         return len(self.slots) == SLOTS
 
     def is_done(self, record: Record) -> bool:
-        """Was it dealt with? A standby that was promoted may have lost an event and give its id to another."""
+        """Return True if the event is finished. A promoted standby may have lost an event and reused its id."""
         return self.done.get(record.id) == record.at
 
     def back_to(self, saved: "Share") -> "Share":
-        """The same share, with the cursor as it is saved and what was done since then still known.
+        """Return the share with the saved cursor, and the events finished since then.
 
         A cursor that was not saved can be wrong after a crash of the server: transactions that left nothing on its disk
-        are finished in the cursor's snapshot, and their ids come again.
+        are finished in the cursor's snapshot, and their ids are reused.
         """
         self.cursor = self.saved = saved.cursor
         self.slots = saved.slots
@@ -129,7 +129,7 @@ class Share:
 
     @property
     def progress(self) -> tuple[int, int, int]:
-        """Grows as the cursor moves on: snapshots of one server lie one behind the other."""
+        """Number that grows as the cursor advances; the snapshots of one server are ordered."""
         return (*_age(self.cursor.snapshot), self.cursor.position if self.cursor.window_end else 0)
 
 
@@ -139,23 +139,23 @@ def _age(snapshot: str) -> tuple[int, int]:
 
 
 class Shares:
-    """The shares that one worker holds. One thread uses it; another of its own runs the lease on."""
+    """Shares of one worker. Used by one thread; its own thread renews the lease."""
 
     def __init__(self, listener: Listener, consumer: str, start: Start, *, lease_seconds: float) -> None:
         self.consumer = consumer
         self.keys = RowKeys(self.ask, consumer)
         self.held: list[Share] = []
         self.waiting_rows: set[str] = set()
-        """Keys of rows whose later events wait behind a kept one."""
+        """Keys of blocked rows."""
         self.any_waiting = False
-        """Kept events are to be delivered, as of the last look."""
+        """True if the last poll found kept events to deliver."""
         self._listener = listener
         self._start = start
         self._is_known = False
-        """It joined before: what `start` means was told, if need be."""
+        """True if the worker joined before, so that `start` was logged if necessary."""
         self._lease_seconds = lease_seconds
         self._made_at: datetime | None = None
-        """When this worker made the consumer, if it began at the newest event."""
+        """Time when this worker created the consumer, if it started at the newest event."""
         self._worker: int | None = None
         self._ended = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="pg_events lease", daemon=True)
@@ -163,7 +163,7 @@ class Shares:
     def ask(
         self, question: str, parameters: Sequence[object], connection: psycopg.Connection | None = None
     ) -> list[tuple[Any, ...]]:
-        """The rows of a packaged question, asked on the listener's link or `connection`. Raises `DatabaseUnreachable`."""
+        """Rows of a packaged query, on the listener's connection or `connection`. Raises `DatabaseUnreachable`."""
         try:
             with RawCursor(self._listener.connection if connection is None else connection) as cursor:
                 cursor.execute(sql.text(question), parameters)
@@ -173,11 +173,11 @@ class Shares:
 
     @property
     def is_known(self) -> bool:
-        """Nobody has taken this worker for dead, as of the last look."""
+        """True if this worker was not expired by another, as of the last poll."""
         return self._worker is not None
 
     def is_first(self) -> bool:
-        """Has no worker, of any consumer, been running longer? False without a link. For other threads."""
+        """True if no worker of any consumer has been running longer; False if disconnected. For other threads."""
         try:
             return self._worker is not None and self.ask("worker_is_first.sql", (self._worker,))[0][0]
         except DatabaseUnreachable:
@@ -186,37 +186,37 @@ class Shares:
     # --- joining and leaving ------------------------------------------------------------------------------------
 
     def join(self, *, reload: bool = False, is_reconnect: bool = False) -> None:
-        """Be known as a worker of the consumer, again after the link was lost; make the consumer if there is none.
+        """Register as a worker of the consumer, again after a reconnect; create the consumer if it is missing.
 
-        Shares that nobody took in the meantime are held on, and what was delivered and could not be saved is not
-        delivered again; with `reload` it was undone, and what is saved counts. After a reconnect, to another server maybe,
-        a consumer that is missing there begins where it was made.
+        Shares that no other worker took are kept, and events that were delivered but not saved are not delivered
+        again; with `reload` they were undone, and the saved state counts. After a reconnect, possibly to another server,
+        a consumer that is missing there starts where it was created.
         """
-        # A standby that was promoted may never have heard of a consumer that was just made. By now its newest event is one
-        # too many, and snapshots of the old primary mean nothing there.
+        # A promoted standby may lack a consumer that was just created. Its newest event would now be too late, and
+        # snapshots of the old primary are meaningless there.
         if self.ask("origin.sql", ())[0][0]:
             raise ForeignCursor(
-                "this database is a copy of another one in this cluster, whose workers deliver what waits here, too; "
-                "remedy: pg_events build: it forgets the consumers that were copied, and new ones begin at the newest event"
+                "this database is a copy of another one in this cluster, whose workers deliver the events waiting here; "
+                "remedy: pg_events build, which drops the copied consumers; new ones start at the newest event"
             )
         start = start_since(self._made_at) if is_reconnect and self._made_at is not None else self._start
         made = self.ask("consumer_create.sql", (self.consumer, *start[1:]))
         if not made and not is_reconnect and not self._is_known and self._start != NEWEST:
             log.warning(
-                "consumer %s is known and goes on where it stopped: --from is for a new one (see pg_events consumers drop)",
+                "consumer %s exists and resumes where it stopped; --from applies to new consumers (see pg_events consumers drop)",
                 self.consumer,
             )
         self._is_known = True
         for _, made_at in made:
-            log.info("consumer %s is new: it starts %s", self.consumer, start.words)
+            log.info("consumer %s is new; starting %s", self.consumer, start.words)
             self._made_at = made_at if self._start == NEWEST else None
         name = f"{socket.gethostname()}:{os.getpid()}"
-        # Behind a pooler the connection to the server is not the worker's: its end says nothing.
+        # Behind a pooler the server connection is not the worker's: its end proves nothing.
         values = (self.consumer, name, self._lease_seconds, not self._listener.is_shared, self._worker)
         self._worker = self.ask("worker_register.sql", values)[0][0]
         known = {} if reload else {share.id: share for share in self.held}
         saved = [_share(row) for row in self.ask("shares_held.sql", (self._worker,))]
-        # A standby that was promoted can have lost the last save, and gives ids again: then nothing is known of what comes.
+        # A promoted standby may have lost the last save, and reuses ids: then nothing is known of the next events.
         unmoved = {share.id for share in saved if share.id in known and known[share.id].saved == share.cursor}
         self.held = [known[share.id].back_to(share) if share.id in unmoved else share for share in saved]
         if any(share.is_whole and not share.kept for share in self.held):
@@ -226,33 +226,33 @@ class Shares:
             self._renewing.start()
 
     def leave(self) -> None:
-        """Give everything back. When that fails the lease just runs out."""
+        """Release all shares. If that fails, the lease expires."""
         self._ended.set()
         if self._worker is None:
             return
         try:
             self.ask("worker_leave.sql", (self._worker,))
         except DatabaseUnreachable as error:
-            log.debug("consumer %s: its shares could not be given back: %s", self.consumer, error)
+            log.debug("consumer %s: could not release its shares: %s", self.consumer, error)
 
     def close(self) -> None:
-        """End the thread that runs the lease on."""
+        """End the thread that renews the lease."""
         self._ended.set()
         if self._renewing.is_alive():
             self._renewing.join(5.0)
 
     def _renew(self) -> None:
-        """Run the lease on from a thread of its own: a callback may take as long as it likes."""
+        """Renew the lease from a separate thread, so that a callback may take any time."""
         while not self._ended.wait(self._lease_seconds / 4):
             try:
                 self.ask("worker_renew.sql", (self._worker, self._lease_seconds))
             except Exception as error:  # noqa: BLE001 - whoever uses the link meets it too, and mends it
-                log.debug("consumer %s: the lease was not run on: %s", self.consumer, error)
+                log.debug("consumer %s: could not renew the lease: %s", self.consumer, error)
 
     # --- dividing the work --------------------------------------------------------------------------------------
 
     def look(self, before: Callable[[], None] = lambda: None) -> None:
-        """See who else is there; take what is free, and part what is too much. Call it between two events.
+        """Look for other workers; take free shares, and split off surplus ones. Call it between two events.
 
         `before` is called when the shares are about to change.
         """
@@ -260,16 +260,16 @@ class Shares:
         is_known, running, earlier, known, any_free, any_kept = self.ask(
             "worker_look.sql", (self.consumer, self._worker, slots)
         )[0]
-        # Of those that are kept most may have to wait for another: that is no reason to let the live ones wait.
+        # Most kept events may be blocked by others: live events must not wait for them.
         self.any_waiting = any_kept and any(map(self.waiting, self.held))
         if not is_known:
             self.held.clear()
             self._worker = None
-            raise CursorTaken(f"consumer {self.consumer}: this worker was taken for dead")
+            raise CursorTaken(f"consumer {self.consumer}: this worker was expired by another one")
         if known > running:
             self.ask("worker_bury.sql", (self.consumer,))
             any_free = True
-        # Those that came first have the one that is left over.
+        # The earliest workers get the remainder.
         each, left = divmod(SLOTS, max(running, 1))
         quota = each + (earlier < left)
         if len(slots) > quota:
@@ -292,7 +292,7 @@ class Shares:
             log.debug("consumer %s: took %d of %d parts", self.consumer, sum(len(s.slots) for s in taken), SLOTS)
 
     def _part(self, surplus: int, each: int) -> None:
-        """Part so many slots from the largest share, as free shares of what another worker will have."""
+        """Split slots from the largest share into free shares for other workers."""
         share = max(self.held, key=lambda share: len(share.slots))
         slots = sorted(share.slots)[-min(surplus, len(share.slots) - 1) :]
         if not slots:
@@ -309,17 +309,17 @@ class Shares:
         except psycopg.Error as error:
             raise translate(error, self._listener.database_url) from error
         share.slots -= set(slots)
-        log.debug("consumer %s: %d of %d parts are for another worker", self.consumer, len(slots), SLOTS)
+        log.debug("consumer %s: released %d of %d parts for another worker", self.consumer, len(slots), SLOTS)
 
     def _forget_keys(self) -> None:
-        """Read anew what tells rows apart. All are this worker's, and it has none in hand: nobody counts on it."""
+        """Read the key columns again; safe because this worker holds all rows and none is in flight."""
         self.keys.forget()
         self.ask("row_keys_forget.sql", (self.consumer,))
 
     def furthest_behind(self) -> Share | None:
-        """The share to go on with, None when none is held.
+        """Share to deliver next; None if none is held.
 
-        With several, it is to be read up to where the next one is, and no further: there they are put together.
+        With several shares, it is read only up to the cursor of the next one, where they are merged.
         """
         self.held.sort(key=lambda share: share.progress)
         while len(self.held) > 1 and self.held[0].cursor == self.held[1].cursor:
@@ -352,9 +352,9 @@ class Shares:
     # --- saving -------------------------------------------------------------------------------------------------
 
     def save(self, share: Share, connection: psycopg.Connection | None = None) -> None:
-        """Save the cursor, and what was kept before it, in one transaction: that of `connection`, if one is given.
+        """Save the cursor and the kept events before it in one transaction, that of `connection` if given.
 
-        Raises `CursorTaken` when the share is somebody else's now.
+        Raises `CursorTaken` if another worker has taken the share.
         """
         link = self._listener.connection if connection is None else connection
         failed = sum(kept.failure is not None for kept in share.kept)
@@ -378,14 +378,14 @@ class Shares:
 
     def _row_of(self, kept: Kept) -> tuple[object, ...]:
         failure = kept.failure
-        error = "waits behind an earlier event of its row" if failure is None else f"{failure.type}: {failure.message}"
+        error = "blocked by an earlier event of its row" if failure is None else f"{failure.type}: {failure.message}"
         return (
             self.consumer, kept.event_id, kept.payload, kept.attempts, error, "" if failure is None else failure.traceback,
             "held" if failure is None else "failed", kept.holds, slot_of_row(kept.row_key), kept.row_key,
         )  # fmt: skip
 
     def _sure(self, rows: Sequence[object], share: Share) -> None:
-        """Without a row the share was not this worker's."""
+        """Raise `CursorTaken` if there is no row: the share was not this worker's."""
         if not rows:
             self.held = [each for each in self.held if each is not share]
             raise CursorTaken(f"consumer {self.consumer}: another worker has taken over")
@@ -393,10 +393,10 @@ class Shares:
     # --- kept events --------------------------------------------------------------------------------------------
 
     def waiting(self, share: Share) -> list[Waiting]:
-        """The next kept events of the share that are to be delivered now."""
+        """Next kept events of the share that are to be delivered now."""
         connection = self._listener.connection
         try:
-            # The index has their order. Until there are statistics a plan that sorts all that wait looks as cheap.
+            # The index has the order. Without statistics, a plan that sorts all waiting events looks as cheap.
             with connection.transaction():
                 connection.execute("set local enable_sort = off; set local enable_bitmapscan = off")
                 rows = self.ask("failed_waiting.sql", (self.consumer, sorted(share.slots)))
@@ -405,24 +405,24 @@ class Shares:
         return [Waiting(*row) for row in rows]
 
     def done(self, share: Share, event_id: int, connection: psycopg.Connection | None = None) -> None:
-        """A kept event was delivered. As `save()` in the transaction of `connection`, if one is given."""
+        """Remove a kept event that was delivered; like `save()`, in the transaction of `connection` if given."""
         values = (self.consumer, event_id, share.id, self._worker)
         self._sure(self.ask("failed_done.sql", values, connection), share)
 
     def failed_again(self, event_id: int, attempts: int, failure: Failure, holds: bool) -> None:
-        """A kept event was not delivered. Without `holds` later events of its row wait no more."""
+        """Record that a retry failed. Without `holds`, later events of its row are no longer blocked."""
         error = f"{failure.type}: {failure.message}"
         self.ask("failed_again.sql", (self.consumer, event_id, attempts, error, failure.traceback, holds))
 
     def learn_waiting_rows(self) -> None:
-        """Read again which rows have events that wait, and add what is kept and was not saved yet."""
+        """Read the blocked rows again, and add those of kept events that are not saved yet."""
         self.any_waiting = False
         self.waiting_rows = {row for (row,) in self.ask("failed_rows.sql", (self.consumer,))}
         self.waiting_rows |= {kept.row_key for share in self.held for kept in share.kept if kept.holds}
 
 
 def slot_of_row(row_key: str) -> int:
-    """Where a kept event is delivered from. Schema events, and those kept by an earlier release, from the first slot."""
+    """Slot of a kept event; the first for schema events and those kept by an earlier release."""
     return 0 if not row_key or row_key.startswith('["ddl"') else slot_of(row_key)
 
 
@@ -438,7 +438,7 @@ def _share(row: tuple[Any, ...]) -> Share:
 
 
 def _noted(share: Share) -> str:
-    """What is saved of the events behind the cursor: failed attempts, and of those that are done already their moment."""
+    """Saved state of the events after the cursor: failed attempts, and the time of those already finished."""
     return json.dumps(share.attempts | _ahead(share))
 
 

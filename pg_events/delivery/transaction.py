@@ -1,10 +1,10 @@
-"""The transactional mode: what callbacks write and the consumer's cursor commit together, or neither does.
+"""Transactional mode: the writes of callbacks and the consumer's cursor commit together, or not at all.
 
-Calls share a transaction, each in a savepoint of its own, for as long as an event is waited for at most: a commit costs
-more than ten savepoints do, and a server slows down with more than 64 of them. The cursor is saved last of all, by the
-statement that a stale worker's save changes nothing with: then nothing commits.
+Calls share a transaction, each in its own savepoint, for a short time: a commit costs more than ten savepoints, and a
+server slows down with more than 64 of them. The cursor is saved last, by the statement that fails for a stale worker, in
+which case nothing commits.
 
-What was undone is done again with a transaction for each call: one of them may have been the reason.
+Calls that were rolled back are repeated with one transaction each, because one of them may have been the cause.
 """
 
 import logging
@@ -27,23 +27,23 @@ log = logging.getLogger(__name__)
 
 _CALLS: Final = 50
 _SECONDS: Final = 0.1
-"""After so many calls, or so long, what was written is committed."""
+"""Maximum duration of a transaction; it is committed after this time or `_CALLS` calls."""
 _PATIENTLY: Final = "set local idle_in_transaction_session_timeout = 0"
 _PATIENTLY_SINCE_17: Final = f"{_PATIENTLY}; set local transaction_timeout = 0"
 _CHECK: Final = "set constraints all immediate"
-"""Fails where the commit would."""
+"""Statement that fails if the commit would."""
 
 
 class ConnectionMisused(PgEventsError):
-    """A callback ended the transaction that it was lent: what it wrote and the cursor no longer go together."""
+    """Raised when a callback ended its transaction, so that its writes and the cursor no longer commit together."""
 
 
 class Undone(DatabaseUnreachable):
-    """What several calls wrote could not be committed; the link is made anew for the next try."""
+    """Raised when the writes of several calls could not be committed; the worker reconnects and repeats them."""
 
 
 class JointTransaction:
-    """A connection for callbacks to write with, and the transaction on it. For one thread."""
+    """Connection on which callbacks write, and its transaction. Not thread-safe."""
 
     def __init__(self, database_url: str, application_name: str) -> None:
         self._database_url = database_url
@@ -53,24 +53,23 @@ class JointTransaction:
         self._calls = 0
         self._began_at = 0.0
         self._single = 0
-        """So many transactions yet are for one call each;"""
+        """Number of following transactions that hold only one call."""
         self._is_single = False
-        """such as this one."""
+        """True if the current transaction holds only one call."""
         self.is_undone = False
-        """Calls that returned since the last commit were undone, or the commit was not answered: only the server knows
-        what counts. Until `go_on()`."""
+        """True, until `go_on()`, if calls since the last commit were rolled back, or the outcome of the commit is unknown."""
 
     @property
     def is_due(self) -> bool:
-        """It is time to commit."""
+        """True if the transaction should be committed."""
         is_old = self._is_single or time.monotonic() - self._began_at > _SECONDS
         return self._calls >= _CALLS or (self._calls > 0 and is_old)
 
     def attempt(self, callback: Callback, payload: str, number: int) -> Failure | None:
-        """One call, lent the connection; what came of it. What a call that failed had written is undone.
+        """Make one call with the connection; return its failure, or None. Writes of a failed call are rolled back.
 
-        A link that is lost in the first call since the last commit is a failure of that call, and undoes no other's. Lost
-        in a later one, or before a call, it raises `DatabaseUnreachable`: nothing since the last commit counts.
+        A connection lost in the first call since the last commit is a failure of that call and affects no other. Lost
+        in a later call, or before one, it raises `DatabaseUnreachable`: nothing since the last commit counts.
         Raises `ConnectionMisused`.
         """
         is_first = not self._calls
@@ -101,20 +100,20 @@ class JointTransaction:
         if connection.broken:
             self.abandon()
             if not is_first:
-                raise DatabaseUnreachable(f"{self._application_name}: the link of the callbacks was lost")
+                raise DatabaseUnreachable(f"{self._application_name}: the connection of the callbacks was lost")
             self.is_undone = False
             return failure or _CUT
         return failure
 
     def commit(self, save: Callable[[Link], None]) -> None:
-        """Have `save` note on the connection what was done, and commit that with what callbacks wrote.
+        """Call `save` with the connection, and commit its writes together with those of the callbacks.
 
-        Raises what `save` does, and `DatabaseUnreachable` when the link is lost: then only the server knows whether it
-        was committed. `Undone` is that, too.
+        Raises the errors of `save`, and `DatabaseUnreachable` if the connection is lost and the outcome is unknown.
+        `Undone` is a `DatabaseUnreachable`, too.
         """
         connection = self._begun()
         try:
-            # A worker that is frozen between the two next steps must not hold back whoever takes over.
+            # A worker that is frozen between the next two steps must not block the one that takes over.
             with connection.interlude({"idle_in_transaction_session_timeout": "5s"}):
                 save(connection)
             self._open.close()
@@ -122,19 +121,19 @@ class JointTransaction:
             is_single, reason = self._is_single, self._lost(error)
             if is_single or isinstance(reason, DatabaseUnreachable):
                 raise reason from error
-            raise Undone(f"{reason}; what was written since the last commit is undone, and done again") from error
+            raise Undone(f"{reason}; the writes since the last commit are rolled back and repeated") from error
         except BaseException:  # Ctrl-C too must leave no transaction open; raised again
             self.abandon()
             raise
         self._calls = 0
 
     def abandon(self) -> None:
-        """Nothing since the last commit counts. Ends the connection; the next call makes another."""
+        """Discard everything since the last commit and close the connection; the next call opens another."""
         connection, self._connection = self._connection, None
         if self._calls:
             self.is_undone, self._single = True, _CALLS
         self._calls = 0
-        # Closed first: then there is nothing that leaving the transaction could commit.
+        # Closed first, so that leaving the transaction cannot commit anything.
         if connection is not None:
             connection.close()
         with suppress(psycopg.Error):
@@ -144,15 +143,15 @@ class JointTransaction:
     close = abandon
 
     def go_on(self) -> None:
-        """What the server says counts is known again."""
+        """Continue after the saved state was read from the server again."""
         self.is_undone = False
 
     def connect(self) -> None:
-        """Have a connection, for the next call. Raises `DatabaseUnreachable`."""
+        """Open a connection for the next call if there is none. Raises `DatabaseUnreachable`."""
         if self._connection is None:
             connection = connect(self._database_url, application_name=self._application_name, plain=True)
             connection.autocommit = False
-            # The cursor is saved by one statement, which must see what is there now.
+            # One statement saves the cursor; it must see the current state.
             connection.isolation_level, connection.read_only = IsolationLevel.READ_COMMITTED, False
             self._connection = connection
 
@@ -166,7 +165,7 @@ class JointTransaction:
             try:
                 # Within it psycopg refuses commit() and rollback().
                 self._open.enter_context(self._connection.transaction())
-                # A callback may take its time between two statements.
+                # A callback may pause between two statements.
                 is_17 = self._connection.info.server_version >= 170_000
                 self._connection.execute(_PATIENTLY_SINCE_17 if is_17 else _PATIENTLY)
             except psycopg.Error as error:
@@ -176,7 +175,7 @@ class JointTransaction:
         return self._connection
 
     def _check(self, connection: psycopg.Connection[Any], callback: Callback) -> None:
-        """Is the transaction still there, or the link lost with it? Raises `ConnectionMisused`."""
+        """Check that the transaction still exists, unless the connection was lost. Raises `ConnectionMisused`."""
         is_there = connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
         if not (is_there or connection.broken):
             raise self._misused(callback)
@@ -184,9 +183,9 @@ class JointTransaction:
     def _misused(self, callback: Callback) -> ConnectionMisused:
         self.abandon()
         return ConnectionMisused(
-            f"{callback.name} ended the transaction of its connection, or closed it; worker stopped: what was written since "
-            "the last commit of its own may be written again. Leave COMMIT, ROLLBACK and close() out; "
-            "connection.transaction() undoes a part"
+            f"{callback.name} ended the transaction of its connection, or closed it; worker stopped: writes since its "
+            "last commit may be repeated. Do not use COMMIT, ROLLBACK or close(); "
+            "use connection.transaction() to roll back a part"
         )
 
     def _lost(self, error: psycopg.Error) -> Exception:
@@ -195,7 +194,7 @@ class JointTransaction:
 
 
 def _checked(connection: psycopg.Connection[Any]) -> Failure | None:
-    """What constraints that were to be checked with the commit have against what was written."""
+    """Failure of deferred constraints, checked now; None if there is none."""
     try:
         connection.execute(_CHECK)
     except psycopg.Error as error:
@@ -204,14 +203,14 @@ def _checked(connection: psycopg.Connection[Any]) -> Failure | None:
 
 
 _GONE: Final = (psycopg.errors.InvalidSavepointSpecification, psycopg.errors.NoActiveSqlTransaction, Rollback)
-"""What it raises when the savepoint is not there to be released or, the last, to be undone."""
+"""Errors raised if the savepoint no longer exists when it is released or, the last one, rolled back."""
 _CUT: Final = Failure(
     "psycopg.OperationalError",
-    "the connection it was lent was cut during the call: its server process was ended, or the server",
+    "its connection was lost during the call: its server process, or the server, was terminated",
     "",
 )
 _UNTOLD: Final = Failure(
     "psycopg.errors.InFailedSqlTransaction",
-    "a statement on its connection failed and it returned all the same; put such a statement into connection.transaction()",
+    "a statement on its connection failed, but it returned; wrap such a statement in connection.transaction()",
     "",
 )

@@ -1,7 +1,7 @@
-"""Events into callbacks: deliver in order, retry, keep what failed, save the cursor.
+"""Worker: delivers events to callbacks in order, retries, keeps failed events, and saves the cursor.
 
-At least once: the cursor is saved after the callbacks returned. A worker that dies between the two delivers those
-events again, with the same ids, when it or another one takes the cursor up.
+Delivery is at least once: the cursor is saved after the callbacks returned. If a worker dies in between, these events are
+delivered again with the same ids, by it or by another worker.
 
 This is the loop. `shares` divides the work between workers, `dispatch` decides the outcome of one event, `concurrent`
 has several in flight at a time.
@@ -36,22 +36,22 @@ __all__ = ["Report", "Worker"]
 log = logging.getLogger(__name__)
 
 _SAVE_SECONDS: Final = 0.5
-"""Slow callbacks: the cursor is saved within a page this often, so that a crash repeats little."""
+"""Interval at which the cursor is saved within a page of slow callbacks, so that a crash repeats little."""
 _LOOK_SECONDS: Final = 1.0
-"""How often a worker looks who else is there, and what it is to deliver again."""
+"""Interval at which a worker polls for other workers and for events to retry."""
 _TURN_SECONDS: Final = 0.5
-"""Kept events are delivered for about so long, or a batch of them, then live ones have their turn."""
+"""Approximate time for kept events before live events have their turn."""
 _IDLE_SAVE_SECONDS: Final = 15.0
-"""Idle: the cursor moves on by itself, and is saved now and then, for `prune` and for the next worker."""
+"""Interval at which an idle worker saves its advancing cursor, for `prune` and for the next worker."""
 _TELL_SECONDS: Final = (10.0, 600.0)
-"""A link that stays lost is told of again after so long, then at growing intervals up to the second."""
+"""First and maximum interval between messages about a connection that stays lost."""
 
 
 class Worker:
-    """Delivers a consumer's events to the settings' callbacks. `run()` blocks; `stop()` may come from anywhere.
+    """Delivers a consumer's events to the settings' callbacks. `run()` blocks; `stop()` may be called from anywhere.
 
-    Workers of one name share its rows. Callbacks run one at a time, in order, in the thread of `run()`, unless the
-    settings want async ones side by side.
+    Workers with the same name share its rows. Callbacks run one at a time, in order, in the thread of `run()`, unless
+    the settings allow concurrent async ones.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class Worker:
         start: Start = NEWEST,
         on_ready: Callable[[], None] | None = None,
     ) -> None:
-        """`name` is the consumer's; one that is new begins at `start`. `on_ready` is called once a share is held.
+        """Create a worker of the consumer `name`, which begins at `start` if it is new.
 
-        Raises `UsageError` when a callback cannot be used, or there is none.
+        `on_ready` is called once a share is held. Raises `UsageError` if a callback cannot be used, or there is none.
         """
         if settings.database_url is None:
-            raise UsageError("no database: give --database-url or set PG_EVENTS_DATABASE_URL")
+            raise UsageError("no database: pass --database-url or set PG_EVENTS_DATABASE_URL")
         self.name = name
         self._stopping = threading.Event()
         self.no_link: str | None = "not connected yet"
-        """Why there is no link to the server; None while there is one. For other threads, as is:"""
+        """Reason for being disconnected; None while connected. May be read by other threads."""
         self.share = 0.0
-        """which part of the consumer's rows is this worker's: 1.0 is all of them."""
+        """Fraction of the consumer's rows held by this worker, up to 1.0. May be read by other threads."""
         self._stalled_seconds = settings.stalled_seconds
         self._on_ready = on_ready
         self._listener = Listener(
@@ -100,45 +100,45 @@ class Worker:
 
     @property
     def report(self) -> Report:
-        """What was done so far."""
+        """Counts since the start."""
         return self._handover.report
 
     @property
     def last_failure(self) -> str | None:
-        """The callback, what it raised last, and where; None when it never did."""
+        """Callback, exception and place of the last failure; None if there was none."""
         return self._delivery.last_failure
 
     @property
     def moved_at(self) -> float:
-        """When the last event was finished, or nothing was there to do; as `time.monotonic()` has it."""
+        """Value of `time.monotonic()` when the last event was finished, or there was nothing to do."""
         return self._handover.moved_at
 
     def wrap(self, around: Callable[[Callback], Callback]) -> None:
-        """From now on call what `around` makes of each callback."""
+        """Replace each callback by the result of `around`."""
         self._delivery.wrap(around)
 
     def stop(self) -> None:
-        """Finish the event in hand, save, and return from `run()`. Safe in a signal handler and from other threads."""
+        """Finish the current event, save, and return from `run()`. Safe in a signal handler and from other threads."""
         self._stopping.set()
 
     def trouble(self) -> str | None:
-        """Why nothing is delivered, in a line; None when all is well, or nothing is there to do. For other threads."""
-        return self.stalled() if self.no_link is None else f"no link: {self.no_link}"
+        """Reason in one line why nothing is delivered; None if healthy or idle. May be called by other threads."""
+        return self.stalled() if self.no_link is None else f"disconnected: {self.no_link}"
 
     def stalled(self) -> str | None:
-        """That no event was finished for long although one waits and there is a link; else None."""
+        """Message if no event was finished for long although one waits and the worker is connected; else None."""
         seconds = time.monotonic() - self.moved_at
         if self.no_link is not None or seconds <= self._stalled_seconds:
             return None
         return f"stalled: no event was finished for {seconds:.0f} s"
 
     def run(self, once: bool = False) -> Report:
-        """Deliver until `stop()`; with `once` until nothing is new.
+        """Deliver until `stop()`; with `once`, until there are no new events.
 
-        A link that is lost later is taken up again for ever, with growing pauses; at the first connection it raises:
-        `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`, `ForeignCursor`. Raises `NotInstalled` later, too, when
-        another release has changed the schema. Raises `CallbackGaveUp` when a callback
-        failed whose policy is to stop: the cursor is before the event.
+        The first connection raises `DatabaseUnreachable`, `NotInstalled`, `NotPermitted` or `ForeignCursor`. A connection
+        lost later is re-established indefinitely, with growing pauses. Raises `NotInstalled` later, too, if another
+        release has changed the schema. Raises `CallbackGaveUp` if a callback gave up and its policy is to stop; the
+        cursor is then before the event.
         """
         try:
             self._listener.connect()
@@ -194,8 +194,8 @@ class Worker:
                     self._shares.join()
                 self._look_at = 0.0
             except NotInstalled:
-                # Another release has built. Its schema may not be one that the cursor can be saved in: then what was done is
-                # done again.
+                # Another release has run a build. If the cursor cannot be saved in its schema, events since the last save
+                # are delivered again.
                 with suppress(PgEventsError):
                     self._put_down()
                 raise
@@ -205,28 +205,28 @@ class Worker:
     # --- delivering ---------------------------------------------------------------------------------------------
 
     def _deliver_next(self, share: Share) -> bool:
-        """Deliver what comes next of the share. False when there is nothing."""
+        """Deliver the next events of the share. Returns False if there are none."""
         if self._overlap is None:
             return self._deliver(share, self._pages.next(share))
         found = self._overlap.go_on(share)
-        # With several shares what is on its way is done first. Nothing is any more when a look changes what is held.
+        # With several shares, events in flight are finished first; none is left when a poll changes the shares.
         while len(self._shares.held) > 1 and self._overlap and not self._stopping.is_set():
             self._overlap.go_on(share)
             self._look_now_and_then()
         return found
 
     def _put_down(self) -> None:
-        """Nothing is on its way any more, and what was done is saved: the shares may change."""
+        """Wait until nothing is in flight, and save, so that the shares may change."""
         if self._overlap is not None:
             self._overlap.put_down()
 
     def _drain(self) -> None:
-        """The same, without a word to the database."""
+        """Wait until nothing is in flight, without using the database."""
         if self._overlap is not None:
             self._overlap.drain()
 
     def _deliver(self, share: Share, page: Sequence[Record]) -> bool:
-        """Hand a page to the callbacks, in order, saving the cursor on the way when they are slow. False when empty."""
+        """Pass a page to the callbacks in order, saving the cursor in between if they are slow. Returns False if empty."""
         handover, transaction = self._handover, self._transaction
         for record in page:
             if self._stopping.is_set():
@@ -242,7 +242,7 @@ class Worker:
                     share.passed.append(record)
                     is_called = True
                 elif share.kept and share.kept[-1].event_id == record.id:
-                    share.passed.append(record)  # it waits behind an earlier one
+                    share.passed.append(record)  # blocked by an earlier one
             except Stopping:
                 break
             share.cursor = self._listener.cursor_after(record)
@@ -262,8 +262,9 @@ class Worker:
     # --- kept events --------------------------------------------------------------------------------------------
 
     def _deliver_kept(self) -> bool:
-        """Deliver again what was asked for, and what waited for an event that no longer stops it: one turn, then the live
-        events and the other workers have theirs. False when there was nothing."""
+        """Deliver retried and unblocked events for one turn, before live events and other workers have theirs.
+
+        Returns False if there were none."""
         shares, found = self._shares, False
         until = time.monotonic() + _TURN_SECONDS
         shares.any_waiting = False
@@ -299,8 +300,9 @@ class Worker:
         self._look_at = time.monotonic() + _LOOK_SECONDS
 
     def _reconnect(self, error: DatabaseUnreachable) -> None:
-        """Take the link up again, for ever. What was delivered and could not be saved is not delivered again, unless
-        another worker had the share in between."""
+        """Reconnect, indefinitely.
+
+        Events that were delivered but not saved are not delivered again, unless another worker had the share meanwhile."""
         self.no_link = str(error)
         log.warning("%s; reconnecting", error)
         self._listener.close()
@@ -312,7 +314,7 @@ class Worker:
             try:
                 self._listener.connect()
                 self._feedback.learn_role(self._listener.session_user)
-                # Whether the last transaction was committed, and what was undone, the server knows.
+                # Only the server knows whether the last transaction was committed.
                 is_undone = self._transaction is not None and self._transaction.is_undone
                 self._shares.join(reload=is_undone, is_reconnect=True)
                 if self._transaction is not None:
@@ -324,7 +326,7 @@ class Worker:
                 level = logging.DEBUG if seconds < told else logging.WARNING
                 if seconds >= told:
                     told = seconds + min(seconds, _TELL_SECONDS[1])
-                log.log(level, "no link for %.1f s: %s", seconds, again, extra={"seconds": round(seconds, 3)})
+                log.log(level, "disconnected for %.1f s: %s", seconds, again, extra={"seconds": round(seconds, 3)})
                 self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, 10.0)
             else:

@@ -81,5 +81,5 @@ def test_row_34_a_worker_whose_clock_is_wrong_takes_no_lease_before_its_time(
     assert verdict.duplicates == 0
     assert first.end() == second.end() == 0
     for one in (first, second):
-        assert "taken for dead" not in one.log()
+        assert "expired by another one" not in one.log()
         assert "taken over" not in one.log()

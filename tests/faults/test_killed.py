@@ -126,7 +126,7 @@ def test_row_33_a_worker_that_slept_through_its_lease_is_refused(url, worker, de
     execute(url, "update account set version = 1 where key = 8")
     deliveries.wait_for(committed(url))
     sleeper.send(signal.SIGCONT)
-    sleeper.wait_until_said("taken for dead")
+    sleeper.wait_until_said("expired by another one")
 
     with Writers(url, 33) as writers:
         writers.wait_for(100)

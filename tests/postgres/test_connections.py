@@ -98,7 +98,9 @@ def test_callbacks_without_a_connection_to_lend_wait_for_one(
     with working(Settings(url, data_update_callback=callback, transactional=True)):
         writer.execute("insert into item values (1)")
         # It tries again, with growing pauses.
-        told.until(lambda lines: len([line for line in lines if "no link for" in line and "too many" in line]) >= 3)
+        told.until(
+            lambda lines: len([line for line in lines if "disconnected for" in line and "too many" in line]) >= 3
+        )
         for other in others:
             other.close()
         got.wait(1)

@@ -127,7 +127,7 @@ def test_what_a_consumer_has_not_been_given_is_kept_and_that_is_told_once(
     assert level == "WARNING"
     assert f"5 events (ids {first} to {first + 4}) would be pruned" in line
     assert "consumer slow" in line
-    assert over == ("INFO", f"over: {line.split(';')[0]}")
+    assert over == ("INFO", f"resolved: {line.split(';')[0]}")
     assert ids(db) == []
     assert not told.rest()
 
@@ -141,7 +141,7 @@ def test_what_is_deleted_unread_is_said_aloud(db: psycopg.Connection, built_data
         level, line = told.next()
 
     assert level == "WARNING"
-    assert line.startswith(f"pruned 5 events (ids {first} to {first + 4}) that consumer slow has not been given")
+    assert line.startswith(f"pruned 5 events (ids {first} to {first + 4}) that consumer slow has not received")
     assert ids(db) == []
 
 
@@ -161,7 +161,7 @@ def test_a_long_transaction_is_named_when_it_begins_and_when_it_ends(
     assert line.startswith(f"pid {pid} (role ")
     assert "pg_terminate_backend" in line
     assert over[0] == "INFO"
-    assert over[1].startswith(f"over: pid {pid} ")
+    assert over[1].startswith(f"resolved: pid {pid} ")
     assert not told.rest()
 
 
@@ -176,7 +176,7 @@ def test_a_prepared_transaction_is_named(
         while "'forgotten one'" not in lines[-1][1]:
             lines.append(told.next())  # with no age too young, short ones are told of, too
         db.execute("rollback prepared 'forgotten one'")
-        while not lines[-1][1].startswith("over: transaction 'forgotten one'"):
+        while not lines[-1][1].startswith("resolved: transaction 'forgotten one'"):
             lines.append(told.next())
 
 
@@ -195,7 +195,7 @@ def test_only_the_worker_that_has_run_longest_tells(
         with kept_house(built_database_url, lambda: is_first(db, second), retention=timedelta(0)):
             assert "consumer slow" in told.next()[1]
             deliver(built_database_url, "slow")
-            assert told.next()[1].startswith("over: at least")  # it was round, and said nothing else
+            assert told.next()[1].startswith("resolved: at least")  # it was round, and said nothing else
         with kept_house(built_database_url, lambda: is_first(db, first)):
             assert f"pid {other.info.backend_pid}" in told.next()[1]
 

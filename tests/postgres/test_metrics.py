@@ -182,7 +182,7 @@ def test_health_follows_the_server(server: Server, build: Callable[..., object],
         ready = threading.Event()
         worker = Worker(Settings(url, fail_on_2), on_ready=ready.set)
         with exposed(worker, url, ANYWHERE) as address:
-            assert get(address, "/healthz") == (503, "no link: not connected yet\n")
+            assert get(address, "/healthz") == (503, "disconnected: not connected yet\n")
             with running(worker):
                 assert ready.wait(SECONDS)
                 assert get(address, "/healthz") == (200, "ok\n")
@@ -191,7 +191,7 @@ def test_health_follows_the_server(server: Server, build: Callable[..., object],
                 told.until("reconnecting")
                 code, line = get(address, "/healthz")
                 assert code == 503
-                assert line.startswith("no link: shop@")
+                assert line.startswith("disconnected: shop@")
                 assert line.count("\n") == 1
                 assert samples(address)["pg_events_connected",] == 0
 
@@ -258,7 +258,7 @@ def test_other_paths_are_not_found(shop_url: str) -> None:
     worker = Worker(Settings(shop_url, fail_on_2))
 
     with exposed(worker, shop_url, ANYWHERE) as address:
-        assert get(address, "/") == (404, "there are /metrics and /healthz\n")
+        assert get(address, "/") == (404, "not found; available: /metrics and /healthz\n")
 
 
 def test_a_callback_that_hides_that_it_is_async_is_timed_to_its_end() -> None:
