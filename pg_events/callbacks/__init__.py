@@ -1,1 +1,1 @@
-"""The user's functions: loaded, called, routed to, and isolated in a child process."""
+"""Loads and calls the user's functions, routes events to them, and isolates them in a child process."""

@@ -1,4 +1,4 @@
-"""Callbacks: from what stands in the settings to something that can be called, and what to say when it fails."""
+"""Callbacks: resolves the references of the settings, calls the functions, and describes failures."""
 
 import asyncio
 import difflib
@@ -25,7 +25,7 @@ from pg_events.text.hints import hint
 
 
 class Runner:
-    """The event loop that async callbacks run on: made with the first call, kept between calls.
+    """Event loop of async callbacks: created by the first call, kept between calls.
 
     Callbacks that share clients or pools must share a loop, so several `Callback`s may hold one Runner. A background
     task that a callback leaves behind makes progress only while a callback runs. One call at a time, from any thread
@@ -39,7 +39,7 @@ class Runner:
         self._runner: asyncio.Runner | None = None
 
     def run(self, awaitable: Awaitable[object]) -> object:
-        """Wait for the awaitable and return its result or raise what it raised."""
+        """Wait for the awaitable; return its result or raise its exception."""
         with self._lock:
             self._runner = self._runner or asyncio.Runner()
             try:
@@ -67,7 +67,7 @@ class Runner:
 
 
 async def _guarded(awaitable: Awaitable[object]) -> tuple[object, BaseException | None]:
-    """Carry what the callback raised out of the loop as a value, to tell it from what a signal raises inside the loop."""
+    """Return the exception of a callback as a value, to distinguish it from one that a signal raises inside the loop."""
     try:
         return await awaitable, None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again by the caller
@@ -76,23 +76,23 @@ async def _guarded(awaitable: Awaitable[object]) -> tuple[object, BaseException 
 
 @dataclass(frozen=True)
 class Callback:
-    """A user's function, ready to be called with a payload."""
+    """User function that is ready to be called with a payload."""
 
     name: str
     """`my_module:function`."""
     is_async: bool
-    """Decided once: calling it gives a coroutine."""
+    """True if a call returns a coroutine; determined once."""
     function: Callable[..., object] = field(repr=False)
     runner: Runner = field(default_factory=Runner, repr=False, compare=False)
     accepts: frozenset[str] = frozenset()
-    """Which of `attempt` and `connection` the function takes besides the payload."""
+    """Optional parameters of the function besides the payload: `attempt`, `connection`."""
     timeout_seconds: float | None = None
-    """After that long an async function is cancelled, which is a failure. Any other needs a process to be killed: see
-    `pg_events.callbacks.child_process`."""
+    """Time limit after which an async function is cancelled, which is a failure. Sync functions need a process that can be
+    killed: see `pg_events.callbacks.child_process`."""
     on_close: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     def __call__(self, payload: str, *, attempt: int = 1, connection: object = None) -> object:
-        """Call the function, on the runner's loop if it is async, and return its result or raise what it raised.
+        """Call the function, on the runner's loop if it is async; return its result or raise its exception.
 
         `attempt` counts the calls with this event from 1; `connection` is that of the transactional mode. The function
         gets them by keyword, if it accepts them.
@@ -102,8 +102,8 @@ class Callback:
         except Exception:
             django.close_broken_connections()
             raise
-        # A decorator may hide that a function is async: its coroutine must not be dropped unrun.
-        # And a router whose functions are all async gives no awaitable for an event that none of them wants.
+        # A decorator may hide that a function is async: its coroutine must not be dropped without running.
+        # A router whose functions are all async returns no awaitable for an event that matches none of them.
         if inspect.isawaitable(result):
             awaitable = django.closing_broken_connections(cast("Awaitable[object]", result))
             return self.runner.run(
@@ -112,7 +112,7 @@ class Callback:
         return result
 
     async def awaited(self, payload: str, *, attempt: int = 1) -> object:
-        """The same call, within a loop that runs. A function that is not async holds that up."""
+        """Call the function within a running loop; a sync function blocks the loop."""
         try:
             result = self.function(payload, **self.given(attempt))
         except Exception:
@@ -124,17 +124,17 @@ class Callback:
         return await (awaitable if self.timeout_seconds is None else _limited(awaitable, self.timeout_seconds))
 
     def given(self, attempt: int, connection: object = None) -> dict[str, object]:
-        """What the function gets by keyword. Where there is no connection its own default counts."""
+        """Keyword arguments of the call; without a connection, the function's own default applies."""
         given = {"attempt": attempt, "connection": connection}
         return {name: given[name] for name in self.accepts if name != "connection" or connection is not None}
 
     @property
     def functions(self) -> Sequence[object]:
-        """The functions that calls end in."""
+        """Functions that are finally called."""
         return self.function.functions if isinstance(self.function, Dispatcher) else (self.function,)
 
     def close(self) -> None:
-        """Close the loop of the runner, if one was made, or the child process; of all callbacks who share it."""
+        """Close the loop of the runner, or the child process, for all callbacks that share it."""
         self.runner.close()
         if self.on_close is not None:
             self.on_close()
@@ -152,35 +152,35 @@ async def _limited(awaitable: Awaitable[object], seconds: float) -> object:
 
 
 def overdue(seconds: float) -> str:
-    """What is said of a call that took longer than it may."""
+    """Message for a call that exceeded the time limit."""
     return f"it did not return within the time limit of {seconds:g} s"
 
 
 class Dispatcher(ABC):
-    """A callback made of several functions, such as `pg_events.Router`. It says itself what is seen of a function."""
+    """Callback made of several functions, such as `pg_events.Router`; it provides the properties of a function itself."""
 
     @property
     @abstractmethod
     def accepts(self) -> frozenset[str]:
-        """As `Callback.accepts`."""
+        """Optional parameters, see `Callback.accepts`."""
 
     @property
     @abstractmethod
     def is_async(self) -> bool:
-        """As `Callback.is_async`."""
+        """True if a call returns a coroutine, see `Callback.is_async`."""
 
     @property
     @abstractmethod
     def functions(self) -> Sequence[object]:
-        """As `Callback.functions`."""
+        """Functions that are finally called, see `Callback.functions`."""
 
     @abstractmethod
     def check(self, where: str) -> None:
-        """Raise `UsageError`, with `where` in front, when no event could be handled."""
+        """Raise `UsageError`, prefixed with `where`, if no event could be handled."""
 
     @abstractmethod
     def __call__(self, payload: str, **given: object) -> object:
-        """Handle an event, given what it accepts; an awaitable when that is needed."""
+        """Handle an event with the accepted arguments; returns an awaitable if necessary."""
 
 
 # --- resolving ----------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class Dispatcher(ABC):
 def resolve(
     reference: object, name: str, runner: Runner | None = None, timeout_seconds: float | None = None
 ) -> Callback:
-    """The callback that `reference` means: `"my_module.function"`, `"my_module:Class.method"` or a function.
+    """Resolve a reference to a callback: `"my_module.function"`, `"my_module:Class.method"` or a function.
 
     `name` is the setting or option it was written in, for messages. Imports the module, from `sys.path` as
     `settings.load` left it. Callbacks given the same `runner` share an event loop. Raises `UsageError` of one line.
@@ -199,7 +199,9 @@ def resolve(
     elif callable(reference):
         function, shown = reference, name_of(reference)
     elif reference is None:
-        raise UsageError(f"{name} is not set; name a function that takes the payload, for example 'my_module.function'")
+        raise UsageError(
+            f"{name} is not set; set it to a function that takes the payload, for example 'my_module.function'"
+        )
     else:
         raise UsageError(f"{name} must be 'my_module.function' or the function itself, not {type(reference).__name__}")
     where = f"{name} = {shown!r}"
@@ -219,12 +221,12 @@ def resolve(
 
 
 def _import_function(reference: str, name: str) -> tuple[object, str]:
-    """The object that the reference names, and its name with a colon between module and object."""
+    """Object of the reference, and its name with a colon between module and object."""
     where = f"{name} = {clean(reference)!r}"
     module_path, colon, attributes = reference.partition(":")
     parts = module_path.split(".") + (attributes.split(".") if colon else [])
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise UsageError(f"{where}: write 'my_module.function' or 'my_module:function'")
+        raise UsageError(f"{where}: use 'my_module.function' or 'my_module:function'")
     if colon:
         module = _import(module_path, where)
         path = attributes.split(".")
@@ -234,7 +236,7 @@ def _import_function(reference: str, name: str) -> tuple[object, str]:
 
 
 def _longest_module(parts: list[str], where: str) -> tuple[ModuleType, list[str]]:
-    """Of `package.module.Class.method` the module and the rest."""
+    """Module and remaining path of `package.module.Class.method`."""
     for cut in range(len(parts) - 1, 1, -1):
         try:
             return _import(".".join(parts[:cut]), where), parts[cut:]
@@ -244,7 +246,7 @@ def _longest_module(parts: list[str], where: str) -> tuple[ModuleType, list[str]
 
 
 class _MissingModuleError(UsageError):
-    """The module itself is missing, in contrast to one that cannot be imported."""
+    """Raised if the module itself is missing, in contrast to one that cannot be imported."""
 
 
 def _import(module: str, where: str) -> ModuleType:
@@ -254,7 +256,7 @@ def _import(module: str, where: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and f"{module}.".startswith(f"{error.name}."):
             raise _MissingModuleError(
-                f"{where}: no module {error.name!r} in the current directory, beside the settings, or installed"
+                f"{where}: no module {error.name!r} in the current directory, the folder of the settings, or installed"
             ) from error
         raise UsageError(f"{where}: importing {module!r} failed: {describe_error(error)}") from error
     except (Exception, SystemExit) as error:
@@ -269,7 +271,7 @@ def _attribute(module: ModuleType, path: list[str], where: str) -> object:
             found = getattr(found, part)
         except AttributeError as error:
             raise UsageError(f"{where}: {reached!r} has no {part!r}{_closest(part, found)}") from error
-        except Exception as error:  # a stranger's __getattr__ may raise anything
+        except Exception as error:  # any __getattr__ may raise anything
             raise UsageError(f"{where}: reading {part!r} of {reached!r} failed: {describe_error(error)}") from error
         reached = f"{reached}.{part}"
     return found
@@ -281,37 +283,39 @@ def _closest(name: str, owner: object) -> str:
 
 
 _OPTIONAL: Final = ("attempt", "connection")
-"""What a function may take besides the payload: by these names, so that no other second parameter is filled by accident."""
+"""Names of optional parameters, so that no other second parameter is filled by accident."""
 
 
 def accepted(function: object, where: str) -> frozenset[str]:
-    """Those of the optional parameters that the function has. Refuses what could never handle a payload, now and not
-    at the first event."""
+    """Optional parameters that the function has.
+
+    Rejects a function that could never handle a payload now, not at the first event.
+    """
     if not callable(function):
-        raise UsageError(f"{where} is not callable but {type(function).__name__}; name a function")
+        raise UsageError(f"{where} is not callable but {type(function).__name__}; pass a function")
     plain = _plain(function)
     if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
         raise UsageError(f"{where} contains 'yield', so a call would run none of it; make it an ordinary function")
     try:
         found = signature(function)
     except (TypeError, ValueError):
-        return frozenset()  # some callables written in C have none
+        return frozenset()  # some callables written in C have no signature
     others = [*found.parameters.values()][1:]  # the first is the payload's place, whatever it is called
     accepts = {one.name for one in others if one.name in _OPTIONAL and one.kind in _BY_KEYWORD} - _bound(function)
     try:
         found.bind("payload", **dict.fromkeys(accepts))
     except TypeError as error:
-        remedy = "write 'def function(payload: str)'; besides the payload there are 'attempt' and 'connection'"
+        remedy = "write 'def function(payload: str)'; optional parameters are 'attempt' and 'connection'"
         if next(iter(found.parameters), "") == "self":
-            remedy = "it is a method: name one of an object, or make it a @staticmethod or @classmethod"
+            remedy = "it is a method: use a bound method, or make it a @staticmethod or @classmethod"
         raise UsageError(f"{where} cannot be called with the payload ({error}); {remedy}") from error
     return frozenset(accepts)
 
 
 def signature(function: Callable[..., object]) -> inspect.Signature:
-    """Its parameters, whatever the names in its annotations: some are there for type checkers only.
+    """Signature of a function, without evaluating its annotations.
 
-    From Python 3.14 on annotations are evaluated when they are asked for, and such a name would be a `NameError`.
+    Some names in annotations exist for type checkers only; from Python 3.14 on they would raise a `NameError`.
     """
     if sys.version_info >= (3, 14):
         from annotationlib import Format
@@ -324,7 +328,7 @@ _BY_KEYWORD: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter
 
 
 def in_need_of_connection(callback: Callback) -> str | None:
-    """The name of its function that takes a connection and has no default for it; None when there is none."""
+    """Name of a function that requires a connection; None if there is none."""
     for function in callback.functions:
         if _needs_connection(function):
             return callback.name if len(callback.functions) == 1 else name_of(function)
@@ -339,7 +343,7 @@ def _needs_connection(function: object) -> bool:
 
 
 def _bound(function: object) -> set[str]:
-    """The keywords that `functools.partial` has filled already: those are the user's."""
+    """Keywords that the user has already bound with `functools.partial`."""
     found: set[str] = set()
     while isinstance(function, functools.partial):
         partial = cast("functools.partial[Any]", function)
@@ -349,12 +353,12 @@ def _bound(function: object) -> set[str]:
 
 
 def is_async_function(function: object) -> bool:
-    """Whether a call gives a coroutine, below `functools.partial` and `__call__` of an object."""
+    """Return True if a call returns a coroutine; looks through `functools.partial` and `__call__` of an object."""
     return inspect.iscoroutinefunction(_plain(function))
 
 
 def _plain(function: object) -> object:
-    """What a call ends in: below `functools.partial`, and `__call__` of an object that has it."""
+    """Function that is finally called, below `functools.partial` and `__call__` of an object."""
     while isinstance(function, functools.partial):
         function = cast("functools.partial[Any]", function).func
     if inspect.isroutine(function) or inspect.isclass(function):
@@ -375,23 +379,23 @@ def name_of(function: object) -> str:
 MESSAGE_CHARACTERS: Final = 2_000
 TRACEBACK_CHARACTERS: Final = 20_000
 RETURNED_CHARACTERS: Final = 2_000
-"""Of the spelling of what a callback returned."""
+"""Maximum length of the repr of a return value."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a callback failed, in words that can be stored and shown: bounded, no controls, passwords masked."""
+    """Failure of a callback as text that can be stored and shown: bounded, no control characters, passwords masked."""
 
     type: str
-    """The exception's class, with its module unless that is builtins: `psycopg.errors.UniqueViolation`."""
+    """Class of the exception, with its module unless that is builtins: `psycopg.errors.UniqueViolation`."""
     message: str
-    """What it says; at most `MESSAGE_CHARACTERS`, line breaks kept."""
+    """Message of the exception, up to `MESSAGE_CHARACTERS`, with line breaks."""
     traceback: str
-    """As Python prints it, with the user's own frames only; at most `TRACEBACK_CHARACTERS`, cut in the middle."""
+    """Traceback as printed by Python, only with frames of user code; up to `TRACEBACK_CHARACTERS`, cut in the middle."""
 
 
 class Reported(Exception):
-    """A callback failed elsewhere, in a process of its own, and was put into words there."""
+    """Failure of a callback that was called and described in another process."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.type}: {failure.message}")
@@ -399,11 +403,11 @@ class Reported(Exception):
 
 
 def is_failure(error: BaseException) -> bool:
-    """Whether what a callback raised means that it failed.
+    """Return True if the exception counts as a failure of the callback.
 
-    Everything does but an interrupt by the user (`KeyboardInterrupt`), `GeneratorExit`, and that the callback could not
-    be called. `SystemExit` does too: a callback that calls `sys.exit()` has not handled its event, and must not stop the
-    worker that would try it again.
+    All do, except an interrupt by the user (`KeyboardInterrupt`), `GeneratorExit`, and errors that prevent the call.
+    `SystemExit` does, too: a callback that calls `sys.exit()` has not handled its event, and must not stop the worker
+    that would retry it.
     """
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup((KeyboardInterrupt, GeneratorExit)) is None  # pyright: ignore[reportUnknownMemberType]
@@ -411,9 +415,9 @@ def is_failure(error: BaseException) -> bool:
 
 
 def describe_failure(error: BaseException, *, with_locals: bool = False) -> Failure:
-    """Put an exception into words. Never raises, whatever the exception's own methods do.
+    """Describe an exception. Never raises, whatever the exception's own methods do.
 
-    `with_locals` tells the local variables of the user's frames, too, each cut to a line: for who looks for the cause.
+    `with_locals` adds the local variables of the user's frames, each cut to a line, to help find the cause.
     """
     if isinstance(error, Reported):
         return error.failure
@@ -442,7 +446,7 @@ def _traceback(error: BaseException, with_locals: bool) -> str:
 
 
 def _with_causes(described: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
-    """The exception, what caused it, and the members of groups among them."""
+    """Yield the exception, its causes, and the members of exception groups."""
     waiting = [described]
     while waiting:
         each = waiting.pop()
@@ -455,17 +459,17 @@ def _with_causes(described: traceback.TracebackException) -> Iterator[traceback.
 _PACKAGE: Final = Path(__file__).parents[1]
 _OURS: Final = (f"{_PACKAGE}/", f"{Path(asyncio.__file__).parent}/")
 _DEMO: Final = f"{_PACKAGE}/demo/"
-"""The demo's callbacks stand for a user's."""
+"""Directory of the demo, whose callbacks count as user code."""
 
 
 def is_ours(filename: str) -> bool:
-    """Whether a frame of that file is not the user's: of this package, or of asyncio, which carries his coroutines."""
+    """Return True for a file of this package, or of asyncio, which runs the user's coroutines."""
     return filename.startswith(_OURS) and not filename.startswith(_DEMO)
 
 
 def bounded(text: str, limit: int) -> str:
-    """Clean text without passwords; of a long one the beginning and the end."""
-    # Cut twice: a message of 50 MB is not searched for passwords, and none is cut in half where it stays.
+    """Clean text without passwords; a long one is reduced to its beginning and end."""
+    # Cut twice, so that a message of 50 MB is not searched for passwords, and none is cut in half.
     return _ends(clean(without_passwords(_ends(text, 4 * limit)), keep_newlines=True), limit)
 
 
@@ -477,7 +481,7 @@ def _ends(text: str, limit: int) -> str:
 
 
 def spelled(returned: object) -> str | None:
-    """What a callback returned, as Python spells it, bounded and without secrets; None for nothing."""
+    """Repr of a return value, bounded and without secrets; None for None."""
     if returned is None:
         return None
     try:

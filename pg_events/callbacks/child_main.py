@@ -1,4 +1,4 @@
-"""The program of a child process: it calls callbacks for `pg_events.callbacks.child_process` and tells what became of each call.
+"""Program of a child process: calls callbacks for `pg_events.callbacks.child_process` and reports each outcome.
 
 Requests and answers go over one socket; standard output and error belong to the callbacks, standard input is empty.
 A request is a header and a payload, an answer a header and a JSON value; the first request says what to call.
@@ -24,21 +24,24 @@ from pg_events.config.settings import load
 from pg_events.errors import PgEventsError
 
 REQUEST: Final = struct.Struct("!BIQ")
-"""Which callback, the attempt, bytes of the payload that follows."""
+"""Header of a request: callback number, attempt, bytes of the following payload."""
 ANSWER: Final = struct.Struct("!BdI")
-"""What became of it, milliseconds of the call, bytes of the JSON that follows."""
+"""Header of an answer: outcome, milliseconds of the call, bytes of the following JSON."""
 RETURNED, RAISED, UNUSABLE = range(3)
 LAST: Final = 0x80
-"""Added to an answer's first field: the process ends now, since a callback has closed what the next one needs."""
+"""Flag of an answer's first field: the process ends now, because a callback has closed a descriptor it needs."""
 WHERE_SIGNAL: Final = getattr(signal, "SIGRTMAX", signal.SIGUSR2)
-"""Asks the process to write down where it is, even when it hangs in a function written in C."""
+"""Signal that makes the process write its traceback, even while it hangs in a function written in C."""
 
 _OUTPUTS: Final = (0, 1, 2)
 
 
 def main(link: int, lifeline: int, traces: int) -> None:
-    """Serve until the other end closes the link. Descriptors: requests and answers; a pipe that nothing is written to
-    and that ends with the parent; a file for tracebacks of crashes."""
+    """Serve until the other end closes the socket.
+
+    Descriptors: requests and answers; a pipe that is never written to and ends with the parent; a file for tracebacks
+    of crashes.
+    """
     die_with_the_parent(lifeline)
     faulthandler.enable(traces, all_threads=False)
     faulthandler.register(WHERE_SIGNAL, traces, all_threads=False)
@@ -57,11 +60,11 @@ def _pass(*_: object) -> None:
 
 
 def die_with_the_parent(lifeline: int) -> None:
-    """Have the kernel end this process, and what it started, when the parent is gone, however that came about.
+    """Have the kernel end this process and its children when the parent has ended, for whatever reason.
 
-    The end of the pipe raises SIGIO in this process group, and SIGIO ends a process. Unlike a thread that waits it needs
-    no interpreter that runs, and leaves callbacks free to fork; unlike PR_SET_PDEATHSIG it does not mind which thread of
-    the parent did the start.
+    The end of the pipe raises SIGIO in this process group, and SIGIO ends a process. Unlike a waiting thread, this needs
+    no running interpreter and leaves callbacks free to fork; unlike PR_SET_PDEATHSIG, it does not depend on which thread
+    of the parent started the process.
     """
     os.set_inheritable(lifeline, False)
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid())
@@ -69,19 +72,19 @@ def die_with_the_parent(lifeline: int) -> None:
 
 
 def be_the_first_to_go() -> None:
-    """When memory runs out the kernel takes this process, and not the parent or the database beside it."""
+    """Make the kernel kill this process first when memory runs out, not the parent or the database."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("500")
 
 
 def _line_by_line() -> None:
-    """A process that dies takes along what it has not written."""
+    """Flush each line, because a process that dies loses buffered output."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 class Program:
-    """One request in, one call, one answer out."""
+    """Loop that reads a request, makes a call and writes an answer."""
 
     def __init__(self, link: socket.socket) -> None:
         os.set_inheritable(link.fileno(), False)
@@ -92,7 +95,7 @@ class Program:
         self._spells = False
 
     def serve(self) -> None:
-        """The whole life of the process. `SystemExit` at its end, so that `atexit` functions run."""
+        """Serve all requests. Raises `SystemExit` at the end, so that `atexit` functions run."""
         runner = Runner()
         callbacks = self._begin(runner)
         while (header := self._reader.read(REQUEST.size)) and len(header) == REQUEST.size:
@@ -130,12 +133,12 @@ class Program:
 
     def _answer(self, kind: int, milliseconds: float, value: object) -> None:
         if os.getpid() != self._pid:
-            os._exit(0)  # a fork that returned from the callback as well: the answer is not its to give
+            os._exit(0)  # a fork that also returned from the callback must not answer
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
         if not self._has(self._link.fileno()):
-            os._exit(1)  # under the number of the link there may be a file of the user's now
+            os._exit(1)  # the number of the socket may now belong to a file of the user
         whole = all(self._has(number) for number in _OUTPUTS)
         body = b"" if value is None else json.dumps(value).encode("ascii")
         self._link.sendall(ANSWER.pack(kind if whole else kind | LAST, milliseconds, len(body)) + body)
@@ -143,7 +146,7 @@ class Program:
             os._exit(0)
 
     def _has(self, number: int) -> bool:
-        """Whether a descriptor is still what it was at the start."""
+        """Return True if a descriptor is still the file it was at the start."""
         try:
             return _identity(number) == self._files[number]
         except OSError:
@@ -160,7 +163,7 @@ def _identity(descriptor: int) -> tuple[int, int]:
 
 
 def _callback(target: Mapping[str, Any], runner: Runner, timeout_seconds: float | None) -> Callback:
-    """Loading the settings may prepare what the callbacks need, and is the way to a function that stands in them."""
+    """Resolve a callback; loads the settings first, which may prepare it or define it."""
     reference: object = target["reference"]
     if target["settings"] is not None:
         loaded = getattr(load(target["settings"], require_database=False), target["setting"])

@@ -1,6 +1,6 @@
-"""Callbacks in a process of their own: a hang, `os._exit`, a segmentation fault or a flood of output costs one call.
+"""Callbacks in a child process: a hang, `os._exit`, a segmentation fault or a flood of output costs one call.
 
-`Child` is one such process; `pg_events.callbacks.isolation` keeps one at hand for a worker, the console starts one for each
+`Child` is one such process; `pg_events.callbacks.isolation` keeps one for a worker, the console starts one for each
 replay. The program that runs in it is `pg_events.callbacks.child_main`.
 """
 
@@ -36,36 +36,36 @@ from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.text import clean
 
 START_SECONDS: Final = 60.0
-"""How long the user's modules may take to be imported."""
+"""Maximum time to import the user's modules."""
 GRACE_SECONDS: Final = 1.0
-"""What an async callback gets that was cancelled for the time limit, before its process is killed."""
+"""Time for a cancelled async callback to end before its process is killed."""
 CLOSE_SECONDS: Final = 5.0
-"""How long a process may take to end by itself: `finally` and `atexit` of the user's code run then."""
+"""Time for a process to end by itself and run `finally` and `atexit` of the user's code."""
 _ANSWER_BYTES: Final = 1_000_000
 _LOOK_SECONDS: Final = 0.1
-"""A process that forked may die and leave its end of the link open: look so often whether it still lives."""
+"""Interval at which a process is checked: one that forked may die and leave its end of the socket open."""
 
 # --- what to call -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Target:
-    """A callback as another process finds it."""
+    """Callback as another process finds it."""
 
     name: str
-    """For people: `shop.handlers:on_order`."""
+    """Name to display: `shop.handlers:on_order`."""
     reference: str | None
-    """What to import; None when it stands as a function in the settings and nowhere else."""
+    """Reference to import; None for a function that is only in the settings."""
     settings: str | None = None
-    """The module or file of the settings, which is loaded first."""
+    """Module or file of the settings, which is loaded first."""
     setting: str = ""
-    """The field of `Settings` with the callback."""
+    """Field of `Settings` with the callback."""
     written_in: str = ""
-    """What it was written in, for messages: an option. Empty: the setting."""
+    """Option that named the callback, for messages; empty for the setting."""
 
 
 def target(settings: Settings, setting: str) -> Target:
-    """The callback of a field of the settings, which must not be None. Imports nothing. Raises `UsageError`."""
+    """Target for a field of the settings, which must not be None. Imports nothing. Raises `UsageError`."""
     found = getattr(settings, setting)
     source = settings.source
     source = source if source and not source.startswith(("--", "PG_EVENTS_")) else None
@@ -76,8 +76,8 @@ def target(settings: Settings, setting: str) -> Target:
         return Target(name, None, source, setting)
     if not re.fullmatch(r"[\w.]+:[\w.]+", name) or name.startswith("__main__:"):
         raise UsageError(
-            f"PG_EVENTS_{setting.upper()} = {clean(name)!r}: a process of its own finds only what a module has; "
-            "write the function into a module and name it, 'my_module.function'"
+            f"PG_EVENTS_{setting.upper()} = {clean(name)!r}: a separate process can only import from modules; "
+            "move the function to a module and set 'my_module.function'"
         )
     return Target(name, name, None, setting)
 
@@ -86,37 +86,37 @@ def target(settings: Settings, setting: str) -> Target:
 
 Outcome = Literal["ok", "failed", "crashed", "timeout", "killed"]
 Output = Callable[[int, bytes], None]
-"""Gets what callbacks print as it comes: 1 for standard output, 2 for standard error, and the bytes."""
+"""Function that receives output of callbacks as it comes: 1 for stdout or 2 for stderr, and the bytes."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one call."""
+    """Outcome of one call."""
 
     outcome: Outcome
     milliseconds: float
     failure: Failure | None = None
-    """None when the outcome is `ok`."""
+    """Failure of the call; None if the outcome is `ok`."""
     returned: str = ""
-    """What the callback returned, spelled out, if that was asked for and it was not None."""
+    """Repr of the return value, if requested and not None."""
 
 
 class Loaded(NamedTuple):
-    """What the process says of a callback that it has imported."""
+    """Properties of an imported callback, as reported by the process."""
 
     name: str
     is_async: bool
     accepts: frozenset[str]
     needs_connection: str | None
-    """The name of its function that cannot do without one."""
+    """Name of its function that requires a connection."""
 
 
 class _Gone(Exception):
-    """The process ended, or says what it should not."""
+    """Raised if the process ended, or its answer is not valid."""
 
 
 class _Overdue(Exception):
-    """No answer within the time."""
+    """Raised if there is no answer in time."""
 
 
 _BOOT: Final = (
@@ -126,10 +126,10 @@ _BOOT: Final = (
 
 
 class Child:
-    """A process that has imported callbacks and calls them, one at a time.
+    """Process that has imported callbacks and calls them, one at a time.
 
-    The caller's thread waits in the methods; `kill()` may come from any other. What the process started, and did not
-    put into a session of its own, ends with it.
+    Methods block the caller's thread; `kill()` may be called from any other. Children of the process end with it, unless
+    they have their own session.
     """
 
     def __init__(
@@ -140,10 +140,10 @@ class Child:
         timeout_seconds: float | None = None,
         spells: bool = False,
     ) -> None:
-        """Start the process; `begin()` waits for it. With `spells` a result has the `returned` value spelled out.
+        """Start the process; `begin()` waits for it. With `spells`, results include the repr of the return value.
 
-        After `timeout_seconds` a call is over: an async callback is cancelled, and when it does not end soon, or is
-        none, the process is killed. Raises `OSError`.
+        After `timeout_seconds` an async callback is cancelled; if it does not end soon, or is sync, the process is
+        killed. Raises `OSError`.
         """
         self._output = output
         self._time_limit_seconds = timeout_seconds
@@ -186,15 +186,13 @@ class Child:
     def begin(self) -> list[Loaded]:
         """Wait until the callbacks are imported.
 
-        Raises `UsageError` when one cannot be used, `CallbackUnavailable` when the process does not get so far.
+        Raises `UsageError` if one cannot be used, `CallbackUnavailable` if the process ends or hangs before that.
         """
         first = json.dumps(self._first).encode("ascii")
         try:
             kind, _, body = self._exchange(REQUEST.pack(0, 0, len(first)) + first, START_SECONDS)
         except _Gone:
-            raise CallbackUnavailable(
-                f"callbacks cannot be imported in a process of their own: {self._died()}"
-            ) from None
+            raise CallbackUnavailable(f"callbacks cannot be imported in a separate process: {self._died()}") from None
         except _Overdue:
             self.end()
             raise CallbackUnavailable(f"callbacks cannot be imported within {START_SECONDS:g} s") from None
@@ -213,11 +211,11 @@ class Child:
 
     @property
     def is_alive(self) -> bool:
-        """Whether another call can be made."""
+        """True if another call can be made."""
         return not self._is_ending and not self._is_dead()
 
     def call(self, number: int, payload: str, attempt: int = 1) -> Result:
-        """Call the callback with that number in the order of the targets. Raises nothing of the callback's."""
+        """Call the callback with that index in the list of targets. Never raises exceptions of the callback."""
         limit = self._time_limit_seconds
         patience = limit + GRACE_SECONDS if limit is not None and self._loaded[number].is_async else limit
         data = payload.encode("utf-8", "surrogatepass")
@@ -244,12 +242,12 @@ class Child:
         return Result("failed", milliseconds, _failure(body))
 
     def kill(self) -> None:
-        """End the process at once, from any thread; a call that waits for it returns."""
+        """Kill the process at once, from any thread; a waiting call returns."""
         self._is_killed = True
         self._kill_group()
 
     def close(self) -> None:
-        """Let the process end by itself: its loop is closed, its `atexit` functions run. Then kill what is left."""
+        """Let the process close its loop and run its `atexit` functions, then kill remaining processes."""
         with contextlib.suppress(OSError):
             self._link.shutdown(socket.SHUT_WR)
         deadline = time.monotonic() + CLOSE_SECONDS
@@ -259,13 +257,13 @@ class Child:
         self.end()
 
     def end(self) -> int:
-        """Kill the process if it lives, pass on what it still had printed, give back all it took; its exit code."""
+        """Kill the process if it lives, pass on its remaining output and free its resources; returns the exit code."""
         with self._lock:
             if self._process.returncode is not None:
                 return self._process.returncode
         self._kill_group()
         self._is_ending = True
-        with self._lock:  # after this its number may be another's
+        with self._lock:  # after this the pid may be reused
             code = self._process.wait()
         for key in [*self._selector.get_map().values()]:
             for _ in range(2):  # a pipe holds no more
@@ -284,7 +282,7 @@ class Child:
     # --- talking ------------------------------------------------------------------------------------------------
 
     def _exchange(self, request: bytes, seconds: float | None) -> tuple[int, float, bytes]:
-        """Send a request, pass on what is printed meanwhile, return the three parts of the answer."""
+        """Send a request, pass on output meanwhile, and return the three parts of the answer."""
         deadline = None if seconds is None else time.monotonic() + seconds
         unsent = self._send(memoryview(request))
         received = bytearray()
@@ -301,25 +299,27 @@ class Child:
                 return answer
             if not events and was_dead:
                 raise _Gone
-            was_dead = self._is_dead() if not events else was_dead  # it may have answered last of all: look once more
+            was_dead = (
+                self._is_dead() if not events else was_dead
+            )  # it may have answered just before its end: read once more
             if deadline is not None and time.monotonic() > deadline:
                 raise _Overdue
 
     def _send(self, unsent: memoryview) -> memoryview:
-        """Send what fits, and have the selector tell when there is room for what is left."""
+        """Send as much as fits, and let the selector wait for room for the rest."""
         try:
             rest = unsent[self._link.send(unsent) :]
         except BlockingIOError:
             rest = unsent
         except OSError:
-            rest = unsent[:0]  # it is dead, and reading tells
+            rest = unsent[:0]  # it is dead; reading will report it
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if rest else 0)
         if self._selector.get_key(self._link).events != wanted:
             self._selector.modify(self._link, wanted)
         return rest
 
     def _read(self, key: selectors.SelectorKey, received: bytearray, at_end: bool = False) -> None:
-        """Read once what is ready: an answer's part into `received`, anything else to the output."""
+        """Read available data once: parts of the answer into `received`, everything else to the output."""
         try:
             chunk = os.read(key.fd, 65_536)
         except BlockingIOError:
@@ -338,7 +338,7 @@ class Child:
     # --- ending -------------------------------------------------------------------------------------------------
 
     def _is_dead(self) -> bool:
-        """Whether it has ended. Leaves it to `end()` to take note, so that its number stays its own until then."""
+        """Return True if the process has ended; does not reap it, so that its pid stays reserved until `end()`."""
         if self._process.returncode is not None:
             return True
         try:
@@ -347,29 +347,29 @@ class Child:
             return True
 
     def _kill_group(self) -> None:
-        """The process leads a session of its own, so that what it started goes with it."""
+        """Kill the process and its children, which are in the session that it leads."""
         with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def _died(self) -> str:
-        """Words for the end of a process that closed its link."""
+        """Message for the end of a process that closed its socket."""
         deadline = time.monotonic() + 0.5
         while not (is_dead := self._is_dead()) and time.monotonic() < deadline:
             time.sleep(0.005)
         code = self.end()
         if not is_dead:
-            return "its process lost the descriptor that results come over"
+            return "its process lost the descriptor for results"
         if code < 0:
-            return f"its process was ended by {_signal_name(-code)}"
+            return f"its process was terminated by {_signal_name(-code)}"
         return f"its process ended with exit code {code}"
 
     def _where(self) -> str:
-        """Where a process that hangs is, as `faulthandler` in it says; empty when it does not say so soon."""
+        """Traceback of a hanging process from its `faulthandler`; empty if it does not answer soon."""
         with contextlib.suppress(OSError):
             os.kill(self._process.pid, WHERE_SIGNAL)
             deadline = time.monotonic() + 0.5
-            # It writes line by line, and the outermost frame, or that there are too many, is the last.
+            # It writes line by line; the last line is the outermost frame, or a note that there are too many.
             while not self._traces_raw().endswith(("<module>\n", "...\n")) and time.monotonic() < deadline:
                 time.sleep(0.005)
         return self._traces_text()
@@ -379,13 +379,13 @@ class Child:
         return os.pread(self._traces.fileno(), 4 * TRACEBACK_CHARACTERS, 0).decode("utf-8", "replace")
 
     def _traces_text(self) -> str:
-        """The user's own frames of what `faulthandler` wrote, as it has them: the innermost first."""
+        """Frames of user code in the output of `faulthandler`, the innermost first."""
         lines = [line for line in self._traces_raw().splitlines(keepends=True) if not _is_our_frame(line)]
         return bounded("".join(lines), TRACEBACK_CHARACTERS)
 
 
 def _answer(received: bytearray) -> tuple[int, float, bytes] | None:
-    """The parts of an answer, once it is complete. A callback that found the link may have written anything there."""
+    """Parts of an answer, once it is complete. A callback may have written anything to the socket."""
     if len(received) < ANSWER.size:
         return None
     kind, milliseconds, size = ANSWER.unpack_from(received)
@@ -399,7 +399,7 @@ def _failure(body: bytes) -> Failure:
         told = cast("Mapping[str, object]", json.loads(body))
         kind, message, text = (str(told[name]) for name in ("type", "message", "traceback"))
     except (ValueError, TypeError, KeyError):
-        return Failure("Crashed", "its process answered what cannot be understood", "")
+        return Failure("Crashed", "its process sent an answer that is not valid", "")
     return Failure(
         bounded(kind, MESSAGE_CHARACTERS), bounded(message, MESSAGE_CHARACTERS), bounded(text, TRACEBACK_CHARACTERS)
     )

@@ -1,8 +1,8 @@
-"""Django around callbacks, where the process has set it up: nothing here imports Django.
+"""Support for Django in callbacks, if the process has set it up; never imports Django.
 
-Outside a request nobody closes a connection of Django's that an error has broken: after a restart of the server each call
-would fail with "the connection is closed", in this process for ever. So a call that failed closes those that cannot be used any
-more, as Django does after each request; the next attempt has a new connection.
+Outside a request, Django does not close a connection that an error has broken: after a restart of the server each call of
+this process would fail with "the connection is closed". A failed call therefore closes unusable connections, as Django
+does after each request; the next attempt opens a new one.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from pg_events.text.hints import is_django_ready
 def close_broken_connections() -> None:
     """Close this thread's connections that are broken or too old; not those within a transaction."""
     if (db := _database()) is not None:
-        with contextlib.suppress(Exception):  # what failed is told, not what was done about it
+        with contextlib.suppress(Exception):  # report the failure of the callback, not one of this cleanup
             db.close_old_connections()
 
 
 async def closing_broken_connections(awaitable: Awaitable[object]) -> object:
-    """Wait for it; when it fails do the same, in the thread in which Django's async functions have their connections."""
+    """Wait for the awaitable; if it fails, close connections in the thread of Django's async functions."""
     try:
         return await awaitable
     except Exception:

@@ -1,6 +1,6 @@
-"""The callbacks of the settings, ready to be called: in this process, or with `PG_EVENTS_ISOLATE` in one of their own.
+"""Prepares the callbacks of the settings: in this process, or in a child process with `PG_EVENTS_ISOLATE`.
 
-That process is started once, calls one callback after the other, and gives way to a new one when it is broken.
+The child process is started once, makes one call at a time, and is replaced when it ends.
 """
 
 import codecs
@@ -30,18 +30,18 @@ from pg_events.text import clean, counted
 log = logging.getLogger(__name__)
 
 OUTPUT_BYTES: Final = 65_536
-"""Of what is printed during one call so much is passed on; the rest is counted and dropped."""
+"""Maximum output of one call that is passed on; the rest is counted and dropped."""
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
-"""Between attempts to start a process: a callback that started thousands has just been killed with them."""
+"""Pauses between attempts to start a process: a callback that started thousands may just have been killed."""
 
 
 _FIELDS: Final = {False: "data_update_callback", True: "db_schema_update_callback"}
 
 
 def ready(settings: Settings, runner: Runner | None = None) -> dict[bool, Callback]:
-    """Whether it is a schema event -> the callback, of those that are set.
+    """Callbacks of the settings, by whether they take schema events.
 
-    Both share an event loop, that of the `runner`, and so the clients they hold. Raises `UsageError` when one cannot be used.
+    Both share the event loop of the `runner`, and so the clients they hold. Raises `UsageError` if one cannot be used.
     """
     _check_together(settings)
     set_ = {is_schema: name for is_schema, name in _FIELDS.items() if getattr(settings, name) is not None}
@@ -57,14 +57,14 @@ def ready(settings: Settings, runner: Runner | None = None) -> dict[bool, Callba
         _check_connection(callback, settings.transactional)
         if limit is not None and not callback.is_async:
             raise UsageError(
-                f"PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = {limit:g}: {callback.name} is no async function, so only a process of its "
-                "own can be stopped; set PG_EVENTS_ISOLATE = True, or start the worker with --isolate"
+                f"PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = {limit:g}: {callback.name} is not an async function, so "
+                "it can only be stopped in a separate process; set PG_EVENTS_ISOLATE = True, or start the worker with --isolate"
             )
     if settings.concurrency > 1 and False in callbacks and not callbacks[False].is_async:
         raise UsageError(
-            f"PG_EVENTS_CONCURRENCY = {settings.concurrency}: {callbacks[False].name} is no async function, or not all "
-            "functions of the router are, and only those run side by side; write 'async def', or start more workers of the "
-            "same name instead"
+            f"PG_EVENTS_CONCURRENCY = {settings.concurrency}: {callbacks[False].name} is not an async function, or not all "
+            "functions of the router are, and only async functions run concurrently; write 'async def', or start more "
+            "workers with the same name instead"
         )
     if settings.transactional and callbacks and not any("connection" in one.accepts for one in callbacks.values()):
         name = next(iter(callbacks.values())).name
@@ -75,23 +75,23 @@ def ready(settings: Settings, runner: Runner | None = None) -> dict[bool, Callba
 
 
 def _check_together(settings: Settings) -> None:
-    """Raises `UsageError` for settings that exclude each other."""
+    """Raise `UsageError` for settings that exclude each other."""
     if settings.transactional and settings.isolate:
         raise UsageError(
-            "PG_EVENTS_TRANSACTIONAL = True: a connection cannot be handed to a process of its own; remove PG_EVENTS_ISOLATE "
+            "PG_EVENTS_TRANSACTIONAL = True: a connection cannot be passed to a separate process; remove PG_EVENTS_ISOLATE "
             "and --isolate, or PG_EVENTS_TRANSACTIONAL"
         )
     if settings.concurrency > 1 and (settings.transactional or settings.isolate):
         other = "PG_EVENTS_TRANSACTIONAL" if settings.transactional else "PG_EVENTS_ISOLATE"
-        reason = "there is one transaction" if settings.transactional else "there is one process, which makes one call"
+        reason = "one transaction holds one call" if settings.transactional else "one process makes one call"
         raise UsageError(
             f"PG_EVENTS_CONCURRENCY = {settings.concurrency}: with {other} {reason} at a time; remove one of the two, and "
-            "start more workers of the same name instead"
+            "start more workers with the same name instead"
         )
 
 
 def _check_connection(callback: Callback, is_transactional: bool) -> None:
-    """Raises `UsageError` when a function could not be lent the connection that it takes."""
+    """Raise `UsageError` if a function takes a connection that it cannot get."""
     if not is_transactional and (name := in_need_of_connection(callback)):
         raise UsageError(
             f"{name} takes a connection, which only PG_EVENTS_TRANSACTIONAL = True gives; set it, or give the parameter "
@@ -101,16 +101,16 @@ def _check_connection(callback: Callback, is_transactional: bool) -> None:
         name = callback.name if len(callback.functions) == 1 else name_of(function)
         if is_transactional and is_async_function(function) and "connection" in accepted(function, name):
             raise UsageError(
-                f"PG_EVENTS_TRANSACTIONAL = True: {name} is async, and the connection is lent to 'def' functions only; "
+                f"PG_EVENTS_TRANSACTIONAL = True: {name} is async, and only 'def' functions get the connection; "
                 "write it with 'def', or remove its parameter 'connection'"
             )
 
 
 def isolated(targets: Sequence[Target], timeout_seconds: float | None = None) -> list[Callback]:
-    """The callbacks of the targets, called in a process of their own that they share, and share with nobody else.
+    """Callbacks of the targets, called in one child process.
 
-    It is started now, so that a callback that cannot be used is told at once. What they print comes out of this
-    process' standard output and error, without control characters. Raises `UsageError`.
+    The process is started now, so that an unusable callback is reported at once. Its output goes to standard output and
+    error of this process, without control characters. Raises `UsageError`.
     """
     isolation = _Isolation(targets, timeout_seconds)
     return [isolation.callback(number) for number in range(len(targets))]
@@ -127,12 +127,12 @@ class _Isolation:
             if "connection" in one.accepts:
                 self._child.end()
                 raise UsageError(
-                    f"{one.name} takes a connection, which cannot be handed to a process of its own: "
+                    f"{one.name} takes a connection, which cannot be passed to a separate process: "
                     "remove the parameter, or PG_EVENTS_ISOLATE"
                 )
 
     def callback(self, number: int) -> Callback:
-        """What a worker calls. It is no async one, whatever the function is: the process has the event loop."""
+        """Callback for the worker; always sync, because the child process has the event loop."""
 
         def function(payload: str, *, attempt: int) -> None:
             self._call(number, payload, attempt)
@@ -163,13 +163,13 @@ class _Isolation:
             self._relay.end_of_call()
 
     def _again(self) -> tuple[Child, Sequence[Loaded]]:
-        """A new process in the place of one that died."""
-        log.info("callbacks: a new process takes the place of the one that ended")
+        """Start a new process in place of one that ended."""
+        log.info("callbacks: the child process exited; started a new one")
         for pause in _PAUSES:
             try:
                 return self._started()
             except CallbackUnavailable as error:
-                log.warning("%s; again in %g s", error, pause)
+                log.warning("%s; retrying in %g s", error, pause)
                 time.sleep(pause)
         return self._started()
 
@@ -180,7 +180,7 @@ class _Isolation:
 
 
 class _Relay:
-    """What callbacks print, on this process' own outputs: as it comes, without control characters, bounded for a call."""
+    """Relays output of callbacks to the outputs of this process: immediately, without control characters, bounded per call."""
 
     def __init__(self) -> None:
         self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
@@ -201,7 +201,7 @@ class _Relay:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Write what this stream can show. One that is closed or full is no reason to fail a callback in another process."""
+    """Write text that the stream can show; errors of the stream do not fail a callback in another process."""
     text = clean(text, keep_newlines=True)
     encoding = stream.encoding or "utf-8"
     with contextlib.suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The local variables of a frame, spelled out: bounded, without secrets, and whatever their own methods do."""
+"""Text of the local variables of a frame: bounded, without secrets, and robust against their own methods."""
 
 import itertools
 import reprlib
@@ -11,11 +11,11 @@ from pg_events.text.masking import MASK, is_secret, without_passwords
 MAX_VARIABLES: Final = 20
 VALUE_CHARACTERS: Final = 200
 _MASKED_CHARACTERS: Final = 4_000
-"""Of a value's spelling so much is searched for secrets before it is cut; the rest is dropped, so that none is cut in half."""
+"""Maximum length of a repr that is searched for secrets; the rest is dropped, so that no secret is cut in half."""
 
 
 def variables(frame: FrameType) -> dict[str, str] | None:
-    """Those of a function, each cut to a line; None of a module, which has everything."""
+    """Variables of a function, each cut to a line; None for a module, which has too many."""
     if frame.f_code.co_name == "<module>":
         return None
     found = itertools.islice(frame.f_locals.items(), MAX_VARIABLES)
@@ -25,7 +25,7 @@ def variables(frame: FrameType) -> dict[str, str] | None:
 
 
 class _Spelling(reprlib.Repr):
-    """As `reprlib` has it, but a value is masked before it is cut, and only its beginning is kept."""
+    """Repr as of `reprlib`, but values are masked before they are cut, and only the beginning is kept."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Decorators that say which function gets which events.
+"""Decorators that route events to functions.
 
     events = pg_events.Router()
 
@@ -30,21 +30,21 @@ _LETTERS: Final = {method: letter for letter, method in METHODS.items()}
 
 @dataclass(frozen=True)
 class _Route:
-    """Which events go to a function, and how it is called."""
+    """Selection of events for a function, and its way of being called."""
 
     by_head: Filter
-    """Table, operation, tag: told from the head of a payload."""
+    """Filter on table, operation or tag, which need only the head of a payload."""
     where: Filter | None
-    """What needs the whole of it."""
+    """Filter that needs the whole payload."""
     function: Callable[..., object]
     accepts: frozenset[str]
     is_async: bool
     takes_text: bool
-    """It wants the payload and not the typed event."""
+    """True if the function takes the payload, not the typed event."""
 
 
 class _Event:
-    """One payload, read no further than the routes need."""
+    """Payload that is parsed only as far as the routes need."""
 
     def __init__(self, payload: str) -> None:
         self.payload = payload
@@ -68,10 +68,10 @@ class _Event:
 
 
 class Router(Dispatcher):
-    """A callback that hands each event to the functions registered for it, in the order of registration.
+    """Callback that passes each event to the functions registered for it, in the order of registration.
 
-    Every one of them is called, also when one before it failed; then the attempt has failed, and the next one calls all
-    of them again. An event that none is registered for is handled. Sync and async functions may be mixed.
+    All of them are called, even if one before has failed; then the attempt has failed, and the next one calls all of
+    them again. An event without a registered function counts as handled. Sync and async functions may be mixed.
     """
 
     def __init__(self) -> None:
@@ -84,11 +84,11 @@ class Router(Dispatcher):
         tag: str | Sequence[str] | None = None,
         where: str | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Register the decorated function for events, and leave it as it is. Decorators can be stacked.
+        """Register the decorated function for events, and return it unchanged. Decorators can be stacked.
 
-        `table` is a name or a glob (`public.orders`, `orders`, `shop.*`), with `operations` such as `"INSERT"` when only
-        those are meant. `tag` is for schema events instead: the command or a glob (`"ALTER TABLE"`, `"DROP *"`), and
-        `table` then the object. `where` is a filter that must hold as well. Without any of them every event is meant.
+        `table` is a name or a glob (`public.orders`, `orders`, `shop.*`), optionally with `operations` such as
+        `"INSERT"`. `tag` selects schema events instead: the command or a glob (`"ALTER TABLE"`, `"DROP *"`), and
+        `table` is then the object. `where` is an additional filter. Without arguments, all events are selected.
 
         The function gets a `DataEvent` or a `SchemaEvent`; if its first parameter is annotated `str`, the payload.
         Raises `UsageError`.
@@ -133,7 +133,7 @@ class Router(Dispatcher):
 
 
 class _Calls:
-    """The calls of one event's functions, one after the other; what they raise is kept until the last has been made."""
+    """Sequential calls of an event's functions; exceptions are kept until the last call."""
 
     def __init__(self, routes: Sequence[_Route], event: _Event, given: Mapping[str, object]) -> None:
         self._number = len(routes)
@@ -143,7 +143,7 @@ class _Calls:
         self._errors: list[BaseException] = []
 
     def until_one_must_be_awaited(self) -> Awaitable[object] | None:
-        """What a call gave that has to be awaited; None after the last call."""
+        """Make calls until one returns an awaitable, and return that; None after the last call."""
         for route in self._left:
             try:
                 given = {name: self._given[name] for name in route.accepts if name in self._given}
@@ -160,7 +160,7 @@ class _Calls:
             try:
                 await awaitable
             except asyncio.CancelledError:
-                raise  # a time limit is over, for all of them
+                raise  # the time limit applies to all of them
             except BaseException as error:  # noqa: BLE001 - see _keep()
                 self._keep(error)
             awaitable = self.until_one_must_be_awaited()
@@ -182,7 +182,7 @@ class _Calls:
 
 
 def by_head(table: object, operations: Sequence[object], tag: object) -> Filter:
-    """The events that `Router.on` means, as far as a payload's head tells. Raises `UsageError`."""
+    """Filter of `Router.on` for the head of a payload. Raises `UsageError`."""
     parts: list[Condition] = []
     if table is not None:
         parts.append(Names("table", (_table(table),)))
@@ -217,13 +217,13 @@ def _letter(operation: object) -> str:
     word = operation.upper() if isinstance(operation, str) else ""
     if word not in _LETTERS:
         near = difflib.get_close_matches(word, _LETTERS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_LETTERS)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"known operations: {', '.join(_LETTERS)}"
         raise UsageError(f"on(): there is no operation {operation!r:.40}; {hint}")
     return _LETTERS[word]
 
 
 def _takes_text(function: Callable[..., object]) -> bool:
-    """Whether the first parameter is annotated `str`, also with `from __future__ import annotations`."""
+    """Return True if the first parameter is annotated `str`, even with `from __future__ import annotations`."""
     try:
         parameters = [*signature(function).parameters.values()]
     except (TypeError, ValueError):

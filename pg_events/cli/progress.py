@@ -41,7 +41,8 @@ def progress(count: ProgressColumn, is_wanted: bool = True) -> Generator[Progres
 class _AboveBar(io.TextIOBase):
     """Stream to a terminal that shows a bar; whole lines are printed unchanged.
 
-    Rich itself would wrap them again, and redirect stdout to stderr."""
+    Rich itself would wrap them again, and redirect stdout to stderr.
+    """
 
     def __init__(self, stream: TextIO, console: Console) -> None:
         self.rich_proxied_file = stream  # the stream that the console itself writes to

@@ -220,7 +220,8 @@ def _one_of(choices: tuple[str, ...], value: object) -> str:
 def address(value: object) -> Address:
     """Parse `9187`, `"0.0.0.0:9187"` or `"[::1]:9187"`; the default host is the loopback address.
 
-    Raises `UsageError` with a description of valid values."""
+    Raises `UsageError` with a description of valid values.
+    """
     found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]]+):)?([0-9]{1,5})", str(value), re.ASCII)
     if isinstance(value, str | int) and not isinstance(value, bool) and found and int(found[2]) < 65536:
         return Address((found[1] or "127.0.0.1").strip("[]"), int(found[2]))

@@ -46,7 +46,8 @@ class Delivery:
     ) -> None:
         """Resolve the callbacks. `one_call` replaces `attempt`; `runner` has the loop of async callbacks.
 
-        Raises `UsageError` if a callback cannot be used, or there is none."""
+        Raises `UsageError` if a callback cannot be used, or there is none.
+        """
         self._stopping = stopping
         self._callbacks = ready(settings, runner)
         if not self._callbacks:
@@ -154,7 +155,8 @@ def _said(failure: Failure) -> str:
 def most_attempts(policy: Policy, before: int) -> int:
     """Number of the attempt after which to give up, given the failed ones so far.
 
-    An event that was given up before, and stopped the worker, has all its attempts again."""
+    An event that was given up before, and stopped the worker, has all its attempts again.
+    """
     return policy.max_attempts if before < policy.max_attempts else before + policy.max_attempts
 
 

@@ -130,7 +130,8 @@ class Handover:
     def keep_broken(self, share: Share, record: Record) -> None:
         """Keep a record that is not a valid event as failed.
 
-        It calls no callback, blocks nothing and never stops the worker, which it would otherwise stop at each start."""
+        It calls no callback, blocks nothing and never stops the worker, which it would otherwise stop at each start.
+        """
         failure = _broken(record.broken)
         share.kept.append(Kept(record.id, record.payload, self.shares.keys.key(record), 0, failure))
         self.report.failed += 1

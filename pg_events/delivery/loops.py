@@ -50,7 +50,8 @@ class Feedback:
         """Watch the events of a consumer.
 
         `ignore_own_changes` skips the events of its own callbacks; a list names the roles that these log in as, if
-        they differ from the worker's."""
+        they differ from the worker's.
+        """
         self._consumer = consumer
         self._own = mark(consumer) if ignore_own_changes else None
         self._needs_role = ignore_own_changes is True

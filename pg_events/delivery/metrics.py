@@ -273,7 +273,8 @@ class WorkerMetrics(Collector):
 def exposed(worker: Worker, database_url: str, wanted: Address) -> Generator[Address]:
     """Serve the metrics and the health of a worker during the block; yields the address.
 
-    The worker must not run yet. Raises `UsageError` if the address cannot be used."""
+    The worker must not run yet. Raises `UsageError` if the address cannot be used.
+    """
     stopwatch, sampler = Stopwatch(), Sampler(database_url, worker.name)
     worker.wrap(stopwatch.around)
     registry = CollectorRegistry()

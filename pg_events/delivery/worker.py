@@ -264,7 +264,8 @@ class Worker:
     def _deliver_kept(self) -> bool:
         """Deliver retried and unblocked events for one turn, before live events and other workers have theirs.
 
-        Returns False if there were none."""
+        Returns False if there were none.
+        """
         shares, found = self._shares, False
         until = time.monotonic() + _TURN_SECONDS
         shares.any_waiting = False
@@ -302,7 +303,8 @@ class Worker:
     def _reconnect(self, error: DatabaseUnreachable) -> None:
         """Reconnect, indefinitely.
 
-        Events that were delivered but not saved are not delivered again, unless another worker had the share meanwhile."""
+        Events that were delivered but not saved are not delivered again, unless another worker had the share meanwhile.
+        """
         self.no_link = str(error)
         log.warning("%s; reconnecting", error)
         self._listener.close()

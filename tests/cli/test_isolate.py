@@ -78,7 +78,7 @@ def test_each_kind_of_end_costs_its_attempts_and_no_other_event(run, call, setti
     assert "got 5 at attempt 2\ngot 6 at attempt 1\n" in answer.out
     assert sorted(row["error"] for row in rows) == [
         "Crashed: its process ended with exit code 7 before it returned",
-        "Crashed: its process was ended by SIGSEGV before it returned",
+        "Crashed: its process was terminated by SIGSEGV before it returned",
         "KeyError: '\\x1b[31mno'",
         "TimeoutError: it did not return within the time limit of 1 s; its process was killed",
     ]
@@ -121,7 +121,8 @@ def test_a_limit_for_a_function_that_cannot_be_stopped_is_refused(call, settings
 
     assert answer.code == 2
     assert answer.line.endswith(
-        "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = 1: hooks:tell is no async function, so only a process of its own can be stopped; "
+        "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS = 1: hooks:tell is not an async function, so "
+        "it can only be stopped in a separate process; "
         "set PG_EVENTS_ISOLATE = True, or start the worker with --isolate"
     )
 

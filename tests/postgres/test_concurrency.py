@@ -568,7 +568,7 @@ def test_a_worker_that_is_busy_with_one_of_several_shares_parts_with_some(shop: 
 
 
 def test_a_callback_that_is_not_async_is_refused_in_a_line() -> None:
-    with pytest.raises(UsageError, match=r"PG_EVENTS_CONCURRENCY = 8: .* is no async function") as raised:
+    with pytest.raises(UsageError, match=r"PG_EVENTS_CONCURRENCY = 8: .* is not an async function") as raised:
         Worker(Settings(database_url="dbname=x", data_update_callback=lambda _payload: None, concurrency=8))
 
     assert "\n" not in str(raised.value)

@@ -301,10 +301,10 @@ async def awaited(payload: str, connection: object) -> None: ...
 @pytest.mark.parametrize(
     ("callback", "more", "says"),
     [
-        (awaited, {}, "awaited is async, and the connection is lent to 'def' functions only"),
+        (awaited, {}, "awaited is async, and only 'def' functions get the connection"),
         (lambda _payload: None, {}, "takes no connection"),
-        (copying(), {"isolate": True}, "cannot be handed to a process of its own"),
-        (copying(), {"concurrency": 2}, "there is one transaction at a time"),
+        (copying(), {"isolate": True}, "cannot be passed to a separate process"),
+        (copying(), {"concurrency": 2}, "one transaction holds one call at a time"),
         (copying(), {"transactional": False}, "which only PG_EVENTS_TRANSACTIONAL = True gives"),
     ],
 )

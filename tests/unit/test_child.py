@@ -223,8 +223,8 @@ def test_a_large_payload_goes_through(start: Callable[..., Child]) -> None:
         ("no_memory", "failed", "MemoryError", "none left", "in no_memory"),
         ("leave", "failed", "SystemExit", "3", "in leave"),
         ("die", "crashed", "Crashed", "ended with exit code 4", ""),
-        ("segfault", "crashed", "Crashed", "ended by SIGSEGV", "in segfault"),
-        ("kill_itself", "crashed", "Crashed", "ended by SIGKILL", ""),
+        ("segfault", "crashed", "Crashed", "terminated by SIGSEGV", "in segfault"),
+        ("kill_itself", "crashed", "Crashed", "terminated by SIGKILL", ""),
         ("close_all", "crashed", "Crashed", "before it returned", ""),
         ("answer_for_itself", "crashed", "Crashed", "before it returned", ""),
         ("fork_and_vanish", "crashed", "Crashed", "ended with exit code 0", ""),
@@ -425,7 +425,7 @@ def test_output_is_passed_on_without_controls_and_bounded(
     [
         ("nowhere", "PG_EVENTS_DATA_UPDATE_CALLBACK = 'mad.nowhere': 'mad' has no 'nowhere'"),
         ("wrong", "cannot be called with the payload"),
-        ("connected", "takes a connection, which cannot be handed to a process of its own"),
+        ("connected", "takes a connection, which cannot be passed to a separate process"),
     ],
 )
 def test_what_cannot_be_called_is_told_at_the_start(name: str, says: str) -> None:
@@ -463,6 +463,6 @@ def test_a_function_that_only_this_process_has_is_refused() -> None:
     def local(payload: str) -> None: ...
 
     for function in (local, lambda _payload: None):
-        with pytest.raises(UsageError, match="finds only what a module has"):
+        with pytest.raises(UsageError, match="can only import from modules"):
             target(Settings(data_update_callback=function), "data_update_callback")
     assert target(Settings(data_update_callback=print), "data_update_callback").reference == "builtins:print"

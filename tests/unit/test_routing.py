@@ -314,7 +314,10 @@ def test_what_stands_in_an_unmatched_row_costs_nothing(events: Router) -> None:
     ("register", "says"),
     [
         (lambda events: events.on("public.orders", "UPDAT"), "no operation 'UPDAT'; did you mean 'UPDATE'?"),
-        (lambda events: events.on("public.orders", 5), "no operation 5; there are INSERT, UPDATE, DELETE, TRUNCATE"),
+        (
+            lambda events: events.on("public.orders", 5),
+            "no operation 5; known operations: INSERT, UPDATE, DELETE, TRUNCATE",
+        ),
         (lambda events: events.on("UPDATE"), "the table comes first, for any table on('*', 'UPDATE')"),
         (lambda events: events.on(""), "a table is a name such as 'public.orders', not ''"),
         (lambda events: events.on(5), "a table is a name such as 'public.orders', not 5"),
