@@ -1,1 +1,1 @@
-"""Captured or saved events, once more into callbacks."""
+"""Replays captured or saved events into callbacks."""

@@ -1,4 +1,4 @@
-"""Whether the tables are still those whose events were captured."""
+"""Compares the tables with their columns at the time of capture."""
 
 from collections.abc import Mapping
 
@@ -12,15 +12,15 @@ from pg_events.triggers import catalog
 
 
 class Drift:
-    """What has changed in the tables since the events were captured."""
+    """Changes of the tables since the events were captured."""
 
     def __init__(self, source: Source, database_url: str | None) -> None:
-        """Without a database, or one that cannot be asked, nothing is told."""
+        """Prepare the comparison; it reports nothing without a reachable database."""
         self._source = source
         self._now: Mapping[str, Mapping[str, str]] = {}
         self._told: set[str] = set()
         self.unknown: str | None = None
-        """Why the database cannot be asked."""
+        """Reason why the database cannot be queried."""
         if database_url is not None:
             try:
                 with connect(database_url, application_name="pg_events replay") as connection:
@@ -31,7 +31,7 @@ class Drift:
                 self.unknown = str(error)
 
     def of(self, item: Item) -> str | None:
-        """What differs for the event's table, in words; None when nothing does, or it was told before."""
+        """Describe the changes of the event's table; None if there are none, or they were reported before."""
         if not self._now or item.table is None or item.table in self._told:
             return None
         self._told.add(item.table)
@@ -41,14 +41,14 @@ class Drift:
         then = self._source.columns.get(item.table)
         if then is None:
             then = _columns(item)
-            # A row need not hold every column: some can be left out of what is captured. What came is not known.
+            # A row need not hold every column: some can be excluded from capture. What came is not known.
             now = {name: kind for name, kind in now.items() if name in then}
         changes = difference(then, now) if then else []
         return f"{item.table} has changed since: {', '.join(changes)}" if changes else None
 
 
 def difference(then: Mapping[str, str | None], now: Mapping[str, str]) -> list[str]:
-    """Columns that came, went, or are of another type; a type of None is not known."""
+    """Describe added, removed and retyped columns; a type of None is unknown."""
     return [
         *(f"- {name}{f' {kind}' if kind else ''}" for name, kind in then.items() if name not in now),
         *(f"+ {name} {kind}" for name, kind in now.items() if name not in then),

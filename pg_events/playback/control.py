@@ -1,4 +1,4 @@
-"""How a playback goes on: told by one thread or a signal handler, obeyed by the thread that plays."""
+"""Controls a playback: commands come from any thread or signal handler, the playing thread obeys."""
 
 import threading
 import time
@@ -8,27 +8,27 @@ from typing import Final, Literal
 Turn = Literal["deliver", "skip", "end"]
 
 _LOOK_SECONDS: Final = 1.0
-"""A signal handler may come between the look at what was told and the wait: look again so often."""
+"""Interval at which commands are checked: a signal handler may run between the check and the wait."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast, how often, and how far."""
+    """Speed, repetitions and limits of a playback."""
 
     speed: float | None = None
-    """1 is that of the original, 10 ten times that; None is as fast as the callbacks are."""
+    """Factor of the original speed; None is as fast as the callbacks allow."""
     max_gap_seconds: float = 5.0
-    """No pause is longer."""
+    """Maximum pause between events."""
     times: int = 1
     stop_on_error: bool = True
 
     def seconds(self, gap: float) -> float:
-        """How long to wait where the original did for `gap` seconds."""
+        """Seconds to wait for a gap of `gap` seconds in the original."""
         return 0.0 if self.speed is None else max(0.0, min(gap / self.speed, self.max_gap_seconds))
 
 
 class Steering:
-    """Play, pause, step, skip, stop, at another speed: each from any thread, at any time."""
+    """Commands to play, pause, step, skip, stop or change speed, from any thread at any time."""
 
     def __init__(self, pace: Pace = Pace(), *, paused: bool = False) -> None:
         self._pace = pace
@@ -38,7 +38,7 @@ class Steering:
         self._skips: set[int] = set()
         self._began = time.monotonic()
         self._due: float | None = None
-        self._told = threading.Condition()  # on an RLock: a signal handler may interrupt the one who holds it
+        self._told = threading.Condition()  # an RLock, because a signal handler may interrupt the thread that holds it
 
     # --- what is told ---------------------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ class Steering:
 
     @pace.setter
     def pace(self, pace: Pace) -> None:
-        """Holds for the pause that is going on, too."""
+        """Current pace; a new one applies to the current pause, too."""
         with self._told:
             self._pace = pace
             self._told.notify_all()
@@ -60,13 +60,13 @@ class Steering:
             self._told.notify_all()
 
     def pause(self) -> None:
-        """Finish the event in hand, then wait."""
+        """Finish the current event, then wait."""
         with self._told:
             self._is_paused = True
             self._told.notify_all()
 
     def step(self) -> None:
-        """Deliver one event more, without waiting for its time, then wait."""
+        """Deliver one more event immediately, then wait."""
         with self._told:
             self._is_paused = True
             self._steps += 1
@@ -79,7 +79,7 @@ class Steering:
             self._told.notify_all()
 
     def stop(self) -> None:
-        """Finish the event in hand and end."""
+        """Finish the current event and end."""
         with self._told:
             self._is_stopping = True
             self._told.notify_all()
@@ -96,14 +96,14 @@ class Steering:
 
     @property
     def due_seconds(self) -> float | None:
-        """In how many seconds the next event's time comes; None when nothing waits for that."""
+        """Seconds until the next event is due; None if nothing waits for that."""
         due = self._due
         return None if due is None else max(0.0, due - time.monotonic())
 
     # --- the one who plays ----------------------------------------------------------------------------------------
 
     def turn(self, position: int, gap: float) -> Turn:
-        """Wait until it is the turn of the event at that position, which came `gap` seconds after the one before."""
+        """Wait until the event at that position is due, `gap` seconds after the one before in the original."""
         with self._told:
             while True:
                 if self._is_stopping:

@@ -1,4 +1,4 @@
-"""What to replay into what: said by somebody, or taken over from a run that was kept."""
+"""Replay jobs: source and callbacks, as given by the user or taken from a kept run."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -23,31 +23,31 @@ from pg_events.triggers.catalog import Connection
 
 @dataclass(frozen=True)
 class Job:
-    """What to replay into what."""
+    """Source and callbacks of a replay."""
 
     settings: Settings
     source: str
-    """A file, or `log`."""
+    """Path of a file, or `log`."""
     wanted: Filter
     callback: str | None = None
-    """In place of those of the settings."""
+    """Callback that replaces those of the settings."""
     shadow: str | None = None
     times: int = 1
     positions: frozenset[int] | None = None
-    """Only these of the source; None is all."""
+    """Positions of the source to replay; None for all."""
     attempts: Mapping[int, int] | None = None
-    """Position -> how often it was tried before."""
+    """Number of former attempts by position."""
     resumes: Run | None = None
-    """The run that goes on."""
+    """Run that is resumed."""
     failed_of: str | None = None
-    """The run whose failures these are."""
+    """Run whose failures are replayed."""
 
     def open(self) -> Source:
-        """Raises `UsageError`."""
+        """Open the source. Raises `UsageError`."""
         return open_source(self.source, self.settings.database_url, self.wanted, self.positions)
 
     def asked(self, caller: Caller, routes: Routes) -> Asked:
-        """What its run notes of itself."""
+        """Description of the job for the file of its run."""
         is_file = self.source != LOG
         database = self.settings.database_url
         return described(
@@ -61,7 +61,7 @@ class Job:
 
 
 def resumed(run: Run, settings: Settings, callback: str | None = None, shadow: str | None = None) -> Job:
-    """Go on with a run, into the callbacks it had unless others are named. Raises `UsageError`."""
+    """Resume a run, with its callbacks unless others are given. Raises `UsageError`."""
     job = replace(_taken_over(run, settings, callback, shadow), resumes=run)
     if run.asked.failed_of is None:
         return job
@@ -70,7 +70,7 @@ def resumed(run: Run, settings: Settings, callback: str | None = None, shadow: s
 
 
 def failures(run: Run, settings: Settings, callback: str | None = None, shadow: str | None = None) -> Job:
-    """What failed in a run, once more. Raises `UsageError`, and `PgEventsError` when nothing did."""
+    """Replay the failures of a run. Raises `UsageError`, and `PgEventsError` if there are none."""
     found = run.failures()
     if not found:
         raise PgEventsError(f"nothing failed in run {run.run}")
@@ -101,7 +101,7 @@ def _check_database(run: Run, settings: Settings) -> None:
 
 
 def settings_name(settings: Settings) -> str | None:
-    """The module, or the absolute path of the file; None when there is neither."""
+    """Name of the settings module, or absolute path of the file; None without settings."""
     source = settings.source
     if not source or source.startswith(("--", "PG_EVENTS_")):
         return None
@@ -110,7 +110,7 @@ def settings_name(settings: Settings) -> str | None:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """An event that a worker gave up."""
+    """Event whose delivery a worker gave up."""
 
     consumer: str
     id: int
@@ -119,8 +119,7 @@ class GivenUp:
 
 
 def given_up(connection: Connection) -> Sequence[GivenUp]:
-    """The events of the database whose callback failed in a worker, the one that failed first in front; not those that
-    wait behind one."""
+    """Failed events of the database in the order of their failure, without blocked ones."""
     with RawCursor(connection, row_factory=dict_row) as cursor:
         rows = cursor.execute(sql.text("failed_list.sql"), (None,) * 6).fetchall()
     return [

@@ -1,4 +1,4 @@
-"""A payload as a person edits it: over several lines, each value spelt as it was; and back in one line."""
+"""Formats a payload for editing, over several lines with each value as written, and joins it again."""
 
 import json
 
@@ -6,7 +6,7 @@ from pg_events.event import parse, raw_members
 
 
 def spread(payload: str) -> str:
-    """A payload over several lines; each value is spelt as it was."""
+    """Payload over several lines, with each value as written."""
     lines = [
         f"  {json.dumps(name, ensure_ascii=False)}: {_spread(name, value)}" for name, value in raw_members(payload)
     ]
@@ -21,7 +21,7 @@ def _spread(name: str, value: str) -> str:
 
 
 def joined(text: str) -> str:
-    """In one line again. Raises `ValueError` or `RecursionError` when it is no payload."""
-    line = text.strip().replace("\r", " ").replace("\n", " ")  # a string of JSON holds no line break of its own
+    """Join an edited payload into one line. Raises `ValueError` or `RecursionError` if it is not valid."""
+    line = text.strip().replace("\r", " ").replace("\n", " ")  # a JSON string never holds a line break
     parse(line)
     return line

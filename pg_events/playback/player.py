@@ -1,8 +1,8 @@
-"""Captured events, from a file or the retained log, once more into callbacks.
+"""Replays captured events, from a file or the retained log, into callbacks.
 
-A `Source` yields the events that are asked for, a `Caller` calls the callbacks, a `Playback` carries one to the other: in
-order, at what speed is wanted, until it is stopped. What became of each event is told as it happens and kept as a run.
-The original is never altered: a callback gets a copy with one more key, `"replay"`.
+A `Source` yields the selected events, a `Caller` calls the callbacks, and a `Playback` connects them: in order, at the
+chosen speed, until it is stopped. Each outcome is reported at once and kept as a run. The original is never altered: a
+callback gets a copy with one more key, `"replay"`.
 """
 
 import contextlib
@@ -23,42 +23,42 @@ from pg_events.playback.source import Item, Source, asked_of, named_source
 from pg_events.playback.targets import Caller, Result, Routes, chosen, described, here
 
 FAILURES_KEPT: Final = 100
-"""Failures a report holds; the run's file has them all."""
+"""Maximum failures in a report; the file of the run has all."""
 
 # --- from the one to the other ------------------------------------------------------------------------------------
 
 
 class Prepared(NamedTuple):
-    """What to deliver for an event."""
+    """Payload to deliver for an event."""
 
     payload: str
     is_edited: bool = False
 
 
 Prepare = Callable[[Item], Prepared | None]
-"""Looks at an event before it is delivered: what to deliver, or None to skip it. May call `Steering.stop`."""
+"""Function called before each delivery; returns what to deliver, or None to skip. May call `Steering.stop`."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a replay did."""
+    """Result of a replay."""
 
     run: str | None
-    """Its name in `pg_events runs`; None when it was not kept."""
+    """Name in `pg_events runs`; None if the run was not kept."""
     events: int
-    """Those that were asked for and could be read."""
+    """Selected events that could be read."""
     delivered: int
     """Events whose callback returned."""
     failed: int
     skipped: int
-    """Not given to a callback: there is none for its kind, or somebody said so; and lines that could not be read."""
+    """Events without a callback or skipped by the user, and unreadable lines."""
     bad_lines: int
     seconds: float
     state: State
     failures: tuple[Outcome, ...] = ()
-    """The first ones; a run that was kept has them all."""
+    """First failures; a kept run has all."""
     differing: int = 0
-    """With a shadow: events on which the two callbacks disagree."""
+    """Events on which the callback and the shadow disagree."""
 
     @property
     def ok(self) -> bool:
@@ -66,7 +66,7 @@ class Report:
 
 
 class Playback:
-    """One run, or a part of one."""
+    """Playback of one run, or a part of one."""
 
     def __init__(
         self,
@@ -80,9 +80,11 @@ class Playback:
         resumes: Outcome | None = None,
         attempts: Mapping[int, int] | None = None,
     ) -> None:
-        """`steering` may be told to pause, to step or to stop while it runs; without it, it goes as fast as it can.
-        `resumes` is the last outcome of the run that is taken up: what failed last is tried again, the rest follows.
-        `attempts` tells how often events were tried before."""
+        """Prepare a playback. `steering` can pause, step or stop it; without, it runs at maximum speed.
+
+        `resumes` is the last outcome of a resumed run: a failed event is retried, the rest follows. `attempts` holds the
+        numbers of former attempts.
+        """
         self._source = source
         self._caller = caller
         self._routes = routes
@@ -101,27 +103,29 @@ class Playback:
 
     @property
     def fraction(self) -> float:
-        """How much of the source was gone through, from 0 to 1."""
+        """Fraction of the source that was processed, from 0 to 1."""
         return self._source.fraction
 
     def stop(self) -> None:
-        """Finish the event in hand and end. Safe in a signal handler and from other threads."""
+        """Finish the current event and end. Safe in a signal handler and from other threads."""
         self.steering.stop()
 
     def kill(self) -> None:
-        """End, and do not wait for the event in hand: its process is killed. From any thread."""
+        """End at once by killing the process of the current event, from any thread."""
         self.steering.stop()
         self._caller.kill()
 
     def run(self) -> Iterator[tuple[Item, Outcome]]:
-        """Deliver; each event that was, as soon as its callback has returned. When the source cannot even be begun, no
-        run is kept."""
+        """Deliver events; yields each outcome as soon as its callback has returned.
+
+        No run is kept if the source cannot be opened.
+        """
         try:
             for number in range(self.steering.pace.times):
                 yield from self._once(self._after if number == 0 else 0)
                 if self._state != "complete":
                     break
-        except Exception:  # whatever it is, it goes on: what is taken back here is the run that has no event
+        except Exception:  # raised again; only the run without events is removed
             if self._recorder is not None and not self._counts["events"]:
                 self._recorder.forget()
                 self._recorder = None
@@ -136,7 +140,7 @@ class Playback:
             self._caller.close()
 
     def report(self) -> Report:
-        """What was done so far."""
+        """Report of what was done so far."""
         counts, bad = self._counts, self._source.bad_lines
         return Report(
             self._recorder.run if self._recorder else None,
@@ -217,20 +221,20 @@ class Playback:
 
 @dataclass
 class Plan:
-    """What a replay would do."""
+    """Counts of a replay that is only planned."""
 
     events: int = 0
     counts: Counter[tuple[str, bool]] = field(default_factory=Counter[tuple[str, bool]])
-    """What (`UPDATE shop.orders`), and whether it is a schema event -> events."""
+    """Number of events by kind (`UPDATE shop.orders`) and whether it is a schema event."""
     ids: set[int] = field(default_factory=set[int])
-    """Of those that failed in a worker, as `failed` told."""
+    """Ids of planned events that failed in a worker, according to `failed`."""
     bad_lines: int = 0
 
 
 def plan(
     source: Source, failed: frozenset[int] = frozenset(), seen: Callable[[Item], None] = lambda _item: None
 ) -> Plan:
-    """Go through the source and count; `failed` are ids of events to look out for, `seen` gets each event."""
+    """Count the events of the source; `failed` holds ids to look for, `seen` is called with each event."""
     found = Plan()
     for item in source.items():
         seen(item)
@@ -259,11 +263,11 @@ def replay(
     shadow: object = None,
     keep: bool = False,
 ) -> Report:
-    """See `pg_events.replay`."""
+    """Replay events, see `pg_events.replay`."""
     if on_error not in ("stop", "continue"):
-        raise UsageError(f"on_error is 'stop' or 'continue', not {on_error!r}")
+        raise UsageError(f"on_error must be 'stop' or 'continue', not {on_error!r}")
     if (speed is not None and speed <= 0) or times < 1:
-        raise UsageError("speed is above 0, or None for as fast as possible; times is at least 1")
+        raise UsageError("speed must be above 0, or None for maximum speed; times must be at least 1")
     wanted = asked_of(source, where, since, until)
     origin = named_source(source, wanted)
     found, routes = chosen(Settings(), callback, shadow)

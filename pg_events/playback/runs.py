@@ -1,7 +1,7 @@
-"""Runs of a replay, kept: what was replayed into what, and what became of each event.
+"""Kept runs of replays: source, callbacks, and the outcome of each event.
 
-A run is a file of JSON Lines that only its owner can read: first what was asked, then a line for each event as soon as its
-callback has returned, at the end the sum. A run that was cut short is good up to its last whole line, and goes on there.
+A run is a JSON Lines file that only its owner can read: first the options, then one line per event as soon as its
+callback has returned, finally the summary. An interrupted run is valid up to its last complete line, and resumes there.
 """
 
 import json
@@ -23,30 +23,30 @@ State = Literal["complete", "stopped", "interrupted", "cut short"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run was asked to do: enough to go on with it, or to do it again."""
+    """Options of a run, sufficient to resume or repeat it."""
 
     source: str
     """A file's absolute path, or `log`."""
     where: str = ""
-    """The filter, its times absolute."""
+    """Filter, with absolute times."""
     callbacks: Mapping[str, str] = field(default_factory=dict[str, str])
-    """`data` and `schema` -> the callback's name."""
+    """Names of the callbacks, by `data` and `schema`."""
     shadow: str | None = None
     settings: str | None = None
-    """The module or the file, for a callback that has to be found again."""
+    """Module or file of the settings, to find a callback again."""
     database: str | None = None
     """`dbname@host:port` of the log."""
     failed_of: str | None = None
-    """The run whose failures these are."""
+    """Run whose failures are replayed."""
     times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one event."""
+    """Outcome of one event."""
 
     position: int
-    """Where it stands in the source: the line of a file, the id in the log."""
+    """Position in the source: line of a file, or id in the log."""
     id: int
     what: str
     """`UPDATE shop.orders`, `ALTER TABLE`."""
@@ -54,14 +54,14 @@ class Outcome:
     milliseconds: float
     attempt: int = 1
     error: str | None = None
-    """`ValueError: what it says`."""
+    """Type and message of the error, as in `ValueError: message`."""
     traceback: str | None = None
     output: str | None = None
-    """What the callback printed."""
+    """Output of the callback."""
     returned: str | None = None
     edited: bool = False
     shadow: Mapping[str, Any] | None = None
-    """The same of the callback beside it: `ok`, `milliseconds`, `error`, `traceback`, `returned`, `same`."""
+    """Outcome of the shadow: `ok`, `milliseconds`, `error`, `traceback`, `returned`, `same`."""
 
     def as_json(self) -> str:
         return json.dumps(
@@ -71,7 +71,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Sum:
-    """How a run ended."""
+    """Summary of a run."""
 
     events: int
     delivered: int
@@ -82,7 +82,7 @@ class Sum:
 
 
 class Recorder:
-    """Writes a run. One that is taken up again goes on in its file."""
+    """Writer of a run; a resumed run continues its file."""
 
     def __init__(self, run: str, path: Path, descriptor: int, *, is_new: bool = True) -> None:
         self.run = run
@@ -92,10 +92,10 @@ class Recorder:
 
     @classmethod
     def begin(cls, asked: Asked) -> Self:
-        """Raises `PgEventsError` when it cannot be kept."""
+        """Create the file of the run. Raises `PgEventsError` if it cannot be kept."""
         for _ in range(1000):
             now = datetime.now()
-            run = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"  # so that names have the order of the runs
+            run = f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"  # so that names sort in the order of the runs
             try:
                 path = _folder() / f"{run}.jsonl"
                 recorder = cls(run, path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -104,18 +104,18 @@ class Recorder:
                 continue
             except OSError as error:
                 raise PgEventsError(
-                    f"the run cannot be kept in {one_line(str(_root()))}: {error.strerror}; set XDG_STATE_HOME to a directory "
-                    "that can be written"
+                    f"the run cannot be kept in {one_line(str(_root()))}: {error.strerror}; set XDG_STATE_HOME to a "
+                    "writable directory"
                 ) from error
             recorder._line(
                 json.dumps({"pg_events_run": FORMAT_VERSION, "run": run, "started_at": _now(), **asdict(asked)})
             )
             return recorder
-        raise PgEventsError("no name is left for another run")
+        raise PgEventsError("no unused name is left for another run")
 
     @classmethod
     def resume(cls, kept: "Run") -> Self:
-        """Go on in the file of a run, without a last line that was cut."""
+        """Continue the file of a run, without an incomplete last line."""
         descriptor = os.open(kept.path, os.O_RDWR)
         size = os.lseek(descriptor, 0, os.SEEK_END)
         with kept.path.open("rb") as file:
@@ -126,7 +126,7 @@ class Recorder:
         return cls(kept.run, kept.path, descriptor, is_new=False)
 
     def add(self, outcome: Outcome) -> None:
-        """Raises `PgEventsError` when the disk is full or the like."""
+        """Write an outcome. Raises `PgEventsError` if that fails, for example because the disk is full."""
         self._line(outcome.as_json())
 
     def end(self, total: Sum) -> None:
@@ -136,7 +136,7 @@ class Recorder:
         self._file.close()
 
     def forget(self) -> None:
-        """Nothing came of it: leave no run behind, and one that was taken up as it was."""
+        """Remove a run without events; a resumed run is left unchanged."""
         self.close()
         if self._is_new:
             self.path.unlink(missing_ok=True)
@@ -151,7 +151,7 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was kept."""
+    """Run that was kept."""
 
     run: str
     path: Path
@@ -159,17 +159,17 @@ class Run:
     asked: Asked
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What became of the events, in order; one that was tried again comes again."""
+        """Outcomes in order; a retried event has several."""
         for values in _lines(self.path):
             if "position" in values:
                 yield Outcome(**{name: values[name] for name in Outcome.__dataclass_fields__ if name in values})
 
     def edited_ids(self) -> set[int]:
-        """The ids of the events that were delivered as an edited copy."""
+        """Ids of events that were delivered as an edited copy."""
         return {values["id"] for values in _lines(self.path, '"edited": true') if values.get("edited") is True}
 
     def sum(self) -> Sum:
-        """How it ended, taken up again or not; an event counts as what it was the last time it was tried."""
+        """Summary of the run, including resumptions; the last attempt of each event counts."""
         delivered, skipped, seconds = 0, 0, 0.0
         failing: set[int] = set()
         state: State = "cut short"
@@ -183,18 +183,18 @@ class Run:
         return Sum(delivered + len(failing) + skipped, delivered, len(failing), skipped, round(seconds, 3), state)
 
     def last(self) -> Outcome | None:
-        """The last event that was tried."""
+        """Outcome of the last event that was tried."""
         found = None
         for outcome in self.outcomes():
             found = outcome
         return found
 
     def by_id(self) -> dict[int, Outcome]:
-        """Id -> the last outcome of that event, without what it printed: many are held at once."""
+        """Last outcome by id, without output to save memory."""
         return {one.id: replace(one, output=None, traceback=None, shadow=None) for one in self.outcomes()}
 
     def failures(self) -> dict[int, Outcome]:
-        """Position -> its last outcome, of the events that failed last time they were tried."""
+        """Last outcome by position, for events whose last attempt failed."""
         found: dict[int, Outcome] = {}
         for outcome in self.outcomes():
             if outcome.ok:
@@ -205,14 +205,14 @@ class Run:
 
 
 def kept() -> list[Run]:
-    """Every run, the oldest first. Files that are none are passed over."""
+    """All runs, oldest first. Other files are ignored."""
     root = _root()
     found = (_read(path) for path in sorted(root.glob("*.jsonl"))) if root.is_dir() else ()
     return [run for run in found if run is not None]
 
 
 def prune(age: timedelta) -> tuple[int, int]:
-    """Delete runs to which nothing was added for so long. How many, and the bytes they took; files that are none stay."""
+    """Delete runs not changed for this time; return their number and bytes. Other files are ignored."""
     before = time.time() - age.total_seconds()
     deleted = freed = 0
     for run in kept():
@@ -222,7 +222,7 @@ def prune(age: timedelta) -> tuple[int, int]:
                 continue
             run.path.unlink()
         except FileNotFoundError:
-            continue  # another one prunes
+            continue  # another process prunes
         except OSError as error:
             raise PgEventsError(f"{one_line(str(run.path))} cannot be deleted: {error.strerror}") from error
         deleted, freed = deleted + 1, freed + found.st_size
@@ -230,7 +230,7 @@ def prune(age: timedelta) -> tuple[int, int]:
 
 
 def find(name: str) -> Run:
-    """The run of that name, of that beginning or end of a name, or the `last` one. Raises `UsageError`."""
+    """Find a run by its name, by the beginning or end of it, or as `last`. Raises `UsageError`."""
     runs = kept()
     if name == "last" and runs:
         return runs[-1]
@@ -251,18 +251,18 @@ Change = Literal[
 
 @dataclass(frozen=True)
 class Difference:
-    """One event whose outcome is not simply good in both of two runs."""
+    """Event that does not succeed in both of two runs."""
 
     change: Change
     id: int
     what: str
     first: str | None
-    """The error then; None when there was none."""
+    """Error in the first run; None if there was none."""
     second: str | None
 
 
 def change(then: Outcome | None, now: Outcome | None) -> Change | None:
-    """What differs between two outcomes of an event, where None is that it was not tried; None for good in both."""
+    """Kind of difference between two outcomes, None if not tried; returns None if both succeeded."""
     if then is None or now is None:
         return None if now is then else "only in the second" if then is None else "only in the first"
     if then.ok != now.ok:
@@ -273,7 +273,7 @@ def change(then: Outcome | None, now: Outcome | None) -> Change | None:
 
 
 def compare(first: Run, second: Run) -> Iterator[Difference]:
-    """What failed then and works now, and the like, by the events' ids: those of the second run, then what is left."""
+    """Differences by event id: events of the second run, then those only in the first."""
     then, now = first.by_id(), second.by_id()
     for id in dict.fromkeys((*now, *then)):  # noqa: A001
         one, other = then.get(id), now.get(id)
@@ -309,7 +309,7 @@ def _read(path: Path) -> Run | None:
 
 
 def _lines(path: Path, text: str = "") -> Iterator[Mapping[str, Any]]:
-    """The lines that are whole, and hold the text: most of a long run need not be read then."""
+    """Complete lines that contain the text, so that most of a long run need not be parsed."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:

@@ -1,4 +1,4 @@
-"""Captured events, wherever they are: a saved log or the retained one, gone through as often as is wanted."""
+"""Sources of captured events, a saved log or the retained one, which can be read repeatedly."""
 
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -19,14 +19,14 @@ from pg_events.log.listener import Listener
 from pg_events.log.retained import Retained
 
 LOG: Final = "log"
-"""What the retained log is called where a file could stand."""
+"""Name of the retained log in place of a file."""
 
 
 class Item(NamedTuple):
-    """An event of a source."""
+    """Event of a source."""
 
     position: int
-    """Where it stands there: the line of a file, the id in the log. Rises."""
+    """Ascending position in the source: line of a file, or id in the log."""
     id: int
     at: datetime
     payload: str
@@ -36,11 +36,11 @@ class Item(NamedTuple):
     table: str | None
     """`shop.orders`; None for a schema event."""
     event: DataEvent | SchemaEvent | None = None
-    """Typed, where reading it took that; else `journal.event(payload)` makes it."""
+    """Typed event if the filter needed it; else use `journal.event(payload)`."""
 
 
 class Source(Protocol):
-    """Events that can be gone through again and again."""
+    """Source of events that can be read repeatedly."""
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ class Source(Protocol):
 
     @property
     def bad_lines(self) -> int:
-        """What could not be read the last time."""
+        """Number of lines that could not be read the last time."""
         ...
 
     @property
@@ -57,29 +57,29 @@ class Source(Protocol):
 
     @property
     def fraction(self) -> float:
-        """How much was gone through, from 0 to 1."""
+        """Fraction of the source that was read, from 0 to 1."""
         ...
 
     @property
     def columns(self) -> Mapping[str, Mapping[str, str]]:
-        """`schema.table` -> column -> type when the events were captured, as far as the source tells."""
+        """Types by column by `schema.table` at the time of capture, as far as known."""
         ...
 
     def items(self, after: int = 0) -> Iterator[Item]:
-        """The events that are asked for, behind a position."""
+        """Selected events after a position."""
         ...
 
 
 class FileSource:
-    """The events of a saved log."""
+    """Source that reads a saved log."""
 
     def __init__(self, path: str | PathLike[str], wanted: Filter, positions: frozenset[int] | None = None) -> None:
-        """`positions` are lines: only those. Raises `UsageError` when the file cannot be opened."""
+        """Open a file; `positions` restricts the lines. Raises `UsageError` if it cannot be opened."""
         self._path = Path(path)
         self._wanted = None if wanted.condition == And() else wanted
         self._positions = positions
         self._reader = journal.read(self._path)
-        self._reader.close()  # it can be opened: that is all for now
+        self._reader.close()  # only checks that it can be opened
 
     @property
     def name(self) -> str:
@@ -102,7 +102,7 @@ class FileSource:
         return self._reader.header.columns if self._reader.header else {}
 
     def header(self) -> journal.Header:
-        """What the file says of itself; an empty header when it says nothing."""
+        """Header of the file; an empty one if it has none."""
         with journal.read(self._path) as reader:
             next(iter(reader), None)
             return reader.header or journal.Header("")
@@ -119,7 +119,7 @@ class FileSource:
 
 
 class LogSource:
-    """The events of the retained log, as they are visible each time they are gone through. What is no event is passed over."""
+    """Source that reads the retained log, as visible on each read. Records that are not valid are skipped."""
 
     columns: Mapping[str, Mapping[str, str]] = {}
     name = LOG
@@ -138,7 +138,7 @@ class LogSource:
         return 0.0 if log is None else (log.position - log.first_id + 1) / max(1, log.last_id - log.first_id + 1)
 
     def items(self, after: int = 0) -> Generator[Item]:
-        """Raises `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`."""
+        """Selected events after a position. Raises `DatabaseUnreachable`, `NotInstalled`, `NotPermitted`."""
         with Listener(self._database_url, application_name="pg_events replay", wake_up=False) as listener:
             self._log = Retained(listener, self._wanted, after)
             self.bad_lines = 0
@@ -155,18 +155,18 @@ class LogSource:
 def open_source(
     source: str | PathLike[str], database_url: str | None, wanted: Filter, positions: frozenset[int] | None = None
 ) -> FileSource | LogSource:
-    """The source of that name: `log`, or a file. Raises `UsageError`."""
+    """Open the source of that name: `log`, or a file. Raises `UsageError`."""
     if source != LOG:
         return FileSource(source, wanted, positions)
     if database_url is None:
-        raise UsageError("the log is in a database: give --database-url, or --settings that name it")
+        raise UsageError("the log is in a database: pass --database-url, or --settings that set it")
     return LogSource(database_url, wanted, positions)
 
 
 def named_source(source: str | PathLike[str], wanted: Filter) -> Source:
-    """A file, or the log of a database by its URL or `key=value` string."""
+    """Open a file, or the log of a database by its URL or `key=value` string."""
     if isinstance(source, str) and _is_database(source):
-        describe(source)  # raises when it cannot be read
+        describe(source)  # raises if it cannot be read
         return LogSource(source, wanted)
     return FileSource(source, wanted)
 
@@ -174,7 +174,7 @@ def named_source(source: str | PathLike[str], wanted: Filter) -> Source:
 def asked_of(
     source: str | PathLike[str], where: str = "", since: str | None = None, until: str | None = None
 ) -> Filter:
-    """What is asked of a source. In a file `5m` and `14:00` count from its newest event; in a log, from now.
+    """Filter for a source. In a file `5m` and `14:00` are relative to its newest event; in a log, to the current time.
 
     Raises `UsageError`.
     """
@@ -194,7 +194,7 @@ def _item(position: int, payload: str, event: DataEvent | SchemaEvent) -> Item:
 
 
 def item_of(found: Record) -> Item:
-    """An event of the log."""
+    """Item for a record of the log."""
     at = datetime.fromisoformat(found.at)
     if found.kind != SCHEMA:
         table = f"{found.table_schema}.{found.table_name}"
@@ -207,7 +207,7 @@ def item_of(found: Record) -> Item:
 
 
 class Events:
-    """What `pg_events.read` gives: the typed events, in order; what could not be read is counted."""
+    """Typed events in order, as returned by `pg_events.read`; counts what could not be read."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -219,24 +219,24 @@ class Events:
             yield event
 
     def with_payloads(self) -> Iterator[tuple[DataEvent | SchemaEvent, str]]:
-        """Each event and its payload, digit for digit."""
+        """Yield each event with its exact payload."""
         for item in self._source.items():
             try:
                 yield item.event or journal.event(item.payload), item.payload
-            except ValueError as error:  # of the log: a value nested deeper than Python reads
+            except ValueError as error:  # of the log: a value nested too deeply for Python
                 self._unreadable.append(journal.Problem(item.position, str(error)))
 
     @property
     def bad_lines(self) -> int:
-        """Lines of a file, or events of the log, that were passed over so far."""
+        """Number of lines of a file, or events of the log, that were skipped so far."""
         return self._source.bad_lines + len(self._unreadable)
 
     @property
     def problems(self) -> Sequence[journal.Problem]:
-        """The first of them, each with its line, or its id in the log, and the reason."""
+        """First skipped ones, each with its line, or its id in the log, and the reason."""
         return [*self._source.problems, *self._unreadable[: journal.MAX_PROBLEMS]]
 
 
 def read(source: str | PathLike[str], *, where: str = "", since: str | None = None, until: str | None = None) -> Events:
-    """See `pg_events.read`."""
+    """Read events, see `pg_events.read`."""
     return Events(named_source(source, asked_of(source, where, since, until)))

@@ -1,4 +1,4 @@
-"""What replayed events go into: callbacks in this process or in one of their own, and which of them gets what."""
+"""Targets of replayed events: callbacks in this process or a child process, and the routing between them."""
 
 import codecs
 import contextlib
@@ -28,19 +28,19 @@ from pg_events.playback.source import Item
 from pg_events.text import clean, without_passwords
 
 OUTPUT_CHARACTERS: Final = 20_000
-"""Kept of what a callback prints during one call."""
+"""Maximum output of one call that is kept."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one call."""
+    """Outcome of one call."""
 
     milliseconds: float
     failure: Failure | None = None
     returned: str | None = None
-    """What the callback returned, spelled out; None for None."""
+    """Repr of the return value; None for None."""
     output: str = ""
-    """What it printed."""
+    """Output of the callback."""
 
     @property
     def error(self) -> str | None:
@@ -50,19 +50,19 @@ class Result:
 
 
 class Caller(Protocol):
-    """Calls callbacks by their number."""
+    """Calls callbacks by index."""
 
     @property
     def names(self) -> Sequence[str]:
-        """What the callbacks are called, for people."""
+        """Names of the callbacks to display."""
         ...
 
     def call(self, number: int, payload: str, attempt: int) -> Result:
-        """Raises nothing of the callback's."""
+        """Make one call. Never raises exceptions of the callback."""
         ...
 
     def kill(self) -> None:
-        """End the call in hand, from any thread, where that can be done."""
+        """End the current call if possible, from any thread."""
         ...
 
     def close(self) -> None: ...
@@ -72,7 +72,7 @@ class Here:
     """Calls callbacks in this process."""
 
     def __init__(self, callbacks: Sequence[Callback], debugger: Callable[[BaseException], None] | None = None) -> None:
-        """`debugger` is given what a callback raised, before anything else is done about it."""
+        """Prepare the caller; `debugger` is called first with an exception of a callback."""
         self.names = [callback.name for callback in callbacks]
         self._callbacks = callbacks
         self._debugger = debugger
@@ -83,7 +83,7 @@ class Here:
         try:
             with contextlib.redirect_stdout(_Tee(sys.stdout, kept)), contextlib.redirect_stderr(_Tee(sys.stderr, kept)):
                 returned = self._callbacks[number](payload, attempt=attempt)
-        except BaseException as error:  # a callback's SystemExit is its failure, see is_failure()
+        except BaseException as error:  # SystemExit of a callback is a failure, see is_failure()
             milliseconds = _since(started)
             if not is_failure(error):
                 raise
@@ -96,7 +96,7 @@ class Here:
         return Result(_since(started), returned=spelled(returned), output=str(kept))
 
     def kill(self) -> None:
-        """A call in this process cannot be ended from outside."""
+        """Do nothing: a call in this process cannot be ended from outside."""
 
     def close(self) -> None:
         for callback in self._callbacks:
@@ -104,7 +104,7 @@ class Here:
 
 
 class _Kept:
-    """The beginning of what was printed, without secrets: runs are kept."""
+    """Beginning of the output, without secrets, because runs are kept."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -120,7 +120,7 @@ class _Kept:
 
 
 class _Tee(io.TextIOBase):
-    """A stream whose text is kept, too."""
+    """Stream that also keeps its text."""
 
     def __init__(self, stream: TextIO, kept: _Kept) -> None:
         self._stream = stream
@@ -138,7 +138,7 @@ class _Tee(io.TextIOBase):
 
 
 class There:
-    """Calls callbacks in a process of their own, with the code as it is now: see `pg_events.callbacks.child_process`."""
+    """Calls callbacks in a child process, with the current code: see `pg_events.callbacks.child_process`."""
 
     def __init__(
         self,
@@ -146,8 +146,9 @@ class There:
         output: Callable[[int, str], None] = lambda _number, _text: None,
         timeout_seconds: float | None = None,
     ) -> None:
-        """`output` gets what they print as it comes: 1 for standard output, 2 for standard error, and the text. A call
-        that takes longer than `timeout_seconds` is ended, and has failed.
+        """Prepare the process. A call that takes longer than `timeout_seconds` is ended and has failed.
+
+        `output` receives output as it comes: 1 for standard output or 2 for standard error, and the text.
         """
         self._targets = targets
         self._output = output
@@ -156,19 +157,19 @@ class There:
         self._kept = _Kept()
         self._names: Sequence[str] = ()
         self.calling: int | None = None
-        """The number of the callback whose call is in hand, or was the last: it is what prints."""
+        """Index of the callback that is called or was called last, and so produces the output."""
         self._child: Child | None = None
         self._is_killed = False
 
     @property
     def names(self) -> Sequence[str]:
-        """Known once it has started."""
+        """Names of the callbacks, known after the start."""
         return self._names
 
     def start(self) -> None:
         """Start the process and wait until it has imported the callbacks; may be killed meanwhile.
 
-        Raises `UsageError` when a callback cannot be used, `CallbackUnavailable` when there is no process.
+        Raises `UsageError` if a callback cannot be used, `CallbackUnavailable` if there is no process.
         """
         self._started()
 
@@ -200,7 +201,7 @@ class There:
         except OSError as error:
             raise CallbackUnavailable(f"no process can be started for the callbacks: {error.strerror}") from error
         self._child = child
-        if self._is_killed:  # before there was anything to kill
+        if self._is_killed:  # killed before the process existed
             child.kill()
         loaded = child.begin()
         try:
@@ -224,7 +225,7 @@ def _since(started: float) -> float:
 
 @dataclass(frozen=True)
 class Routes:
-    """Which callback, by its number, gets events of which kind; None when none does."""
+    """Index of the callback for each kind of event; None if there is none."""
 
     data: int | None
     schema: int | None
@@ -237,8 +238,10 @@ class Routes:
 def chosen(
     settings: Settings, callback: object = None, shadow: object = None
 ) -> tuple[list[tuple[object, str]], Routes]:
-    """The callbacks, each with the name of what it was written in, and who gets what. `callback` gets every event;
-    without it those of the settings get theirs. Raises `UsageError` when there is none."""
+    """Callbacks with the option or setting that names each, and their routes.
+
+    `callback` gets every event; without it, those of the settings get theirs. Raises `UsageError` if there is none.
+    """
     found: list[tuple[object, str]] = []
     if callback is not None:
         found.append((callback, "--callback"))
@@ -253,7 +256,7 @@ def chosen(
             found.append((settings.db_schema_update_callback, "PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK"))
         if not found:
             raise UsageError(
-                "no callback: give --callback my_module.function, or --settings that set PG_EVENTS_DATA_UPDATE_CALLBACK"
+                "no callback: pass --callback my_module.function, or --settings that set PG_EVENTS_DATA_UPDATE_CALLBACK"
             )
         routes = Routes(data, schema)
     if shadow is not None:
@@ -263,12 +266,12 @@ def chosen(
 
 
 def reference_names(found: Sequence[tuple[object, str]]) -> list[str]:
-    """What the callbacks are called before anything is imported."""
+    """Names of the callbacks before they are imported."""
     return [one if isinstance(one, str) else getattr(one, "__qualname__", "?") for one, _ in found]
 
 
 def resolved(found: Sequence[tuple[object, str]]) -> list[Callback]:
-    """The callbacks, imported; they share an event loop. Raises `UsageError`."""
+    """Import the callbacks; they share an event loop. Raises `UsageError`."""
     runner = Runner()
     callbacks = [resolve(reference, name, runner) for reference, name in found]
     for callback in callbacks:
@@ -277,27 +280,28 @@ def resolved(found: Sequence[tuple[object, str]]) -> list[Callback]:
 
 
 def _check_connection(name: str | None) -> None:
-    """Refuses a function that cannot do without a connection, before anything is called."""
+    """Reject a function that requires a connection, before any call."""
     if name is not None:
         raise UsageError(
-            f"{name} takes a connection, which no replay lends; give it a default (connection=None), or name another callback"
+            f"{name} takes a connection, which a replay does not provide; "
+            "give it a default (connection=None), or name another callback"
         )
 
 
 def here(found: Sequence[tuple[object, str]], debugger: Callable[[BaseException], None] | None = None) -> Here:
-    """The callbacks in this process. Raises `UsageError`."""
+    """Prepare the callbacks in this process. Raises `UsageError`."""
     return Here(resolved(found), debugger)
 
 
 def there(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
-    """The callbacks in a process of their own, which loads the settings first if there are any. Raises `UsageError`."""
+    """Prepare the callbacks in a child process, which first loads any settings. Raises `UsageError`."""
     caller = unstarted(settings, found, output)
     caller.start()
     return caller
 
 
 def unstarted(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
-    """The same, for one who wants to be able to kill the process while it starts. Raises `UsageError`."""
+    """Prepare the callbacks in a child process that is not started, so that it can be killed meanwhile. Raises `UsageError`."""
     targets = [_target(settings, reference, name) for reference, name in found]
     return There(targets, output, settings.callback_timeout_seconds)
 
@@ -310,7 +314,7 @@ def _target(settings: Settings, reference: object, name: str) -> Target:
 
 
 def described(source: str, wanted: Filter, caller: Caller, routes: Routes, **more: Any) -> Asked:
-    """What a run notes of itself."""
+    """Description of the callbacks for the file of a run."""
     names = {kind: caller.names[n] for kind, n in (("data", routes.data), ("schema", routes.schema)) if n is not None}
     shadow = caller.names[routes.shadow] if routes.shadow is not None else None
     return Asked(source, str(wanted), names, shadow, **more)

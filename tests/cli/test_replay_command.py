@@ -327,7 +327,7 @@ def test_a_file_is_replayed_though_its_database_is_away(call, log) -> None:
     [
         ("replay", "pass a source"),
         ("replay nosuch.jsonl --callback handlers.data", "nosuch.jsonl cannot be read"),
-        ("replay log.jsonl", "no callback: give --callback"),
+        ("replay log.jsonl", "no callback: pass --callback"),
         ("replay log.jsonl --callback handlers.nosuch", "--callback = 'handlers.nosuch'"),
         ("replay log.jsonl --callback handlers.data --where (", "a condition is missing here"),
         ("replay log.jsonl --callback handlers.data --since nosuch", "--since: nosuch is no time"),
@@ -405,7 +405,9 @@ def test_a_callback_that_needs_a_connection_is_refused_before_anything_is_called
     answer = call("replay", log, *arguments.split())
 
     assert answer.code == 2
-    assert answer.line.startswith(f"pg_events: {name} takes a connection, which no replay lends; give it a default")
+    assert answer.line.startswith(
+        f"pg_events: {name} takes a connection, which a replay does not provide; give it a default"
+    )
     assert not Path("calls").exists() or not calls()
     assert runs.kept() == []
 
@@ -422,7 +424,7 @@ def test_a_callback_that_can_do_without_a_connection_is_called(call, log) -> Non
 def test_a_library_call_refuses_a_callback_that_needs_a_connection(log) -> None:
     import pg_events
 
-    with pytest.raises(pg_events.PgEventsError, match="takes a connection, which no replay lends"):
+    with pytest.raises(pg_events.PgEventsError, match="takes a connection, which a replay does not provide"):
         pg_events.replay(log, lambda payload, connection: None, keep=True)
     assert runs.kept() == []
 
