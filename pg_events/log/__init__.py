@@ -1,1 +1,1 @@
-"""Events out of the log in the database: live, kept, by row; and how long they are kept."""
+"""Reads events from the log in the database, live, retained or by row, and applies the retention."""

@@ -1,14 +1,14 @@
-"""Events out of the log, from a cursor, in order, none missed.
+"""Reads events from the log, from a cursor, in order and without gaps.
 
-The cursor is a snapshot, not an id: ids are drawn before the commit, so "id above the last one seen" loses the events
-of whoever commits late. A *window* is what became visible between two snapshots; it is read in the order of the ids,
-which within one row is the order of the changes. A window that fits a page is read at one go; a larger one by pages
-inside the same two snapshots. The method is that of PgQ's batches.
+The cursor is a snapshot, not an id: ids are assigned before the commit, so "id above the last one seen" loses events of
+transactions that commit late. A *window* holds the events that became visible between two snapshots; it is read in the
+order of the ids, which within one row is the order of the changes. A window that fits a page is read at once; a larger
+one by pages inside the same two snapshots. The method is that of PgQ's batches.
 
-A reader sleeps on NOTIFY, which carries nothing. Writers notify only while the reader says that it sleeps, and it says
-so only after some idle milliseconds: a busy log costs the writers nothing. A writer may look just before the reader
-falls asleep, so the reader looks again by itself at growing intervals, for ever. That is also the link's heartbeat: a
-look that brings no answer in time ends the link, whatever the network says of it.
+A reader sleeps on NOTIFY, without a payload. Writers notify only while a reader is registered as sleeping, which it is
+only after some idle milliseconds: a busy log costs the writers nothing. A writer may check just before the reader falls
+asleep, so the reader also polls, indefinitely, at growing intervals. The poll is the heartbeat of the connection, too: if
+it gets no answer in time, the connection is closed, whatever its state in the network.
 """
 
 import logging
@@ -36,47 +36,47 @@ from pg_events.triggers.plan import newest_version
 log = logging.getLogger(__name__)
 
 EVERYTHING: Final = "1:1:"
-"""A snapshot before all transactions: a cursor there starts at the oldest event that is kept."""
+"""Snapshot before all transactions; a cursor there starts at the oldest kept event."""
 
 RECENT_BYTES: Final = 64_000_000
-"""Maximum size of the rows in the past that a reader asks for at once: about a second."""
+"""Maximum size of past rows that a reader requests at once; takes about a second."""
 
 _EAGER_SECONDS: Final = (0.001, 0.002, 0.003, 0.004, 0.005)
-"""Waits between looks right after an event, when the next one is likely to be near; nobody is asked to notify yet."""
+"""Pauses between polls right after an event, when the next one is likely soon; without a request to notify."""
 _IDLE_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Waits once the writers are asked to notify."""
+"""Pauses between polls while writers are asked to notify."""
 _ASK_SECONDS: Final = 2.0
-"""How long one request to be woken lasts: so long a killed reader can cost the writers a NOTIFY each."""
+"""Duration of one request to notify; for this long a killed reader can cost each writer a NOTIFY."""
 _MOST_PATIENCE: Final = 16
-"""So many times its usual patience a reader has in the end with a server that may be slow, and not frozen."""
+"""Upper bound of the timeout back-off, as a factor, for a server that is slow rather than dead."""
 
 
 class Cursor(NamedTuple):
-    """How far a reader is. What is visible in `snapshot` has been delivered."""
+    """Position of a reader: events visible in `snapshot` have been delivered."""
 
     snapshot: str
-    """A `pg_snapshot` in its text form."""
+    """Text of a `pg_snapshot`."""
     window_end: str | None = None
-    """The snapshot that the window being worked off leads to; None between windows."""
+    """Snapshot at the end of the current window; None between windows."""
     position: int = 0
-    """Inside a window: the id of the last event delivered."""
+    """Id of the last delivered event inside the window."""
 
 
 @dataclass
 class _Window:
-    """A window too large for one page."""
+    """Window that is too large for one page."""
 
     begin: str
     end: str
     records: Iterator[Record]
-    """What follows, read as it is asked for."""
+    """Following records, read lazily."""
 
 
 class Listener:
-    """A source of records. Not for several threads at a time; every method blocks.
+    """Reader of records. Not thread-safe; every method blocks.
 
-    `cursor` tells where to go on after the page that `poll()` returned last. A reader that saves it after each page
-    and starts from the saved one again misses nothing and gets at most one page twice.
+    `cursor` is the position after the page that `poll()` returned last. A reader that saves it after each page and
+    restarts from the saved one misses nothing and gets at most one page twice.
     """
 
     def __init__(
@@ -90,24 +90,24 @@ class Listener:
         wake_up: bool = True,
         server_timeout_seconds: float = SERVER_TIMEOUT_SECONDS,
     ) -> None:
-        """`cursor` None starts after what is visible at `connect()`.
+        """Prepare a listener; without `cursor` it starts after the events visible at `connect()`.
 
-        `asks_to_be_woken` needs the right to set the sequence `pgevents.sleeper`: workers have it, mere readers do not,
-        and gain from the wake-ups that workers ask for. `wake_up` False uses no LISTEN at all: polling only.
-        `server_timeout_seconds` is how long the server may owe an answer before the link counts as lost.
+        `asks_to_be_woken` needs the privilege to set the sequence `pgevents.sleeper`: workers have it; readers do not,
+        but benefit from the notifications that workers request. With `wake_up` False it polls and uses no LISTEN.
+        `server_timeout_seconds` is the time to wait for an answer before the connection counts as lost.
         """
         self.database_url = database_url
         self.page_events = page_events
         self.application_name = application_name
         self.session_user = ""
-        """The role that the link is logged in as, from the last `connect()` on: as events have it, whatever a pooler maps."""
+        """Role of the session since the last `connect()`, as recorded in events, whatever a pooler maps."""
         self.is_shared = False
-        """The link is no session of our own: a pooler stands between, in transaction mode. Nobody can wake us there."""
+        """True if a pooler in transaction mode shares the session, so that notifications cannot arrive."""
         self._wanted = (asks_to_be_woken, wake_up)
         self._asks = self._wake_up = False
         self._link_seconds = server_timeout_seconds
         self._version = 0
-        """Of the schema, at the last look at it."""
+        """Version of the schema when last read."""
         self._patience = 1
         self._connection: Link | None = None
         self._cursor = cursor
@@ -122,10 +122,10 @@ class Listener:
     # --- the link -----------------------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Connect, or connect again after the link was lost: the cursor is kept.
+        """Connect, or reconnect after the connection was lost; the cursor is kept.
 
-        Raises `DatabaseUnreachable` (also when all there is is a standby), `NotInstalled`, `NotPermitted`, or
-        `ForeignCursor` when the log was made on another cluster.
+        Raises `DatabaseUnreachable` (also if only a standby is found), `NotInstalled`, `NotPermitted`, or
+        `ForeignCursor` if the log was created on another cluster.
         """
         self.close()
         connection = connect(
@@ -151,7 +151,7 @@ class Listener:
         self._asked_until = 0.0
 
     def _settle(self, connection: Link) -> None:
-        """Make the session what reading needs, as far as it is one."""
+        """Configure the session for reading, as far as it is not shared."""
         was_shared = self.is_shared
         self.is_shared = session.is_shared(connection, self.database_url)
         asks, wake_up = self._wanted
@@ -163,27 +163,27 @@ class Listener:
                 log.warning("%s: %s", describe(self.database_url), session.SHARED)
             return
         if self._wake_up:
-            # An idle look is planned once: planning costs more than looking, and with millions of events kept it costs
-            # three times that.
+            # An idle poll is planned once: planning costs more than the poll itself, three times as much with millions
+            # of kept events.
             connection.prepare_threshold = 2
             connection.execute("set plan_cache_mode = force_generic_plan")
             connection.execute(SQL("listen ") + SQL(session.CHANNEL))
 
     def _lost(self, error: psycopg.Error) -> Exception:
-        """What an error on the link means. After silence the next link is given longer: it may just be slow."""
+        """Translate an error of the connection. After a timeout the next one gets more time, because it may just be slow."""
         if isinstance(error, ServerSilent):
             self._patience = min(2 * self._patience, _MOST_PATIENCE)
         return translate(error, self.database_url)
 
     def close(self) -> None:
-        """Close the link, if there is one. The cursor is kept."""
+        """Close the connection, if there is one. The cursor is kept."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     @property
     def connection(self) -> Link:
-        """The link, for short statements between polls (a worker saves its cursor on it)."""
+        """Connection, for short statements between polls (a worker saves its cursor on it)."""
         if self._connection is None:
             raise DatabaseUnreachable(f"{describe(self.database_url)}: not connected")
         return self._connection
@@ -199,7 +199,7 @@ class Listener:
 
     @property
     def cursor(self) -> Cursor:
-        """Where to go on when all that `poll()` has returned is dealt with."""
+        """Position after everything that `poll()` has returned."""
         assert self._cursor is not None, "connect() first"
         return self._cursor
 
@@ -209,12 +209,13 @@ class Listener:
         self._window = None
 
     def cursor_after(self, record: Record) -> Cursor:
-        """Where to go on when the last page is dealt with up to this record."""
+        """Position after this record of the last page."""
         return Cursor(self._page_begin, self._page_end, record.id)
 
     def recent(self, limit: int, limit_bytes: int = RECENT_BYTES) -> list[Record]:
-        """The last `limit` events, oldest first; fewer where those would have more than `limit_bytes` of rows. The cursor moves to
-        right after them.
+        """Return the last `limit` events, oldest first, and move the cursor after them.
+
+        Returns fewer if their rows would exceed `limit_bytes`.
         """
         rows = self._rows("recent.sql", (limit, limit_bytes))
         self.check_version(rows)
@@ -223,10 +224,10 @@ class Listener:
         return records
 
     def poll(self) -> list[Record]:
-        """The next page in order; empty when nothing is new.
+        """Next page in order; empty if there is nothing new.
 
-        Raises `DatabaseUnreachable` when the link is lost: `connect()` again, nothing is missed. `NotInstalled` when another
-        release has changed the schema: the cursor stays where it was.
+        Raises `DatabaseUnreachable` if the connection is lost; call `connect()` again, nothing is missed. Raises
+        `NotInstalled` if another release has changed the schema; the cursor does not move.
         """
         records = (self._next_page() if self._window or self.cursor.window_end else []) or self._look()
         if records:
@@ -236,17 +237,17 @@ class Listener:
         return records
 
     def pages(self) -> Iterator[list[Record]]:
-        """Page after page until nothing is new."""
+        """Yield pages until there is nothing new."""
         while page := self.poll():
             yield page
 
     def window(self) -> Iterator[list[Record]]:
-        """Page after page up to the cursor's `window_end`, and no further."""
+        """Yield pages up to the cursor's `window_end`."""
         while self.cursor.window_end is not None:
             yield self._next_page()
 
     def _look(self) -> list[Record]:
-        """Open a window up to now, and read it if it fits a page."""
+        """Open a window up to the current snapshot, and read it if it fits a page."""
         begin = self.cursor.snapshot
         rows = self._rows("window.sql", (begin, self.page_events + 1))
         self.check_version(rows)
@@ -260,13 +261,13 @@ class Listener:
         self._page_begin, self._page_end = begin, end
         self._cursor = Cursor(end)
         if records:
-            # A link that is lost goes on from here. What an idle look has seen end since, and left no event, may never
-            # have reached the disk: a server that crashes uses those transaction ids again.
+            # A lost connection resumes from here. Transactions that an idle poll has seen end without an event may never
+            # have reached the disk: a server that crashes reuses their ids.
             self._firm = self._cursor
         return records
 
     def _next_page(self) -> list[Record]:
-        """The next page of a large window; empty at its end."""
+        """Next page of a large window; empty at its end."""
         if self._window is None:
             begin, end, position = self.cursor
             assert end is not None
@@ -274,7 +275,7 @@ class Listener:
         window = self._window
         try:
             records = list(islice(window.records, self.page_events))
-        except BaseException:  # what was interrupted would seem to have ended
+        except BaseException:  # an interrupted window would seem to have ended
             self._window = None
             raise
         self._page_begin, self._page_end = window.begin, window.end
@@ -285,7 +286,7 @@ class Listener:
         return records
 
     def _follow(self, begin: str, end: str, position: int) -> Iterator[Record]:
-        """The events of a window behind a position. A row of the log holds up to a hundred: it can stand amid them."""
+        """Events of a window after a position, which can be inside a packed row of up to a hundred events."""
         first_id: int = self._rows("window_start.sql", (begin,))[0][0]
         after = position - MOST_FOLDED
         while True:
@@ -310,21 +311,23 @@ class Listener:
         return rows
 
     def check_version(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Raise `NotInstalled` when the log's rows, which tell the schema's version at their end, are not such as this release
-        reads: another one has built meanwhile."""
+        """Raise `NotInstalled` if another release has run a build meanwhile, and its rows cannot be read.
+
+        The rows of the log end with the version of the schema.
+        """
         if rows and rows[0][-1] != self._version:
             self._version = checked_version(rows[0][-1] or 0, self.connection.info.dbname)
 
     def records(self, rows: Sequence[tuple[Any, ...]]) -> list[Record]:
-        """Rows of the log as records: the time without its JSON quotes, the statement's text put in where it is kept apart,
-        an event each.
+        """Convert rows of the log to records, one per event.
 
-        Asks for texts, so the link can be lost here: the cursor moves only when this has returned.
+        Removes the JSON quotes of the time and inserts statement texts that are stored separately. It queries these
+        texts, so the connection can be lost here: the cursor moves only after it has returned.
         """
         return list(_unfolded(rows, self._texts(rows)))
 
     def _texts(self, rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:
-        """The texts that stand apart from these rows."""
+        """Statement texts stored separately from these rows."""
         wanted = {row[12] for row in rows if row[12] is not None}
         missing = wanted.difference(self._statements)
         if missing:
@@ -337,9 +340,9 @@ class Listener:
     # --- sleeping -----------------------------------------------------------------------------------------------
 
     def wait(self, timeout_seconds: float) -> None:
-        """Sleep until a wake-up, until it is time to look again, or until `timeout_seconds` have passed.
+        """Sleep until a notification, until the next poll is due, or until `timeout_seconds` have passed.
 
-        Raises `DatabaseUnreachable` when the link is lost.
+        Raises `DatabaseUnreachable` if the connection is lost.
         """
         look = self._idle_looks
         self._idle_looks += 1
@@ -348,7 +351,7 @@ class Listener:
             return
         if self._asks and time.monotonic() > self._asked_until - _IDLE_SECONDS[-1]:
             self._ask(_ASK_SECONDS)
-            return  # Look once more: what was written before the request was seen did not notify.
+            return  # Poll once more: writers that had not seen the request did not notify.
         seconds = min(_IDLE_SECONDS[min(look - len(_EAGER_SECONDS), len(_IDLE_SECONDS) - 1)], timeout_seconds)
         if not self._wake_up:
             time.sleep(seconds)
@@ -360,13 +363,13 @@ class Listener:
             raise self._lost(error) from error
 
     def _ask(self, seconds: float) -> None:
-        """Ask the writers to notify for so many seconds; 0 takes it back."""
+        """Ask the writers to notify for a number of seconds; 0 withdraws the request."""
         self._rows("sleep.sql", (seconds,))
         self._asked_until = time.monotonic() + seconds if seconds else 0.0
 
 
 def _unfolded(rows: Sequence[tuple[Any, ...]], texts: Mapping[int, str]) -> Iterator[Record]:
-    """The events of rows of the log, of which one can hold several."""
+    """Events of the rows of the log, unpacked."""
     for row in rows:
         record = Record(
             row[0], row[1], row[2][1:-1], row[3], row[4], row[5], row[6], row[7],
@@ -377,9 +380,9 @@ def _unfolded(rows: Sequence[tuple[Any, ...]], texts: Mapping[int, str]) -> Iter
 
 
 def not_ahead(cursor: Cursor, now: str) -> Cursor:
-    """The cursor, and where the server knows less than it, the server's snapshot `now` instead.
+    """The cursor, or the server's snapshot `now` if the cursor is ahead of it.
 
-    A server that crashed, or a standby that was promoted, can have lost the last transactions; their ids come again.
+    A crashed server, or a promoted standby, can have lost the last transactions; their ids are reused.
     """
 
     def end(snapshot: str) -> int:
@@ -393,7 +396,7 @@ def not_ahead(cursor: Cursor, now: str) -> Cursor:
 
 
 def checked_version(version: int, database: str) -> int:
-    """The schema's version. Raises `NotInstalled` when it is that of an earlier or a later release, or unknown (0)."""
+    """Return the version of the schema. Raises `NotInstalled` if it is unknown (0) or that of another release."""
     if not version:
         raise NotInstalled(
             f"the pgevents schema in database {database} was restored without its data; run: pg_events build"
@@ -407,16 +410,17 @@ def checked_version(version: int, database: str) -> int:
 
 
 def check_log(connection: Connection) -> int:
-    """The schema's version. Raise `NotInstalled` when there is no log or that of an earlier or a later release,
-    `ForeignCursor` when it was made on another cluster, and `DatabaseUnreachable` on a standby: its snapshots do not name
-    the transactions that still run.
+    """Return the version of the schema, after checking that the log can be read.
+
+    Raises `NotInstalled` if there is no log or it is of another release, `ForeignCursor` if it was created on another
+    cluster, and `DatabaseUnreachable` on a standby, whose snapshots do not name the running transactions.
     """
     server = catalog.server(connection)
     if server.is_standby:
         info = connection.info
         raise DatabaseUnreachable(
-            f"{info.dbname}@{info.host}:{info.port} is a standby, and events are read from the primary; give its address, or "
-            "all of them: postgresql://one,two/name"
+            f"{info.dbname}@{info.host}:{info.port} is a standby, but events are read from the primary; pass its address, or "
+            "those of all servers: postgresql://one,two/name"
         )
     if not server.is_installed:
         raise NotInstalled(f"no pg_events in database {connection.info.dbname}; run: pg_events build")
@@ -426,8 +430,8 @@ def check_log(connection: Connection) -> int:
     row = connection.execute("select s.value from pgevents.setting s where s.name = 'system_identifier'").fetchone()
     if row is None or row[0] != server.system_identifier:
         raise ForeignCursor(
-            f"the log in database {connection.info.dbname} was made on another cluster (a dump that was restored?): its "
-            "transaction ids mean nothing here; run pg_events teardown and pg_events build to begin a new one "
+            f"the log in database {connection.info.dbname} was created on another cluster (a restored dump?): its "
+            "transaction ids are meaningless here; run pg_events teardown and pg_events build to create a new one "
             + ForeignCursor.BUT_UPGRADED
         )
     return version

@@ -1,8 +1,8 @@
-"""The retained log: the events that are kept, by filter and time, in the order of their ids.
+"""Reads the retained log: the kept events, by filter and time, in the order of their ids.
 
-What can be asked of the server is (see `pg_events.filter.sql`); the filter itself has the last word. Events are read in
-pages of short statements, all of them of one snapshot, so a reader that pauses holds no transaction open. Ids and times
-rise together, but not strictly: the range of ids to read is that of the events whose time is right, whatever their order.
+The server evaluates as much of the filter as it can (see `pg_events.filter.sql`); the filter itself decides. Events are
+read in pages by short statements of one snapshot, so a reader that pauses holds no transaction open. Ids and times rise
+together, but not strictly: the range of ids to read covers all events in the time range, whatever their order.
 """
 
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ from pg_events.filter.parser import Filter
 from pg_events.log.listener import Listener
 
 _PAGE_EVENTS: Final = (50, 2_000)
-"""The fewest and the most events of a page."""
+"""Minimum and maximum number of events in a page."""
 _PAGE_BYTES: Final = 8_000_000
-"""About this much is held in memory, if the events let it."""
+"""Approximate bytes held in memory, if the size of the events allows."""
 _SPAN_ROWS: Final = 10_000
-"""Maximum rows of the log that one statement looks at: no statement takes long, and a bar can move."""
+"""Maximum rows of the log per statement, so that none takes long and a progress bar can move."""
 
 
 class Retained:
-    """What was visible when its listener connected and is asked for. Iterating again goes on where it stopped."""
+    """Selected events that were visible when the listener connected. Iterating again resumes where it stopped."""
 
     def __init__(self, listener: Listener, wanted: Filter, after: int = 0) -> None:
-        """`after` is an id: only events above it. Raises what PostgreSQL refuses, as `PgEventsError`."""
+        """Prepare the query; `after` excludes events up to this id. Errors of PostgreSQL are raised as `PgEventsError`."""
         self._listener = listener
         self._wanted = wanted
         self._snapshot = listener.cursor.snapshot
@@ -42,15 +42,15 @@ class Retained:
         first, self.last_id = self._range()
         self.first_id = max(first, after + 1)
         self.position = self.first_id - 1
-        """The id up to which all was read."""
+        """Id up to which everything was read."""
 
     def __iter__(self) -> Iterator[Record]:
-        """The events. Raises `DatabaseUnreachable` when the link is lost: connect again, and go on."""
+        """Yield the events. Raises `DatabaseUnreachable` if the connection is lost; reconnect and resume."""
         for page in self.pages():
             yield from page
 
     def pages(self) -> Iterator[list[Record]]:
-        """The events by pages; one can be empty, for `position` to be looked at."""
+        """Yield pages of events; one can be empty, so that the caller can look at `position`."""
         while self.position < self.last_id:
             until = self._span_end()
             rows = self._page(until)
@@ -69,7 +69,7 @@ class Retained:
         return self._rows(question)[0]
 
     def _span_end(self) -> int:
-        """The last id that the next statement looks at."""
+        """Last id that the next statement reads."""
         question = SQL(sql.text("span_end.sql")).format(after=Literal(self.position), rows=Literal(_SPAN_ROWS))
         found: int | None = self._rows(question)[0][0]
         return self.last_id if found is None else min(found, self.last_id)
@@ -79,7 +79,7 @@ class Retained:
         try:
             return self._rows_up_to(until, self._where)
         except (psycopg.DataError, psycopg.errors.StatementTooComplex):
-            # JSON that PostgreSQL stores and cannot take apart, nested to the limit for instance.
+            # JSON that PostgreSQL stores but cannot parse, for instance because it is nested to the limit.
             return self._whole_rows(until)
 
     def _rows_up_to(self, until: int, where: SQL | Composed) -> list[tuple[Any, ...]]:
@@ -97,7 +97,7 @@ class Retained:
         return self._rows(question, "set local enable_bitmapscan = off")
 
     def _whole_rows(self, until: int) -> list[tuple[Any, ...]]:
-        """Rows of the log that are taken apart here: the server could not read what is in one of them."""
+        """Rows of the log, unpacked here because the server could not parse one of them."""
         question = SQL(sql.text("retained_rows.sql")).format(
             most_folded=Literal(MOST_FOLDED),
             after=Literal(self.position),
@@ -111,7 +111,7 @@ class Retained:
     def _rows(self, question: SQL | Composed, setting: LiteralString | None = None) -> list[tuple[Any, ...]]:
         connection = self._listener.connection
         try:
-            # What a filter asks for can make the server read the whole log.
+            # A filter can make the server read the whole log.
             with connection.patiently(), connection.transaction() if setting else nullcontext():
                 if setting:
                     connection.execute(setting)
@@ -122,7 +122,7 @@ class Retained:
             raise translate(error, self._listener.database_url) from error
 
     def _adapt(self, records: list[Record]) -> None:
-        """Large rows come in small pages."""
+        """Adapt the size of the next page: large rows come in small pages."""
         fewest, most = _PAGE_EVENTS
         size = sum(len(record.old_data or "") + len(record.new_data or "") for record in records)
         if size > _PAGE_BYTES:

@@ -1,4 +1,4 @@
-"""The log's old end: events that every consumer has been given, deleted by age and by the room that the log takes."""
+"""Retention: deletes events that every consumer has received, by age and by the size of the log."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +18,12 @@ from pg_events.errors import PgEventsError
 from pg_events.triggers.catalog import Connection
 
 BATCH_ROWS: Final = 10_000
-"""So many rows of the log are looked at in one transaction: none of them is long."""
+"""Maximum rows of the log per transaction, so that none is long."""
 _SAMPLED_BYTES: Final = 16_000_000
-"""So much of each table is read to learn what its rows take."""
+"""Bytes of each table that are sampled to estimate the size of its rows."""
 
-# A lock that only the log's owner can take, and that hinders nobody but others that want the same: of a table that vacuum
-# seldom has anything to do with.
+# A lock that only the log's owner can take, and that conflicts only with the same lock: on a table that vacuum rarely
+# processes.
 _WAIT: Final = "set local lock_timeout = '60s'; lock table pgevents.consumer in share update exclusive mode"
 _TRY: Final = "lock table pgevents.consumer in share update exclusive mode nowait"
 _BY_INDEX: Final = (
@@ -35,7 +35,7 @@ _BY_INDEX: Final = (
 
 
 class Unread(NamedTuple):
-    """Events that were to go and that a consumer has not been given."""
+    """Events beyond the limit that a consumer has not received."""
 
     events: int
     first_id: int
@@ -44,16 +44,16 @@ class Unread(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a pruning did."""
+    """Result of a pruning."""
 
     deleted: int = 0
-    """Events."""
+    """Number of deleted events."""
     rows: int = 0
-    """The rows of the log that held them."""
+    """Rows of the log that held the deleted events."""
     kept: int = 0
-    """Events that were to go and that a consumer has not been given."""
+    """Number of kept events beyond the limit that a consumer has not received."""
     unread: Mapping[str, Unread] = field(default_factory=dict[str, Unread])
-    """Consumer -> those that it has not been given: kept, or deleted nevertheless when that was asked for."""
+    """Unread events beyond the limit, by consumer: kept, or deleted if that was requested."""
 
     def __add__(self, other: "Pruned") -> "Pruned":
         unread = {**self.unread}
@@ -65,13 +65,13 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What of the log is kept: neither older nor more than that."""
+    """Maximum age and size of the log."""
 
     age: timedelta | None = None
     size_bytes: int | None = None
-    """What the events may take with their indexes. The files are larger: their room is used again, and not given back."""
+    """Maximum size of the events with their indexes. The files are larger: free space is reused, not returned."""
     unread: bool = False
-    """Delete also what a consumer has not been given."""
+    """True to also delete events that some consumer has not received."""
 
     @property
     def is_one(self) -> bool:
@@ -79,11 +79,10 @@ class Limit:
 
 
 def prune(connection: Connection, limit: Limit, *, batch_rows: int = BATCH_ROWS) -> Pruned:
-    """Delete what is over the limit and was given to every consumer, wherever in the log it stands.
+    """Delete all events beyond the limit that every consumer has received.
 
-    Failed events are not touched: they hold what is needed to try again. Needs an autocommit connection and the rights
-    of the schema's owner. Blocks, and looks at the whole log; a batch is a transaction. Interrupted, it is simply run
-    again.
+    Failed events are kept, because a retry needs them. Requires an autocommit connection and the privileges of the
+    schema's owner. Blocks, and reads the whole log; each batch is a transaction. If interrupted, run it again.
     """
     done = sum((batch.pruned for batch in _Walk(connection, limit, batch_rows).batches(0)), Pruned())
     if done.deleted:
@@ -92,28 +91,28 @@ def prune(connection: Connection, limit: Limit, *, batch_rows: int = BATCH_ROWS)
 
 
 def vacuum(connection: Connection) -> None:
-    """Make the room of deleted rows free to be used again. Takes its time; hinders nobody."""
+    """Make the space of deleted rows reusable. Takes some time, but blocks no one."""
     connection.alone("vacuum (skip_locked) pgevents.event, pgevents.statement")
 
 
 class Pruner:
-    """Prunes now and then, a little at a time, for as long as a worker runs."""
+    """Prunes periodically, in small batches, while a worker runs."""
 
     def __init__(self, limit: Limit, *, batch_rows: int = BATCH_ROWS // 4) -> None:
         self._limit = limit
         self._batch_rows = batch_rows
         self._position = 0
         self.dead = 0
-        """Rows deleted since the last `vacuum()` of this one."""
+        """Number of rows deleted since the last `vacuum()` of this pruner."""
 
     def prune(self, connection: Connection, pause: Callable[[float], bool]) -> Pruned | None:
-        """Delete what is over the limit; None while somebody else does.
+        """Delete events beyond the limit; returns None while another process prunes.
 
-        Between two batches it calls `pause` with the seconds that the last one took, and ends when that says True.
+        Between batches it calls `pause` with the seconds that the last one took, and ends if that returns True.
 
-        What is over stands at the beginning of the log, but for exceptions: a long statement's events lie behind younger
-        ones, and a clock was wrong once. So it reads from the beginning as long as something goes, and then looks at one
-        batch more, which is another one each time: in the end it has seen the whole log.
+        Events beyond the limit are at the beginning of the log, with exceptions: those of a long statement are after
+        younger ones, and a clock may have been wrong. So it reads from the beginning while events are deleted, and then
+        one more batch, a different one each time: eventually it has read the whole log.
         """
         walk = _Walk(connection, self._limit, self._batch_rows)
         done, position = Pruned(), 0
@@ -151,24 +150,24 @@ class _Batch(NamedTuple):
 
 
 class _Walk:
-    """Through the log in the order of the ids, deleting what is over."""
+    """Pass through the log in the order of the ids that deletes events beyond the limit."""
 
     def __init__(self, connection: Connection, limit: Limit, batch_rows: int) -> None:
         self._connection = connection
         self._limit = limit
         self._batch_rows = batch_rows
         self.is_somebody_elses = False
-        """It ended because another one prunes."""
+        """True if the pass ended because another process prunes."""
         row = connection.execute("select clock_timestamp()").fetchone()  # the clock that wrote the times
         assert row is not None
         self._before: datetime | None = None if limit.age is None else row[0] - limit.age
         self._excess = None if limit.size_bytes is None else max(0, live_bytes(connection) - limit.size_bytes)
 
     def batches(self, position: int, *, waits: bool = True) -> Iterator[_Batch]:
-        """Those above the id, to the end of the log. Only one at a time prunes: `waits` for the other one, or ends."""
+        """Process batches above the id. Only one process prunes at a time: `waits` for the other one, or ends."""
         while self._before is not None or self._excess:
             begin = monotonic()
-            # Within the transaction, and no longer: behind a pooler a session's locks are anybody's.
+            # Only within the transaction: behind a pooler, locks of a session are shared with other clients.
             with self._connection.transaction(), RawCursor(self._connection) as cursor:
                 if not self._is_alone(waits):
                     self.is_somebody_elses = True
@@ -190,7 +189,7 @@ class _Walk:
             position = last_id
 
     def _is_alone(self, waits: bool) -> bool:
-        """Nobody else prunes until the transaction ends."""
+        """Lock out other pruners until the end of the transaction; return False if one is running."""
         try:
             with self._connection.transaction():
                 self._connection.execute(_TRY)
@@ -204,7 +203,7 @@ class _Walk:
                 return True
             except psycopg.errors.LockNotAvailable as error:
                 raise PgEventsError(
-                    f"the log is being pruned by {watch.words}; run it again when that has ended"
+                    f"the log is being pruned by {watch.words}; run it again once that has ended"
                 ) from error
 
     def _question(self, position: int) -> Composed:
@@ -220,7 +219,7 @@ class _Walk:
 
 
 def live_bytes(connection: Connection) -> int:
-    """What the events and statements' texts take, about, without the room of deleted ones."""
+    """Approximate size of the events and statement texts, without the space of deleted ones."""
     question = SQL(sql.text("log_live.sql")).format(sampled=Literal(_SAMPLED_BYTES), bytes=_event_bytes())
     row = connection.execute(question).fetchone()
     assert row is not None
@@ -228,7 +227,7 @@ def live_bytes(connection: Connection) -> int:
 
 
 def live_rows(connection: Connection) -> int:
-    """How many rows the log has, about: the statistics say it."""
+    """Approximate number of rows of the log, from the statistics."""
     with RawCursor(connection) as cursor:
         row = cursor.execute(sql.text("doctor_log.sql")).fetchone()
     assert row is not None

@@ -1,7 +1,7 @@
-"""One row through time, and what it would take to undo a change. Pure, but for `shape`.
+"""History of one row, and statements that undo a change. Pure, except for `shape`.
 
-A row is known by its primary key, asked of the database; without one, or without a database, by its column `id`, or else
-its first column.
+A row is identified by its primary key, as read from the database; without one, or without a database, by its column `id`,
+or else its first column.
 """
 
 import json
@@ -32,37 +32,37 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """What is known of a table."""
+    """Known shape of a table."""
 
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Column -> type; empty when nobody can tell."""
+    """Types by column; empty if unknown."""
     key: tuple[str, ...] = ()
-    """The primary key's columns; empty when there is none, or nobody can tell."""
+    """Columns of the primary key; empty if there is none or it is unknown."""
     generated: frozenset[str] = frozenset()
     has_identity: bool = False
     not_null: frozenset[str] = frozenset()
     is_known: bool = False
-    """The database was asked, and has the table: without `key` there is none."""
+    """True if the database has the table; an empty `key` then means that it has no primary key."""
     redacted: tuple[re.Pattern[str], ...] = ()
     """Names of columns that are masked or hashed in the log."""
 
     def is_redacted(self, column: str) -> bool:
-        """Whether what the log has of the column is not its value."""
+        """Return True if the log does not have the real values of the column."""
         return any(pattern.fullmatch(column) for pattern in self.redacted)
 
     def key_of(self, row: Row) -> dict[str, Any]:
-        """The row's key: column -> value."""
+        """Values of the row's key by column."""
         return {column: row[column] for column in self.key_columns(row) if column in row}
 
     def key_columns(self, row: Row) -> tuple[str, ...]:
-        """The columns that tell the row from others."""
+        """Columns that identify a row."""
         if self.key:
             return self.key
         return ("id",) if "id" in row else tuple(row)[:1]
 
 
 def qualified(table: str, known: Iterable[str]) -> str:
-    """The `schema.table` among the known ones that is meant; else what was given. Raises `UsageError` for several."""
+    """Known `schema.table` that matches the name; else the name itself. Raises `UsageError` for several."""
     if table in known or "." in table:
         return table
     near = [one for one in known if one.partition(".")[2] == table]
@@ -72,7 +72,7 @@ def qualified(table: str, known: Iterable[str]) -> str:
 
 
 def shape(connection: Connection, table: str) -> Shape:
-    """What the database says of `schema.table`; nothing when it has none of that name."""
+    """Shape of `schema.table` in the database; an empty one if there is no such table."""
     schema, _, name = table.rpartition(".")
     with RawCursor(connection) as cursor:
         rows = cursor.execute(sql.text("table_shape.sql"), (schema, name)).fetchall()
@@ -93,9 +93,9 @@ def shape(connection: Connection, table: str) -> Shape:
 
 
 def _redacted(told: Sequence[str], choices: str | None, schema: str, name: str) -> Iterator[re.Pattern[str]]:
-    """By what the table's triggers were told, and by the choices that the next build would tell them."""
+    """Redacted columns by the current triggers of the table, and by those of the next build."""
     for options in told:
-        with suppress(ValueError, AttributeError, TypeError):  # not ours: it says nothing
+        with suppress(ValueError, AttributeError, TypeError):  # not one of our triggers
             found = json.loads(options)
             for kind in ("mask", "hash"):
                 yield from (re.compile(re.escape(one)) for names in found.get(kind, {}).values() for one in names)
@@ -107,9 +107,9 @@ def _redacted(told: Sequence[str], choices: str | None, schema: str, name: str) 
 
 
 def of_row(table: str, shape: Shape, key: Sequence[str]) -> Condition:
-    """The events of one row, and those that emptied its table.
+    """Filter for the events of one row, and those that emptied its table.
 
-    `key` are the values in the order of the key's columns, or `column=value`. Raises `UsageError`.
+    `key` holds the values in the order of the key's columns, or `column=value`. Raises `UsageError`.
     """
     values = _named(shape, key)
     sides = [_side(side, values) for side in ("new", "old")]
@@ -118,7 +118,7 @@ def of_row(table: str, shape: Shape, key: Sequence[str]) -> Condition:
 
 
 def _named(shape: Shape, key: Sequence[str]) -> dict[str, str]:
-    """Column -> value; a column without a name is the filter's `pk`."""
+    """Values by column; a column without a name is the filter's `pk`."""
     known = shape.key or ("",)
     pairs = [text.partition("=") for text in key]
     if all(sign and (name in shape.columns or (not shape.columns and name)) for name, sign, _ in pairs):
@@ -141,7 +141,7 @@ def _side(side: str, values: Mapping[str, str]) -> Condition:
 
 
 def _spellings(text: str) -> tuple[Value, ...]:
-    """The text as text, and as the number or word it may be."""
+    """Text as a string, and as the number or keyword that it may be."""
     found = Value.of(text)
     return (Value(text), found) if found.form in ("number", "word") else (Value(text),)
 
@@ -151,17 +151,19 @@ def _spellings(text: str) -> tuple[Value, ...]:
 
 @dataclass(frozen=True)
 class Version:
-    """What one event made of the row."""
+    """Version of the row after one event."""
 
     event: DataEvent
     payload: str
     row: Row | None
-    """The row after it; None when it is gone."""
+    """Row after the event; None if it was deleted."""
 
 
 def versions(events: Iterable[tuple[DataEvent, str]]) -> Iterator[Version]:
-    """The versions of a row, oldest first, out of its events and their payloads. A table that was emptied while the row
-    was not there made no version of it."""
+    """Versions of a row, oldest first, from its events and their payloads.
+
+    A TRUNCATE while the row did not exist adds no version.
+    """
     exists = True
     for event, payload in events:
         if event.method == "TRUNCATE" and not exists:
@@ -173,16 +175,16 @@ def versions(events: Iterable[tuple[DataEvent, str]]) -> Iterator[Version]:
 
 @dataclass(frozen=True)
 class Then:
-    """The row as it was at a time."""
+    """State of the row at a time."""
 
     row: Row | None
-    """None: it was not there."""
+    """Row at that time; None if it did not exist."""
     since: DataEvent | None
-    """The event that made it so; None when that was before all that is kept."""
+    """Event that led to this state; None if it is older than all kept events."""
 
 
 def at(found: Iterable[Version], moment: datetime) -> Then | None:
-    """The row at a moment; None when no event tells. Going by the start of the statement that made a change."""
+    """State of the row at a time, by the start of the changing statement; None if no event shows it."""
     last: Version | None = None
     for version in found:
         if version.event.at > moment:
@@ -198,27 +200,27 @@ def at(found: Iterable[Version], moment: datetime) -> Then | None:
 
 @dataclass(frozen=True)
 class Undo:
-    """What undoes a change."""
+    """Statement that undoes a change."""
 
     statement: str
     notes: tuple[str, ...] = ()
-    """What has to be known before it is run."""
+    """Notes to read before running the statement."""
 
     @property
     def script(self) -> str:
-        """The statement behind its notes, as comments."""
+        """Statement preceded by its notes as comments."""
         return "".join(f"-- {one_line(note)}\n" for note in self.notes) + self.statement
 
 
 def undo(event: DataEvent, payload: str, shape: Shape, redacted: Sequence[str] = ()) -> Undo:
-    """The statement that would undo a change. Raises `UsageError` for one that no statement undoes.
+    """Statement that would undo a change. Raises `UsageError` if no statement can undo it.
 
-    Values are spelt as literals where that is sure to mean the same; else PostgreSQL takes them out of JSON by the
-    column's type. A value that was masked or hashed is left out: by what the database says of the table, by `redacted`, the
-    patterns that a saved log was masked with, and where it can be seen.
+    Values are written as literals where these are certain to be equal; otherwise PostgreSQL converts them from JSON by the
+    type of the column. Masked or hashed values are omitted: according to the database, to `redacted`, the patterns that
+    a saved log was masked with, and where the value shows it.
     """
     if event.method == "TRUNCATE":
-        raise UsageError(f"event {event.id} is a TRUNCATE: the rows that it removed were not recorded")
+        raise UsageError(f"event {event.id} is a TRUNCATE: the removed rows were not recorded")
     raw = record(payload)
     old = dict(raw_members(raw.old_data)) if raw.old_data else {}
     new = dict(raw_members(raw.new_data)) if raw.new_data else {}
@@ -238,16 +240,18 @@ def undo(event: DataEvent, payload: str, shape: Shape, redacted: Sequence[str] =
     else:
         changed = [name for name in event.changes if name not in shape.generated and name in old]
         if not changed:
-            raise UsageError(f"event {event.id} changed nothing that could be undone")
+            raise UsageError(f"event {event.id} has no change that could be undone")
         lost = [name for name in changed if name in masked]
         if len(lost) == len(changed):
             raise UsageError(
-                f"event {event.id} changed only redacted columns ({_names(lost)}): what they were is not in the log"
+                f"event {event.id} changed only redacted columns ({_names(lost)}): their old values are not in the log"
             )
         statement = writer.update([name for name in changed if name not in masked], old, new)
-    notes = [f"the log does not have the values of {_names(lost)}: left out"] if lost else []
+    notes = [f"the log does not have the values of {_names(lost)}: omitted"] if lost else []
     if not shape.key and event.method != "DELETE":
-        notes.append("no primary key is known: of several rows with these values one is meant, and it may be another")
+        notes.append(
+            "no primary key is known: if several rows have these values, the statement changes any one of them"
+        )
     return Undo(statement.as_string(None), tuple(notes))
 
 
@@ -256,7 +260,7 @@ def _names(columns: Iterable[str]) -> str:
 
 
 def _is_masked(event: DataEvent, shape: Shape, redacted: Sequence[str], name: str, value: str) -> bool:
-    """Whether the log has a mask or a hash in the place of the value.
+    """Return True if the log has a mask or a hash in place of the value.
 
     A table with redacted columns keeps no SQL text, and neither does a file that was masked: an event with its text has
     its values.
@@ -275,20 +279,20 @@ def _is_masked(event: DataEvent, shape: Shape, redacted: Sequence[str], name: st
 
 
 _LOOKS_MASKED = re.compile(rf'"(?:{re.escape(MASK)}|[0-9a-f]{{32}})"')
-"""What a masked or a hashed column is in the log."""
+"""Pattern of a masked or hashed value in the log."""
 
 _LITERAL = (
     "smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "text", "character", "uuid", "date",
     "timestamp", "time", "bytea", "interval",
 )  # fmt: skip
-"""How the types begin whose values a literal spells; an array of them is none."""
+"""Prefixes of types whose values are written as literals; arrays are not."""
 _UNCOMPARED = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")
-"""How the types begin whose values do not tell a row by `=`."""
+"""Prefixes of types whose values cannot be compared by `=`."""
 
 
 @dataclass(frozen=True)
 class _Writer:
-    """Writes values of a table's columns, which come as the JSON they are, into SQL."""
+    """Writes column values, given as JSON, into SQL."""
 
     table: Identifier
     shape: Shape
@@ -311,13 +315,13 @@ class _Writer:
         return SQL("update {}\nset {}\nwhere {};").format(self.table, SQL(",\n    ").join(values), self._row(new))
 
     def _row(self, row: Mapping[str, str]) -> Composed:
-        """What finds the row: its key; without one all its values, and one of the rows that have them."""
+        """Condition for the row: its key, or all its values and one of the matching rows."""
         key = self.shape.key or (("id",) if "id" in row and not self.shape.is_known else ())
         if key:
             lost = [name for name in key if name not in row or name in self.masked]
             if lost:
                 raise UsageError(
-                    f"the key of the row is not in the log ({_names(lost)}): no statement can name the row"
+                    f"the key of the row is not in the log ({_names(lost)}): no statement can identify the row"
                 )
             return SQL(" and ").join(self._is(name, row[name]) for name in key)
         known = [
@@ -325,10 +329,10 @@ class _Writer:
             for name in row
             if name not in self.masked and not self.shape.columns.get(name, "").startswith(_UNCOMPARED)
         ]
-        if not self.shape.columns:  # their types are not known: a JSON value may be one that cannot be compared
+        if not self.shape.columns:  # their types are unknown: a JSON value may not be comparable
             known = [name for name in known if row[name][0] not in "[{"]
         if not known:
-            raise UsageError("the row has no key and no value that could be compared: no statement can name the row")
+            raise UsageError("the row has no key and no comparable value: no statement can identify the row")
         return SQL("(tableoid, ctid) = (\n    select tableoid, ctid from {}\n    where {}\n    limit 1\n)").format(
             self.table, SQL("\n      and ").join(self._is(name, row[name]) for name in known)
         )
@@ -336,14 +340,14 @@ class _Writer:
     def _is(self, name: str, value: str) -> Composed:
         if value == "null":
             return SQL("{} is null").format(Identifier(name))
-        if self.shape.columns.get(name) == "real":  # a literal would be a double precision, which is never the same
+        if self.shape.columns.get(name) == "real":  # a literal would be a double precision, which never compares equal
             return SQL("{} = {}").format(Identifier(name), self._of_json(name, value))
         return SQL("{} = {}").format(Identifier(name), self._value(name, value))
 
     def _value(self, name: str, value: str) -> Composable:
         kind = self.shape.columns.get(name, "")
         if value == "null":
-            # The log has one word for both; where the column takes no NULL it was the other.
+            # The log has one word for both; if the column is NOT NULL it was the other.
             return Literal("null") if kind in ("json", "jsonb") and name in self.shape.not_null else SQL("null")
         value = _escaped(value)
         if kind in ("json", "jsonb"):
@@ -361,7 +365,7 @@ class _Writer:
 
 
 def _escaped(value: str) -> str:
-    """JSON without what a terminal would obey: such letters stand inside strings alone, and can be escaped there."""
+    """JSON with control characters escaped; they occur only inside strings."""
     return "".join(
         letter if letter in "\t\r\n" or clean(letter) == letter else f"\\u{ord(letter):04x}" for letter in value
     )

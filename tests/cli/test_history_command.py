@@ -132,7 +132,7 @@ def test_undo_tells_of_later_changes_and_refuses_what_is_not_the_rows(call, item
 
     assert f"changed again by #{second}, #{third}" in undo(first).err
     assert undo(first + 1).code == 2
-    assert "the rows that it removed were not recorded" in undo(third).err
+    assert "the removed rows were not recorded" in undo(third).err
 
 
 def test_the_row_as_it_was(call, item, execute) -> None:

@@ -95,7 +95,7 @@ def test_row_37_a_log_restored_to_another_cluster_is_refused_until_it_is_begun_a
 
         refused = WorkerProcess(restored, deliveries, "default", "--once")
         assert refused.process.wait() == 1
-        assert "made on another cluster" in refused.log()
+        assert "created on another cluster" in refused.log()
         assert "teardown" in refused.log()
         assert "Traceback" not in refused.log()
 

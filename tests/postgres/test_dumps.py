@@ -284,7 +284,7 @@ def check_state(url: str, state: str) -> None:
     """Workers and builds say what the log is, where it is not this database's own."""
     words = {
         COPY: (ForeignCursor, "is a copy of another one.*pg_events build"),
-        ELSEWHERE: (ForeignCursor, "made on another cluster.*pg_events teardown and pg_events build"),
+        ELSEWHERE: (ForeignCursor, "created on another cluster.*pg_events teardown and pg_events build"),
         BARE: (NotInstalled, "was restored without its data; run: pg_events build"),
         NONE: (NotInstalled, "no pg_events in database .*; run: pg_events build"),
     }

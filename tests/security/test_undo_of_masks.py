@@ -50,7 +50,7 @@ def test_a_deleted_row_comes_back_without_what_was_redacted(undo, users, execute
     execute(users, answer.out)
 
     assert answer.code == 0
-    assert answer.out.startswith("-- the log does not have the values of email, card: left out\n")
+    assert answer.out.startswith("-- the log does not have the values of email, card: omitted\n")
     assert "the log does not have the values of email, card" in answer.err
     assert execute(users, "select * from users") == [(1, None, "none", "Ann", None)]
 
@@ -65,7 +65,7 @@ def test_an_update_gives_back_what_was_not_redacted(undo, users, execute) -> Non
     answer = undo("users", "1")
     execute(users, answer.out)
 
-    assert "values of email: left out" in answer.out
+    assert "values of email: omitted" in answer.out
     assert execute(users, "select email, name from users") == [("c@d", "Ann")]
 
 
@@ -91,14 +91,14 @@ def test_a_row_whose_key_is_redacted_cannot_be_named(call, users, execute) -> No
 def test_partitions_are_treated_as_their_table(undo, users, execute) -> None:
     execute(users, "insert into parts values (1, 'a@b')", "delete from parts")
 
-    assert "values of email: left out" in undo("parts", "1").out
+    assert "values of email: omitted" in undo("parts", "1").out
 
 
 def test_what_was_redacted_when_it_was_captured_is_seen(undo, users, execute, build) -> None:
     execute(users, "insert into users values (1, 'a@b', '4111', 'Ann', null)", "delete from users")
     assert not build(users, redact={}, query_characters=0).failed
 
-    assert "values of email, card: left out" in undo("users", "1").out
+    assert "values of email, card: omitted" in undo("users", "1").out
 
 
 def test_a_value_that_looks_like_a_mask_in_a_table_that_is_not_redacted_is_a_value(undo, users, execute, build) -> None:
@@ -118,7 +118,7 @@ def test_a_file_that_was_masked_gives_no_masks(undo, call, users, execute, patte
     answer = undo("users", "1", "--log", "log.jsonl")
 
     assert json.loads(Path("log.jsonl").read_text().splitlines()[0])["redacted"] == [pattern]
-    assert answer.out.startswith("-- no primary key is known") or "left out" in answer.out
+    assert answer.out.startswith("-- no primary key is known") or "omitted" in answer.out
     assert "***" not in answer.out
     assert "Ann" not in answer.out
     for column in ("email", "card", "name"):
@@ -137,7 +137,7 @@ def test_numbers_of_a_masked_column_are_masks_too(undo, call, users, execute) ->
     answer = undo("paid", "1", "--log", "log.jsonl")
 
     assert '"amount"' not in answer.out
-    assert "values of amount: left out" in answer.out
+    assert "values of amount: omitted" in answer.out
 
 
 def test_who_may_not_read_the_choices_is_told_by_the_values(users, execute) -> None:

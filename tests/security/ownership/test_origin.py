@@ -137,7 +137,7 @@ def test_the_log_of_another_cluster_or_of_an_unknown_one_is_named_by_every_comma
     for command in (("status", "--check"), ("doctor",), ("worker", "--once"), ("build",)):
         code, text = call(*command, *told, place.url)
         assert code == 1
-        assert "made on another cluster" in text
+        assert "created on another cluster" in text
         assert "pg_events teardown" in text
 
 
