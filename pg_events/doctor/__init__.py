@@ -1,1 +1,1 @@
-"""What is wrong with a database or a consumer, and the remedy."""
+"""Finds problems of a database or a consumer, and suggests remedies."""

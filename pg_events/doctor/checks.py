@@ -1,4 +1,4 @@
-"""Asks the database what the doctor wants to know. A question that may not be asked becomes a finding that says so."""
+"""Runs the checks of the doctor on a database. A query that is not permitted becomes a finding that says so."""
 
 import json
 from collections.abc import Callable
@@ -27,9 +27,9 @@ SILENCE_SECONDS = 30.0
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Every finding, in the order in which one reads them. Changes nothing.
+    """All findings, in the order to display them. Changes nothing.
 
-    Raises `DatabaseUnreachable` or `NotPermitted` when there is no connection to be had, now or in the midst of it.
+    Raises `DatabaseUnreachable` or `NotPermitted` if the connection fails, at the beginning or later.
     """
     assert settings.database_url is not None
     with connect(
@@ -51,7 +51,7 @@ class _Examination:
 
     @property
     def is_readable(self) -> bool:
-        """pg_events is installed, and nothing in its schema would run with rights that its owner lacks."""
+        """True if pg_events is installed and nothing in its schema would run with privileges that its owner lacks."""
         return self.server.is_installed and self.owner is not None and self.owner.is_trusted
 
     def findings(self) -> list[Finding]:
@@ -83,7 +83,7 @@ class _Examination:
         return found
 
     def _try(self, name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
-        """The check's findings, or one that says why it could not be made. A lost connection ends the examination."""
+        """Findings of the check, or one that says why it could not be made. A lost connection ends the examination."""
         try:
             return check()
         except (psycopg.Error, PgEventsError) as error:
@@ -99,7 +99,7 @@ class _Examination:
 
     def _link(self) -> list[Finding]:
         assert self.settings.database_url is not None
-        # The echo listens, and what listens in a pooled session stays there: on a connection that ends.
+        # The echo uses LISTEN, which stays in a pooled session: so on a separate connection that ends.
         with connect(self.settings.database_url, application_name="pg_events doctor", checks_owner=False) as other:
             return doctor.link(other.is_proxied, session.is_shared(other, self.settings.database_url))
 
@@ -132,7 +132,7 @@ class _Examination:
             wanted.settings[name] != kept.get(name, wanted.settings[name])
             for name in ("system_identifier", "database_oid")
         ):
-            return []  # the origin is wrong, and says it all
+            return []  # the finding about the origin says it all
         return doctor.drift(plan(self.server, installed, self._tables(), wanted))
 
     def _event_triggers(self) -> list[Finding]:
@@ -162,7 +162,7 @@ class _Examination:
 
 
 def hindrances(connection: Connection) -> list[Finding]:
-    """What holds back events, vacuum or the wake-ups: problems only. Needs that pg_events is installed."""
+    """Problems that hold back events, vacuum or notifications. Requires that pg_events is installed."""
     checks = (*(check for _, check in _HINDRANCES), _log_size)
     return [finding for check in checks for finding in check(connection) if finding.state == "problem"]
 
@@ -194,7 +194,7 @@ _HINDRANCES: Final = (
     ("prepared", _prepared),
     ("slots", _slots),
 )
-"""What can hold back events, vacuum or the wake-ups, in the whole cluster."""
+"""Checks for problems that hold back events, vacuum or notifications, in the whole cluster."""
 
 
 def _rows(connection: Connection, question: str, *parameters: object) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What is wrong, and the remedy. Pure: answers of the database in, findings out."""
+"""Findings of the doctor and their remedies. Pure: answers of the database in, findings out."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from pg_events.triggers.catalog import EVENT_TRIGGERS, UNPUBLISH, Installed, Ser
 from pg_events.triggers.plan import Plan
 
 OLD_SECONDS: Final = 300.0
-"""A transaction that has been open for so long, or events that wait for so long, are worth a word."""
+"""Minimum age of an open transaction or of waiting events that is reported."""
 HELD_TRANSACTIONS: Final = 1_000_000
-"""So many transactions back a replication slot may reach."""
+"""Maximum number of transactions that a replication slot may hold back."""
 FULL_QUEUE: Final = 0.1
-"""Of the notification queue; when it is full, every commit that notifies fails, in the whole cluster."""
+"""Fill level of the notification queue that is reported; if it is full, every commit that notifies fails."""
 CLOCK_SECONDS: Final = 5.0
 BLOATED_ROWS: Final = 100_000
 SUPPORTED: Final = range(15, 19)
@@ -28,11 +28,11 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check came to."""
+    """Result of one check."""
 
     name: str
     state: State
-    """`unknown`: the check could not be made."""
+    """State of the finding; `unknown` if the check could not be made."""
     text: str
     remedy: str = ""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -45,8 +45,8 @@ def server(found: Server) -> list[Finding]:
         return [
             _wrong(
                 "server",
-                "this is a standby: it can neither be built on nor read from",
-                "give the address of the primary",
+                "this is a standby: builds and readers need the primary",
+                "use the address of the primary",
                 data,
             )
         ]
@@ -64,7 +64,7 @@ def server(found: Server) -> list[Finding]:
 
 
 def not_installed(found: Server) -> list[Finding]:
-    """What there is to say where no build ran: that, and what a build would lack."""
+    """Findings where no build has run: that, and the privileges that a build would lack."""
     if not found.may_create_schema:
         remedy = f"grant create on database {_name(found.database)} to {_name(found.role)}; then: pg_events build"
         return [_wrong("installation", f"pg_events is not installed, and {found.role} may not install it", remedy)]
@@ -72,7 +72,7 @@ def not_installed(found: Server) -> list[Finding]:
 
 
 def owner(found: Owner) -> list[Finding]:
-    """Whether what stands in the schema may be used by this role."""
+    """Check that this role may use the objects of the schema."""
     data = {"owner": found.owner, "role": found.role, "powers": found.more}
     if found.is_trusted:
         return [Finding("owner", "ok", f"the schema pgevents is {found.owner}'s, and so is all in it", data=data)]
@@ -80,7 +80,7 @@ def owner(found: Owner) -> list[Finding]:
 
 
 def rights(found: Server, capabilities: Mapping[str, str], without_trigger: Sequence[str]) -> list[Finding]:
-    """Whether the role may do what it is there for. `capabilities`: see `Installed.capabilities`."""
+    """Check the privileges of the role for its purpose. `capabilities`: see `Installed.capabilities`."""
     data = {
         "role": found.role,
         "owner": found.owner,
@@ -125,7 +125,7 @@ def origin(found: Server, installed: Installed) -> list[Finding]:
         return [
             _wrong(
                 "origin",
-                "the log was made on another cluster, as after a restored dump: its transaction ids mean nothing here",
+                "the log was created on another cluster, as after a restored dump: its transaction ids are meaningless here",
                 f"pg_events teardown, then pg_events build {ForeignCursor.BUT_UPGRADED}",
                 {"made_on": installed.settings.get("system_identifier"), "system_identifier": found.system_identifier},
             )
@@ -138,15 +138,15 @@ def origin(found: Server, installed: Installed) -> list[Finding]:
             _wrong(
                 "origin",
                 "this database is a copy of another one in this cluster, whose consumers were copied, too",
-                "pg_events build: it forgets those consumers here",
+                "pg_events build, which drops those consumers here",
                 {"made_in": database, "database_oid": found.database_oid},
             )
         ]
-    return [Finding("origin", "ok", "the log was made in this database")]
+    return [Finding("origin", "ok", "the log was created in this database")]
 
 
 def drift(plan: Plan) -> list[Finding]:
-    """What a build would change now. Event triggers have a check of their own."""
+    """Changes that a build would make now, except event triggers, which have their own check."""
     steps = [step for step in plan.steps if step.object != "event triggers"]
     data = {"steps": [{"object": step.object, "table": step.table, "reason": step.reason} for step in steps]}
     if not steps:
@@ -157,7 +157,7 @@ def drift(plan: Plan) -> list[Finding]:
 
 
 def event_triggers(found: Server, installed: Installed, off_for: Sequence[str] = ()) -> list[Finding]:
-    """`off_for`: whose DDL fires no event trigger, see `catalog.event_triggers_off()`."""
+    """Check the event triggers; `off_for` lists roles whose DDL fires none, see `catalog.event_triggers_off()`."""
     states = {name: installed.event_triggers.get(name, "missing") for name in EVENT_TRIGGERS}
     bad = [
         f"{name} is {'missing' if state == 'missing' else 'disabled'}"
@@ -183,15 +183,20 @@ def link(is_proxied: bool, is_shared: bool) -> list[Finding]:
     data = {"is_proxied": is_proxied, "is_shared": is_shared}
     if is_shared:
         return [
-            Finding("pooler", "ok", "a pooler in transaction mode: readers poll twice a second, no wake-ups", data=data)
+            Finding(
+                "pooler",
+                "ok",
+                "a pooler in transaction mode: readers poll twice a second, without notifications",
+                data=data,
+            )
         ]
     if is_proxied:
-        return [Finding("pooler", "ok", "a pooler or proxy that leaves a session to each client", data=data)]
-    return [Finding("pooler", "ok", "none: the server answers itself", data=data)]
+        return [Finding("pooler", "ok", "a pooler or proxy that keeps one session per client", data=data)]
+    return [Finding("pooler", "ok", "none: a direct connection to the server", data=data)]
 
 
 def queue(usage: float, open_transactions: Sequence[Row] = ()) -> list[Finding]:
-    """`open_transactions`: whichever there are, the oldest first; who has listened is not to be seen."""
+    """Check the notification queue; `open_transactions`, oldest first, may include a session that has listened."""
     data = {"usage": usage}
     if usage < FULL_QUEUE:
         return [Finding("queue", "ok", f"the notification queue is {usage:.0%} full", data=data)]
@@ -219,7 +224,7 @@ def transactions(rows: Sequence[Row]) -> list[Finding]:
             _wrong(
                 "transactions",
                 f"{_who(row)} has been in a transaction for {format_duration(row['age_seconds'])}, now {row['state']}: "
-                "its events wait for it, and nothing that died since can be cleaned up",
+                "its events wait for it, and rows that died since cannot be cleaned up",
                 f"commit or roll back there, or: select pg_terminate_backend({row['pid']})",
                 row,
             )
@@ -255,7 +260,7 @@ def slots(rows: Sequence[Row]) -> list[Finding]:
             "slots",
             f"replication slot {row['slot']} ({'active' if row['active'] else 'not in use'}) holds rows back that died "
             f"{row['transactions']:,} transactions ago: the log cannot shrink",
-            f"let its reader catch up, or: select pg_drop_replication_slot({_literal(row['slot'])})",
+            f"let its reader catch up, or run: select pg_drop_replication_slot({_literal(row['slot'])})",
             row,
         )
         for row in rows
@@ -310,7 +315,7 @@ def log_size(row: Row) -> list[Finding]:
             _wrong(
                 "log",
                 text,
-                "vacuum pgevents.event; when that frees nothing: see transactions, prepared and slots",
+                "vacuum pgevents.event; if that frees nothing, see transactions, prepared and slots",
                 data,
             )
         ]
@@ -318,46 +323,42 @@ def log_size(row: Row) -> list[Finding]:
 
 
 def clock(ahead_seconds: float, round_trip_seconds: float) -> list[Finding]:
-    """`ahead_seconds`: how far the server's clock is before ours, taken half-way through a round trip."""
+    """Compare the clocks; `ahead_seconds` is the lead of the server's, measured halfway through a round trip."""
     data = {"ahead_seconds": ahead_seconds}
     if abs(ahead_seconds) <= CLOCK_SECONDS + round_trip_seconds:
-        return [Finding("clock", "ok", "the server's clock and this one agree", data=data)]
+        return [Finding("clock", "ok", "the clock of the server agrees with the local one", data=data)]
     way = "ahead of" if ahead_seconds > 0 else "behind"
-    text = (
-        f"the server's clock is {format_duration(abs(ahead_seconds))} {way} this one: ages and delays are shown wrong"
-    )
-    return [_wrong("clock", text, "let both follow a time server", data)]
+    text = f"the server's clock is {format_duration(abs(ahead_seconds))} {way} the local one: ages and delays are wrong"
+    return [_wrong("clock", text, "synchronise both with a time server", data)]
 
 
 def settings(
     row: Row, replica_roles: Sequence[str], replicated: Sequence[str], wake_up: bool, are_prepared: bool
 ) -> list[Finding]:
-    """`replicated`: patterns of tables of which also what is written as a replica is captured."""
+    """Check settings that disable triggers; `replicated` holds patterns of tables whose replicated changes are captured."""
     found: list[Finding] = []
     is_missed = "*" not in replicated
-    but = ", but on tables of PG_EVENTS_CAPTURE_REPLICATED" if replicated else ""
+    but = ", except on tables of PG_EVENTS_CAPTURE_REPLICATED" if replicated else ""
     if is_missed and row["session_replication_role"] == "replica":
         found.append(
             _wrong(
                 "settings",
-                f"session_replication_role is replica here: what is written so fires no trigger{but}",
+                f"session_replication_role is replica here: such writes fire no trigger{but}",
                 "set it to origin",
                 row,
             )
         )
     if is_missed and replica_roles:
         who = ", ".join(replica_roles)
-        text = (
-            f"session_replication_role is replica for {who}: what they write fires no trigger and is not recorded{but}"
-        )
+        text = f"session_replication_role is replica for {who}: their writes fire no trigger and are not recorded{but}"
         found.append(_wrong("settings", text, "alter role … reset session_replication_role", row))
     if wake_up and are_prepared:
-        text = "transactions are prepared here, and PostgreSQL refuses to prepare one that woke a worker"
+        text = "transactions are prepared here, and PostgreSQL cannot prepare one that has notified a worker"
         found.append(_wrong("settings", text, "set PG_EVENTS_NOTIFY = False and run pg_events build", row))
     elif wake_up and replicated and row["applies_prepared"]:
-        text = "a subscription prepares transactions here (two_phase): it fails, again and again, at one that woke a worker"
+        text = "a subscription prepares transactions here (two_phase): it fails repeatedly at one that has notified a worker"
         found.append(_wrong("settings", text, "set PG_EVENTS_NOTIFY = False and run pg_events build", row))
-    return found or [Finding("settings", "ok", "nothing keeps the triggers from firing")]
+    return found or [Finding("settings", "ok", "no setting prevents the triggers from firing")]
 
 
 def _wrong(name: str, text: str, remedy: str, data: Mapping[str, Any] | None = None) -> Finding:

@@ -56,7 +56,7 @@ def test_a_database_without_a_build_says_so(call: Any, database_url: str) -> Non
             "do $$ begin execute format('alter database %I set session_replication_role = replica',"
             " current_database()); end $$",
             "settings",
-            "fires no trigger",
+            "fire no trigger",
         ),
     ],
 )

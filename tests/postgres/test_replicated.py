@@ -77,8 +77,8 @@ def test_what_is_written_as_a_replica_is_not_captured_unless_the_settings_say_so
 @pytest.mark.parametrize(
     ("chosen", "says"),
     [
-        ((), ["fires no trigger and is not recorded"]),
-        (("item",), ["fires no trigger and is not recorded, but on tables of PG_EVENTS_CAPTURE_REPLICATED"]),
+        ((), ["fire no trigger and are not recorded"]),
+        (("item",), ["fire no trigger and are not recorded, except on tables of PG_EVENTS_CAPTURE_REPLICATED"]),
         (("*",), []),
     ],
 )
@@ -94,7 +94,7 @@ def test_the_doctor_knows_whose_writes_are_missed(
 
     found = findings(url, capture_replicated=chosen)
 
-    assert [text.partition(f"{role}: what they write ")[2] for text in found] == says
+    assert [text.partition(f"{role}: their writes ")[2] for text in found] == says
 
 
 @pytest.mark.parametrize("chosen", [("*",), ()])

@@ -255,7 +255,7 @@ def test_a_subscription_cannot_prepare_a_transaction_that_woke_somebody_and_the_
     assert select.select([ended], [], [], 60)[0] == [ended]
     os.close(ended)
     assert findings(pair.url, capture_replicated=("*",)) == [
-        "a subscription prepares transactions here (two_phase): it fails, again and again, at one that woke a worker"
+        "a subscription prepares transactions here (two_phase): it fails repeatedly at one that has notified a worker"
     ]
 
     # It tries again and again: as soon as nobody sleeps it goes on.
