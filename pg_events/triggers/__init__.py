@@ -1,1 +1,1 @@
-"""What is installed in a database, what should be, and the steps from one to the other."""
+"""Compares installed with wanted triggers, and plans and applies the steps between them."""

@@ -1,9 +1,9 @@
-"""Carry a plan out without ever being in the users' way.
+"""Applies a plan without blocking users.
 
-What touches no table of theirs runs first, in one transaction. Then one table a transaction, in the order of the names,
-each with a short lock timeout: a writer never waits longer for a build than that, and in no deadlock with a build is the
-writer the victim. A table whose lock was not to be had is tried again later, after the others. What was interrupted is
-simply planned and carried out again.
+Steps that touch no user table run first, in one transaction. Then one transaction per table, in the order of the names,
+each with a short lock timeout: a writer never waits longer for a build than that, and is never the victim of a deadlock
+with a build. If a lock is not available, the table is retried after the others. After an interruption, plan and apply
+again.
 """
 
 import math
@@ -27,36 +27,36 @@ from pg_events.triggers.catalog import Connection
 from pg_events.triggers.plan import Plan, Step, lock, locks, phases
 
 LOCK_TIMEOUT_SECONDS: Final = 0.2
-"""The longest a build makes a writer wait."""
+"""Maximum time for which a build makes a writer wait."""
 TRIES: Final = 30
-"""How often a table is tried whose lock is not to be had."""
+"""Maximum attempts for a table whose lock is not available."""
 OTHER_BUILD_SECONDS: Final = 60.0
-"""How long a build waits for another one. Nobody waits behind it meanwhile."""
+"""Maximum time to wait for another build; it blocks no writers meanwhile."""
 
 _REFUSED: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 _MADE: Final = (psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation)
-"""Another build has made the schema meanwhile."""
+"""Errors raised if another build has created the schema meanwhile."""
 
 OnStep = Callable[[Step, str], None]
-"""Called after each step with `done`, `waiting` (its table is busy, it is tried again) or the reason why it failed."""
+"""Function called after each step with `done`, `waiting` (its table is busy, to be retried) or the reason of the failure."""
 
 
 @dataclass
 class Applied:
-    """What came of a plan."""
+    """Result of applying a plan."""
 
     applied: int = 0
     failed: list[tuple[Step, str]] = field(default_factory=list[tuple[Step, str]])
-    """Steps that could not be carried out, each with the reason in one line."""
+    """Failed steps, each with the reason in one line."""
 
 
 def apply(
     database_url: str, plan: Plan, on_step: OnStep | None = None, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS
 ) -> Applied:
-    """Carry a plan out; what is done stays done when it is interrupted. Blocks until all is done or given up.
+    """Apply a plan; finished steps are kept if it is interrupted. Blocks until everything is done or given up.
 
-    A step that fails does not stop those of other tables; see `Applied.failed`. Raises `NotPermitted` or another
-    `PgEventsError` when the schema itself could not be made: then nothing was changed.
+    A failed step does not stop those of other tables; see `Applied.failed`. Raises `NotPermitted` or another
+    `PgEventsError` if the schema itself could not be created, in which case nothing was changed.
     """
     told = on_step or _tell_nobody
     result = Applied()
@@ -83,26 +83,26 @@ def _tell_nobody(_step: Step, _outcome: str) -> None:
 
 @dataclass(frozen=True)
 class _Limits:
-    """How long a build waits for locks, and so makes writers wait that queue behind it."""
+    """Lock timeouts of a build, and so the waits of writers that queue behind it."""
 
     lock_seconds: float
-    """For the lock of one table."""
+    """Timeout for the lock of one table."""
     deadlock_seconds: float
-    """The server's `deadlock_timeout`: who has waited that long for a lock is ended when that is a deadlock."""
+    """The server's `deadlock_timeout`, after which a waiting session checks for a deadlock and becomes its victim."""
 
     @property
     def first_seconds(self) -> float:
-        """For the first of the locks of tables that change at one stroke."""
+        """Timeout for the first lock of tables that change together."""
         return self.lock_seconds / 2
 
     @property
     def further_seconds(self) -> float:
-        """For all others together: a writer with whom that is a deadlock must not be the one who notices."""
+        """Timeout for all further locks together, so that in a deadlock the writer is not the first to detect it."""
         return min(self.lock_seconds, self.deadlock_seconds) / 2
 
 
 def _quiet(connection: Connection, lock_timeout_seconds: float) -> _Limits:
-    """A build's own settings: the role's limits are for its usual work, and notices about what exists are not for people."""
+    """Apply the settings of a build: no limits of the role, and no notices about existing objects."""
     row = connection.execute(
         "select setting::float8 / 1000, has_parameter_privilege(name, 'set') from pg_settings where name = 'deadlock_timeout'"
     ).fetchone()
@@ -112,7 +112,7 @@ def _quiet(connection: Connection, lock_timeout_seconds: float) -> _Limits:
         {"statement_timeout": "0", "default_transaction_read_only": "off", "client_min_messages": "warning"}
     )
     if may_look_first:
-        # Who looks first is the victim of a deadlock, and has an autovacuum cancelled that holds what it waits for.
+        # The session whose deadlock check fires first is the victim (and cancels a blocking autovacuum): make it ours.
         connection.settle({"deadlock_timeout": _milliseconds(lock_timeout_seconds / 4)})
     return _Limits(lock_timeout_seconds, deadlock_seconds)
 
@@ -124,9 +124,9 @@ def _milliseconds(seconds: float) -> str:
 def _apply_together(
     connection: Connection, steps: list[Step], plan: Plan, told: OnStep, result: Applied, limits: _Limits
 ) -> None:
-    """Steps that touch no table of the users': all of them or none, one build at a time.
+    """Apply the steps that touch no user table: all or none, one build at a time.
 
-    Whoever writes to a covered table writes to the log: what wants the log for itself must not wait for long either.
+    Writers to covered tables write to the log, so steps that lock the log must not wait long either.
     """
     if not steps:
         return
@@ -137,7 +137,7 @@ def _apply_together(
         try:
             with connection.transaction(), _watched(connection, tries > 1) as watch:
                 version = _begin_together(connection, steps, plan, patience)
-                # Whoever is making the schema has no lock on anything but its name.
+                # A build that is creating the schema only has a lock on its name.
                 _limit(connection, limits.lock_seconds if version else patience)
                 for step in steps:
                     if step.migration is None or step.migration > version:
@@ -155,8 +155,8 @@ def _apply_together(
                 if isinstance(error, _MADE):
                     raise
                 raise PgEventsError(
-                    f"{steps[0].action} {steps[0].object}: given up after {waited:.1f} s, its lock is held by {watch.words}; "
-                    "run it again when that has ended"
+                    f"{steps[0].action} {steps[0].object}: gave up after {waited:.1f} s, its lock is held by {watch.words}; "
+                    "run it again once that has ended"
                 ) from error
             told(steps[0], "waiting")
             _let_others_through(limits)
@@ -166,7 +166,7 @@ def _apply_together(
 
 
 def _begin_together(connection: Connection, steps: list[Step], plan: Plan, patience: float) -> int:
-    """Begin a transaction that changes the schema; the schema's version, 0 when there is none, and 1 where it is not read."""
+    """Begin a transaction that changes the schema; return its version, 0 if there is none, 1 if not read."""
     if plan.role is not None:
         connection.execute(SQL("set local role {}").format(Identifier(plan.role)))
     _say_who(connection)
@@ -174,35 +174,35 @@ def _begin_together(connection: Connection, steps: list[Step], plan: Plan, patie
         return 0
     if plan.is_first_part or all(step.action == "drop" for step in steps):
         return 1
-    # The plan was made a moment ago: the schema may be another one's now.
+    # The schema may have been replaced since the plan was made.
     trust.check(connection, builds=True)
     return _version(connection)
 
 
 def _say_who(connection: Connection) -> None:
-    """For the rest of the transaction: its DDL is a build's, and no schema event. Believed of who may build."""
+    """Mark the DDL of this transaction as a build's, so that it is not captured; accepted only from roles that may build."""
     connection.execute("select set_config('pgevents.building', 'on', true)")
 
 
 def _limit(connection: Connection, seconds: float) -> None:
-    """For the rest of the transaction."""
+    """Set the lock timeout for the rest of the transaction."""
     connection.execute("select set_config('lock_timeout', %s, true)", [_milliseconds(seconds)])
 
 
 def _let_others_through(limits: _Limits) -> None:
-    """Those that queued behind this build; and not all builds try again at the same moment."""
+    """Pause for writers queued behind this build, with jitter so that builds do not retry at the same time."""
     time.sleep(random.uniform(0.5, 1.5) * limits.lock_seconds)  # noqa: S311 - jitter
 
 
 def _watched(connection: Connection, is_wanted: bool) -> AbstractContextManager[Watch]:
-    """For a second try, which waits for somebody who stays: learn who that is."""
+    """Watch for the blocking sessions on the last try."""
     return watched(connection) if is_wanted else nullcontext(Watch())
 
 
 def _keep_others_out(connection: Connection, seconds: float) -> bool:
-    """Let no other build change the schema until the transaction ends; whether there is a schema.
+    """Lock out other builds until the transaction ends; return False if there is no schema.
 
-    The lock is one that only the schema's owner can take, and that hinders nobody else.
+    Only the schema's owner can take the lock, and it blocks nothing but other builds.
     """
     if connection.execute("select to_regclass('pgevents.migration')").fetchone() == (None,):
         return False
@@ -219,12 +219,12 @@ def _version(connection: Connection) -> int:
 
 @dataclass
 class _Turn:
-    """A table, or a tree of tables that change at one stroke, and how often it was tried."""
+    """Table, or a tree of tables that change together, and its number of attempts."""
 
     steps: list[Step]
     tries: int = 1
     awaited: str = ""
-    """Of a tree: the table whose lock was not to be had last."""
+    """Table of a tree whose lock was not available last time."""
 
 
 def _apply_by_table(
@@ -251,12 +251,12 @@ def _apply_by_table(
                 if len(queue) == 1 or turn.tries > 2:
                     _let_others_through(limits)
                 continue
-            tried = f"its lock was not to be had in {TRIES} tries of {limits.lock_seconds} s"
+            tried = f"no lock in {TRIES} attempts of {limits.lock_seconds} s"
             _give_up(steps, f"{tried}, it is held by {watch.words}", told, result)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            _give_up(steps, "the table is gone; build again", told, result)
+            _give_up(steps, "the table no longer exists; build again", told, result)
         except _Misnamed:
-            _give_up(steps, "its name is another table's now; build again", told, result)
+            _give_up(steps, "its name now refers to another table; build again", told, result)
         except psycopg.errors.InsufficientPrivilege as error:
             _give_up(steps, _missing_right(steps, connection.info.user, error), told, result)
         except psycopg.Error as error:
@@ -270,7 +270,7 @@ def _apply_by_table(
 
 
 def _lock_tree(connection: Connection, turn: _Turn, limits: "_Limits") -> None:
-    """Take the locks of tables that change at one stroke, at first that which was not to be had last."""
+    """Lock tables that change together, starting with the one that was not available last time."""
     wanted = locks(turn.steps)
     if len(wanted) == 1:
         return  # its first step takes it
@@ -284,18 +284,18 @@ def _lock_tree(connection: Connection, turn: _Turn, limits: "_Limits") -> None:
 
 
 class _Misnamed(Exception):
-    """A name led to another table than when the build was planned."""
+    """Raised if a name refers to another table than when the build was planned."""
 
 
 def _hold_schema_names(connection: Connection, steps: list[Step]) -> None:
-    """Who owns two schemas could exchange their names between a step and the question whether it met the right table."""
+    """Lock the schema names: their owner could swap them between a step and the check of its table."""
     if connection.info.parameter_status("is_superuser") == "on":
         relation = Literal(steps[0].relation)
         connection.execute(SQL(sql.text("hold_schema_names.sql")).format(relation=relation))
 
 
 def _check_names(connection: Connection, steps: list[Step]) -> None:
-    """Triggers are made and dropped by name. Raises `_Misnamed`; what the steps did is taken back then."""
+    """Check that the names still refer to the planned tables. Raises `_Misnamed`, which rolls the steps back."""
     names = Literal(sorted({step.qualified for step in steps}))
     question = SQL(sql.text("misnamed.sql")).format(relation=Literal(steps[0].relation), names=names)
     if connection.execute(question).fetchall():
@@ -306,7 +306,7 @@ def _missing_right(steps: list[Step], role: str, error: psycopg.Error) -> str:
     message = error.diag.message_primary or str(error)
     if any(step.needs_owner for step in steps) or len(locks(steps)) > 1:
         return f"{message}; remedy: run it as the table's owner"
-    if "pgevents" in message:  # a member of the schema's owner without its rights
+    if "pgevents" in message:  # a member of the schema's owner without its privileges
         return f"{message}; remedy: run it as the owner of the schema pgevents"
     return f"{message}; remedy: grant trigger on {steps[0].table} to {role}, and usage on its schema"
 
@@ -318,5 +318,5 @@ def _give_up(steps: list[Step], reason: str, told: OnStep, result: Applied) -> N
 
 
 def _run(connection: Connection, step: Step) -> None:
-    # The text is ours, with quoted names in it. Several statements in one go need the simple protocol: no parameters.
+    # The text is ours, with quoted names in it. Several statements at once need the simple protocol, without parameters.
     connection.execute(cast("LiteralString", step.sql))

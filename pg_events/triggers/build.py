@@ -1,4 +1,4 @@
-"""Make it so: read the catalog, plan what the settings ask for, and carry it out."""
+"""Builds: reads the catalog, plans what the settings require, and applies the plan."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,12 +47,12 @@ __all__ = [
 
 
 def make_plan(connection: Connection, settings: Settings) -> Plan:
-    """What a build would do now. Reads only, and takes no lock on any table.
+    """Plan of a build. Reads only, and locks no table.
 
-    Where the schema belongs to a role that may less, it is the first part of a build only: it takes the schema over, and
-    the rest is planned when that is done. Raises `NotPermitted` when the role could not even begin, `PgEventsError` on a
-    standby, `ForeignCursor` when what is installed came here from another cluster, `UsageError` for a condition of the
-    settings that is none.
+    If the schema belongs to a role with fewer privileges, it is only the first part of a build, which takes over the
+    schema; the rest is planned after that. Raises `NotPermitted` if the role cannot build at all, `PgEventsError` on a
+    standby, `ForeignCursor` if the installation came from another cluster, `UsageError` for a condition that is not
+    valid.
     """
     if (first := first_part(connection, settings)) is not None:
         return first
@@ -61,8 +61,8 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
     installed = catalog.installed(connection) if server.is_installed else Installed()
     if installed.is_from_elsewhere(server):
         raise ForeignCursor(
-            f"what is installed in {server.database} was made on another cluster (a dump that was restored?): the "
-            "transaction ids of its log mean nothing here; run pg_events teardown, then pg_events build "
+            f"what is installed in {server.database} was created on another cluster (a restored dump?): the "
+            "transaction ids of its log are meaningless here; run pg_events teardown, then pg_events build "
             + ForeignCursor.BUT_UPGRADED
         )
     settings = _settled(settings, installed)
@@ -74,9 +74,9 @@ def make_plan(connection: Connection, settings: Settings) -> Plan:
 
 
 def first_part(connection: Connection, settings: Settings) -> Plan | None:
-    """What must be done before anything in the schema is read; None where that may be read as it is.
+    """Plan of the steps that are required before reading the schema; None if it can be read.
 
-    Raises `NotPermitted` when it is not for this role to do.
+    Raises `NotPermitted` if this role may not do them.
     """
     owner = trust.ask(connection)
     if owner is None:
@@ -92,7 +92,7 @@ def first_part(connection: Connection, settings: Settings) -> Plan | None:
 
 
 def _restored(connection: Connection, settings: Settings) -> Plan | None:
-    """What a schema needs that was restored without its data; None for any other."""
+    """Plan for a schema that was restored without its data; None for any other."""
     server = catalog.server(connection, checks_owner=False)
     if not server.is_installed or not server.owns_schema or catalog.installed(connection).version:
         return None
@@ -106,10 +106,9 @@ def _restored(connection: Connection, settings: Settings) -> Plan | None:
 
 
 def settled(connection: Connection, settings: Settings) -> Settings:
-    """The settings a build works with: where only a database was said, what the last build was told stays as it is.
+    """Settings of a build: if only a database was given, the options of the last build are kept.
 
-    Tables must not lose what was chosen for them because somebody builds without the settings at hand. Raises
-    `NotPermitted`.
+    Tables must not lose their capture rules because of a build without the settings file. Raises `NotPermitted`.
     """
     trust.check(connection, builds=True)
     if settings.only_database and catalog.server(connection, checks_owner=False).is_installed:
@@ -132,7 +131,7 @@ def _settled(settings: Settings, installed: Installed) -> Settings:
 
 
 def forgotten(connection: Connection, settings: Settings) -> Iterator[str]:
-    """A line for the patterns of tables that the last build was told, maybe by options, and these settings do not have."""
+    """Warnings for patterns of the last build, perhaps from options, that are missing in these settings."""
     trust.check(connection, builds=True)
     if settings.only_database or not catalog.server(connection, checks_owner=False).is_installed:
         return
@@ -148,7 +147,7 @@ def forgotten(connection: Connection, settings: Settings) -> Iterator[str]:
 
 
 def wanted(settings: Settings, server: Server) -> Wanted:
-    """What the settings ask for, as it is kept in the database."""
+    """Settings as stored in the database."""
     return Wanted(
         {
             "include": json.dumps(list(settings.include)),
@@ -164,9 +163,9 @@ def wanted(settings: Settings, server: Server) -> Wanted:
 
 
 def _check_conditions(connection: Connection, tables: Iterable[Table], settings: Settings) -> Iterator[str]:
-    """A warning for each table that a condition of the settings is not valid for, though it is for another one.
+    """Warnings for tables for which a condition is not valid, although it is for another one.
 
-    Raises `UsageError` for a condition that is valid for no table, or that reaches outside the row.
+    Raises `UsageError` for a condition that is not valid for any table, or that refers to anything outside the row.
     """
     source = f"{settings.source or 'settings'}: PG_EVENTS_WHEN"
     refused: dict[str, list[tuple[Table, str]]] = {}
@@ -191,7 +190,7 @@ def _check_conditions(connection: Connection, tables: Iterable[Table], settings:
 
 
 def _check_condition(connection: Connection, table: Table, condition: str) -> None:
-    """Let the database plan it as it will when a row is written."""
+    """Let the database plan the condition as for a written row."""
     with connection.transaction(force_rollback=True):
         connection.execute(
             "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),"
@@ -199,14 +198,13 @@ def _check_condition(connection: Connection, table: Table, condition: str) -> No
         )
         row = RawCursor(connection).execute(sql.text("condition_columns.sql"), [table.oid]).fetchone()
         assert row is not None
-        # Binary results need the protocol that takes one statement: a second one behind a semicolon is an error.
+        # Binary results need the extended protocol, in which a second statement after a semicolon is an error.
         text = fill(sql.text("condition.sql"), {"rows": row[0] or "", "condition": condition})
         connection.execute(cast("LiteralString", text), binary=True)
 
 
 def _patterns_without_tables(settings: Settings, tables: Sequence[Table]) -> Iterator[str]:
-    """A line for each pattern that tables are included or excluded by and that matches none, and for an include that leaves
-    nothing to capture."""
+    """Warnings for patterns of `include` and `exclude` that match no table, and if no table is left to capture."""
     for option, patterns in (("include", settings.include), ("exclude", settings.exclude)):
         for pattern in patterns:
             if not any(rules.matches(pattern, table.schema, table.name) for table in tables):
@@ -251,10 +249,10 @@ def _check_rights(server: Server) -> None:
 
 
 def teardown_plan(connection: Connection) -> Plan:
-    """The steps that remove every trace, tables' triggers first."""
+    """Steps that remove all objects of pg_events, beginning with the triggers of tables."""
     server = catalog.server(connection, checks_owner=False)
     steps: list[Step] = []
-    if server.owner:  # nothing in the schema is read: whoever may less than we may own it
+    if server.owner:  # nothing in the schema is read: its owner may have fewer privileges than this role
         _check_teardown(server)
         drop = "".join(f"drop event trigger if exists {name};\n" for name in catalog.EVENT_TRIGGERS)
         if makers := _makers(connection):
@@ -296,22 +294,22 @@ def _check_teardown(server: Server) -> None:
 
 
 def _makers(connection: Connection) -> list[tuple[str, bool]]:
-    """Who made each of the event triggers, and whether this role may drop it."""
+    """Creators of the event triggers, and whether this role may drop them."""
     return connection.execute(sql.text("event_trigger_makers.sql")).fetchall()
 
 
 def grant_steps(connection: Connection, role: str, capability: str | None) -> list[Step]:
-    """What makes a role a `reader` or a `worker` (who reads, too), or, with None, takes all of it back.
+    """Steps that make a role a `reader` or a `worker` (which also reads), or, with None, revoke everything.
 
-    Raises `UsageError` when there is no such role, or it owns the schema.
+    Raises `UsageError` if there is no such role, or it owns the schema.
     """
     if connection.execute("select from pg_catalog.pg_roles where rolname = %s", [role]).fetchone() is None:
         raise UsageError(f"there is no role {role!r} to grant to; create it first")
     owner = catalog.server(connection, checks_owner=False).owner
     if role == owner:
         if capability is not None:
-            return []  # it may do all that already
-        raise UsageError(f"role {role!r} owns the schema pgevents: what it may cannot be taken back")
+            return []  # it already has these privileges
+        raise UsageError(f"role {role!r} owns the schema pgevents: its privileges cannot be revoked")
     values = {"role": text_literal(role), "capability": "null" if capability is None else text_literal(capability)}
     text = f"{fill(sql.text('record_grant.sql'), values)}\n{sql.whole('set_rights.sql')}"
     if capability is None:

@@ -1,4 +1,4 @@
-"""What is there: the server, what a build installed in it, and the triggers of every table."""
+"""Reads the catalog: the server, the installed objects, and the triggers of every table."""
 
 import hashlib
 import json
@@ -26,86 +26,88 @@ EVENT_TRIGGERS: Final = ("pgevents_schema_changed", "pgevents_schema_dropped")
 
 @dataclass(frozen=True)
 class Server:
-    """The server, and what the role that asks may do there."""
+    """Server, and the privileges of the current role."""
 
     version: str
     version_number: int
-    """As `server_version_num`: 180004 for 18.4."""
+    """Version as in `server_version_num`: 180004 for 18.4."""
     database: str
     role: str
     is_superuser: bool
     may_create_event_triggers: bool
-    """It is a superuser, or what a managed service has in its place."""
+    """True for a superuser, or its equivalent of a managed service."""
     may_create_schema: bool
     is_standby: bool
     system_identifier: str
-    """Tells one cluster from another: transaction ids mean nothing outside theirs."""
+    """Identifier of the cluster, outside of which transaction ids are meaningless."""
     is_installed: bool
-    """The schema `pgevents` is there."""
+    """True if the schema `pgevents` exists."""
     owns_schema: bool
-    """The role owns it, or is a member of the role that does."""
+    """True if the role owns the schema, or is a member of its owner."""
     event_triggers_permitted: bool
-    """The role may create event triggers, or the schema's owner may."""
+    """True if the role or the schema's owner may create event triggers."""
     database_oid: str = "1"
-    """Tells a database from its copy in the same cluster."""
+    """OID of the database, which differs for its copy in the same cluster."""
     owner: str = ""
-    """Of the schema `pgevents`; empty where there is none."""
+    """Owner of the schema `pgevents`; empty if there is none."""
     builds_as: str = ""
-    """The role that a build acts as: the owner, when the role is a member of it."""
+    """Role that a build acts as: the owner, if the role is a member of it."""
     may_read: bool = True
-    """It may read the log: console, listen, export, history, status."""
+    """True if the role may read the log: console, listen, export, history, status."""
     may_deliver: bool = True
-    """It may do what a worker does."""
+    """True if the role may deliver as a worker does."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """What a build left in the database."""
+    """Objects that a build installed in the database."""
 
     version: int = 0
-    """Of the schema: the highest migration that was run."""
+    """Version of the schema: the highest applied migration."""
     settings: dict[str, str] = field(default_factory=dict[str, str])
     recorded: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
-    """Function -> digest of its file and of what the database made of it, both as of the build."""
+    """Digests by function, as of the build: of its file, and of its definition in the database."""
     functions: dict[str, str] = field(default_factory=dict[str, str])
-    """Function -> digest of its definition now."""
+    """Digest of the current definition, by function."""
     event_triggers: dict[str, str] = field(default_factory=dict[str, str])
-    """Event trigger -> `O` enabled, `D` disabled, `R` on replicas only, `A` always."""
+    """State by event trigger: `O` enabled, `D` disabled, `R` on replicas only, `A` always."""
     lent_event_triggers: dict[str, str] = field(default_factory=dict[str, str])
-    """Event trigger -> the role that made it, where its function belongs to another one."""
+    """Creator by event trigger, if its function belongs to another role."""
     misowned: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
-    """Kind, name as SQL writes it, and owner of what does not belong to the schema's owner."""
+    """Kind, SQL name and owner of objects that do not belong to the schema's owner."""
     rights: list[tuple[str, bool, str, str]] = field(default_factory=list[tuple[str, bool, str, str]])
-    """Role, whether no build gave it, privilege and object: of rights that are there and should not be, or are missing."""
+    """Wrong or missing privileges: role, whether it is surplus, privilege and object."""
     has_unnoted: bool = False
-    """There are tables whose columns were never noted."""
+    """True if the columns of a table were never recorded."""
 
     @property
     def capabilities(self) -> dict[str, str]:
-        """Role -> `reader` or `worker`, as builds were told."""
+        """`reader` or `worker` by role, as granted by builds."""
         return json.loads(self.settings.get("grants", "{}"))
 
     def is_from_elsewhere(self, server: Server) -> bool:
-        """Whether the log was made on another cluster, or does not say where: it came without its settings."""
+        """Return True if the log was created on another cluster, or lacks its settings and so its origin."""
         return bool(self.version) and self.settings.get("system_identifier") != server.system_identifier
 
 
 @dataclass(frozen=True)
 class Trigger:
-    """One of the triggers of a table: what it should be and what it is."""
+    """Trigger of a table: wanted and installed definition."""
 
     operation: str
-    """`insert`, `update`, `delete` or `truncate`; or `replicated`, for the rows that are applied from elsewhere."""
+    """Operation: `insert`, `update`, `delete` or `truncate`; or `replicated`, for replicated rows."""
     name: str
     wanted: str | None
-    """`CREATE TRIGGER …` as the database spells it; None when there should be none. `; ALTER TABLE … ENABLE …` follows when
-    it shall fire also, or only, for what is applied from elsewhere."""
+    """Wanted `CREATE TRIGGER …` as the database writes it; None if there should be none.
+
+    `; ALTER TABLE … ENABLE …` follows if it is to fire also, or only, for replicated changes.
+    """
     installed: str | None
     is_disabled: bool
 
     @property
     def state(self) -> str:
-        """`yes` when the operation is captured; else `no`, `disabled`, `outdated`, or `-` when it should not be."""
+        """State of the operation: `yes` if captured; else `no`, `disabled`, `outdated`, or `-` if not wanted."""
         if self.wanted is None:
             return "-" if self.installed is None else "outdated"
         if self.installed is None:
@@ -117,7 +119,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, a partition or a view, and whether its changes are captured."""
+    """Table, partition or view, and whether its changes are captured."""
 
     oid: int
     schema: str
@@ -127,20 +129,20 @@ class Table:
     state: str
     """`covered`, `partial`, `missing`, `disabled`, `outdated`, `excluded` or `unsupported`."""
     reason: str
-    """Why it is not covered, or what covers it in its place; empty when there is nothing to say."""
+    """Reason why it is not covered, or what covers it instead; empty if there is nothing to say."""
     triggers: tuple[Trigger, ...] = ()
     root: int = 0
-    """OID of the partitioned table above all; of any other table its own."""
+    """OID of the topmost partitioned table; of any other table its own."""
     choice: Choice = EVERYTHING
-    """What is captured of it."""
+    """Capture rules of the table."""
 
     @property
     def identity(self) -> str:
-        """`schema.table`, as shown to people; not quoted for SQL."""
+        """`schema.table` for display; not quoted for SQL."""
         return f"{self.schema}.{self.name}"
 
     def operation(self, name: str) -> str:
-        """The state of one operation: see `Trigger.state`."""
+        """State of one operation, see `Trigger.state`."""
         return next((trigger.state for trigger in self.triggers if trigger.operation == name), "-")
 
     @property
@@ -161,21 +163,21 @@ class Table:
 
 
 def server(connection: Connection, *, checks_owner: bool = True) -> Server:
-    """Ask what the server is. Needs no right beyond CONNECT.
+    """Read the properties of the server. Needs no privilege beyond CONNECT.
 
-    Raises `NotPermitted` when the session must not use what is in the schema (see `trust`), unless the caller looks at
+    Raises `NotPermitted` if the session must not use the objects of the schema (see `trust`), unless the caller checks
     its owner itself.
     """
     with connection.cursor(row_factory=class_row(Server)) as cursor:
         found = cursor.execute(sql.whole("server.sql")).fetchone()
     assert found is not None
     if checks_owner and found.owner:
-        trust.check(connection)  # in this order: what was not there when the server was asked is not read either
+        trust.check(connection)  # in this order: objects missing in the first query are not read later either
     return found
 
 
 def installed(connection: Connection) -> Installed:
-    """Ask what a build left behind. Raises `NotInstalled` when there is no schema `pgevents`, `NotPermitted`."""
+    """Read the installed objects. Raises `NotInstalled` if there is no schema `pgevents`, `NotPermitted`."""
     try:
         row = connection.execute(sql.whole("installed.sql")).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
@@ -201,7 +203,7 @@ def installed(connection: Connection) -> Installed:
 
 
 def event_triggers_off(connection: Connection) -> list[str]:
-    """For whom the server was told to fire no event triggers: `role app`, `this database`; nobody as a rule."""
+    """Targets for which event triggers are off, such as `role app` or `this database`; usually empty."""
     return [who for (who,) in connection.execute(sql.text("event_triggers_off.sql")).fetchall()]
 
 
@@ -212,11 +214,11 @@ def tables(
     relation: int | None = None,
     choices: str = "{}",
 ) -> list[Table]:
-    """Every table that is or could be covered, by schema and name; takes no lock on any of them.
+    """All tables that are or could be covered, by schema and name; locks none of them.
 
-    `include` and `exclude` are globs on `schema.table`; `relation` (an OID) asks for one table;
-    `choices` is what `choice.written()` made of the settings.
-    Views and the like come along with the reason why they are not covered. Needs no right beyond CONNECT.
+    `include` and `exclude` are globs on `schema.table`; `relation` (an OID) selects one table; `choices` is the result
+    of `choice.written()`. Views and the like are included with the reason why they are not covered. Needs no privilege
+    beyond CONNECT.
     """
     with RawCursor(connection, row_factory=namedtuple_row) as cursor:
         rows: list[Any] = cursor.execute(
@@ -241,13 +243,13 @@ def _not_coverable(table: Table, builder: str) -> str:
 
 
 def columns(connection: Connection) -> dict[str, dict[str, str]]:
-    """`schema.table` -> column -> its type, in the table's order, of every table whose changes are captured."""
+    """Types by column, in the table's order, by `schema.table`, for every captured table."""
     rows = connection.execute(sql.text("columns.sql")).fetchall()
     return {f"{schema}.{name}": dict(json.loads(pairs)) for schema, name, _, pairs in rows}
 
 
 def fingerprints(connection: Connection) -> dict[str, str]:
-    """`schema.table` -> digest of its columns' names and types, of every table whose changes are captured."""
+    """Digest of the names and types of columns by `schema.table`, for every captured table."""
     rows = connection.execute(sql.text("columns.sql")).fetchall()
     return {f"{schema}.{name}": hashlib.sha256(text.encode()).hexdigest()[:16] for schema, name, text, _ in rows}
 
@@ -275,7 +277,7 @@ def _table(rows: list[Any], subscriptions: Mapping[int, str]) -> Table:
 
 
 def _particulars(row: Any, chosen: Choice, subscriptions: Mapping[int, str]) -> Iterator[str]:
-    """How a covered table differs from others, and what of its changes is not seen."""
+    """Particulars of a covered table, and changes of it that are not captured."""
     yield chosen.words
     if row.by_row is not None:
         yield f"row by row: {row.by_row}"
@@ -286,7 +288,7 @@ def _particulars(row: Any, chosen: Choice, subscriptions: Mapping[int, str]) -> 
 
 
 def _state(kind: str, not_wanted: str | None, triggers: Iterable[Trigger]) -> tuple[str, str]:
-    """The one word for a table, and the reason."""
+    """State of a table, and the reason."""
     states = {trigger.operation: trigger.state for trigger in triggers}
     if not_wanted is not None:
         if "outdated" in states.values():
@@ -310,13 +312,13 @@ def _state(kind: str, not_wanted: str | None, triggers: Iterable[Trigger]) -> tu
 # --- publications -------------------------------------------------------------------------------------------------
 
 UNPUBLISH: Final = (
-    "publish a list of tables or schemas in its place, or give subscribers the schema: "
+    "publish a list of tables or schemas instead, or give subscribers the schema: "
     "pg_dump --schema-only --schema pgevents"
 )
 
 
 def published(name: str, what: str) -> str:
-    """A publication with our tables in it, and what comes of it."""
+    """Message for a publication that contains the tables of the log."""
     return (
         f"publication {name} is for {what}, so the log's tables are sent to its subscribers: one that does not have the schema "
         "pgevents stops"

@@ -1,4 +1,4 @@
-"""Check of the conditions in `PG_EVENTS_WHEN`: they run inside the users' writes with the rights of the schema's owner."""
+"""Checks the conditions of `PG_EVENTS_WHEN`, which run inside users' writes with the privileges of the schema's owner."""
 
 import re
 from typing import Final
@@ -21,9 +21,9 @@ _QUALIFIERS: Final = frozenset({"old", "new", "pg_catalog"})
 
 
 def check_names(condition: str) -> None:
-    """Raise `UsageError` when a condition reaches outside the row and PostgreSQL's own functions, types and operators.
+    """Raise `UsageError` if a condition uses anything but the row and PostgreSQL's own functions, types and operators.
 
-    Without a schema a name means PostgreSQL's own, so a name is only a danger behind another one and a dot.
+    A name without a schema is PostgreSQL's own, so only qualified names are a danger.
     """
     before: list[str] = []
     for token in _TOKEN.finditer(condition):
@@ -42,7 +42,7 @@ def check_names(condition: str) -> None:
 
 
 def _folded(name: str) -> str | None:
-    """A name as PostgreSQL reads it; None for a token that is no name."""
+    """Name as PostgreSQL reads it; None for a token that is not a name."""
     if name.startswith('"'):
         return name[1:-1].replace('""', '"')
     return name.lower() if re.match(r"[^\W\d]", name) else None

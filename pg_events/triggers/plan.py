@@ -1,4 +1,4 @@
-"""What is wanted × what is installed → the steps between them, with reasons. Pure: nothing here asks or changes."""
+"""Plans the steps from installed to wanted objects, with reasons. Pure: no queries, no changes."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,56 +11,58 @@ from pg_events.sql import fill
 from pg_events.triggers.catalog import EVENT_TRIGGERS, Installed, Server, Table, Trigger
 
 SHARE_ROW_EXCLUSIVE: Final = "SHARE ROW EXCLUSIVE"
-"""Taken by CREATE TRIGGER: other writers wait, readers do not."""
+"""Lock of CREATE TRIGGER: other writers wait, readers do not."""
 ACCESS_EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
-"""Taken by DROP TRIGGER: writers and readers wait."""
+"""Lock of DROP TRIGGER: writers and readers wait."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One change to the database."""
+    """Change of the database."""
 
     action: str
-    """`create`, `replace`, `enable`, `drop` or `set`."""
+    """Action: `create`, `replace`, `enable`, `drop` or `set`."""
     object: str
-    """For people: `trigger 00_pgevents_insert`, `function pgevents.capture()`."""
+    """Object to display: `trigger 00_pgevents_insert`, `function pgevents.capture()`."""
     table: str | None
-    """`schema.table` whose lock the step takes; None when it touches no table of yours."""
+    """`schema.table` that the step locks; None if it touches no user table."""
     sql: str
-    """The statements, ready to run."""
+    """Statements to run."""
     lock: str
-    """The lock it takes on `table`; empty when none."""
+    """Lock taken on `table`; empty if none."""
     reason: str
     relation: int | None = None
-    """OID of `table`: the steps of one relation are one transaction. Where a whole partition tree must change at the
-    same moment, the OID of its root."""
+    """OID of `table`, or of the root of a partition tree that must change together.
+
+    The steps of one relation are one transaction.
+    """
     migration: int | None = None
-    """Number of the migration the step is: one that another build has run meanwhile is not run again."""
+    """Number of the migration, so that one applied by another build meanwhile is skipped."""
     qualified: str = ""
-    """`table` as SQL names it."""
+    """SQL name of `table`."""
     needs_owner: bool = False
-    """The right to create triggers is not enough for it."""
+    """True if the privilege to create triggers does not suffice."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in the order in which they are carried out, tables sorted by name."""
+    """Steps in the order of execution, tables sorted by name."""
 
     steps: tuple[Step, ...]
     unchanged: int
-    """Objects that are as they should be."""
+    """Number of objects that are up to date."""
     warnings: tuple[str, ...] = ()
-    """What cannot be done here, and the remedy."""
+    """Warnings about missing privileges and the like, with remedies."""
     role: str | None = None
-    """What touches no table of yours is done as this role; None: as who connects."""
+    """Role for steps that touch no user table; None for the role that connects."""
     is_first_part: bool = False
-    """Of a build that first has to take the schema over: only when that is done it is known what else there is to do."""
+    """True for a build that first takes over the schema; only then can the rest be planned."""
     is_without_tables: bool = False
-    """There is no table yet that could be covered."""
+    """True if there is no table to cover yet."""
 
     @property
     def script(self) -> str:
-        """The plan as SQL for psql; empty when there is nothing to do."""
+        """Script of the plan for psql; empty if there is nothing to do."""
         before, tables, after = phases(self.steps)
         role = [] if self.role is None or not before else [f"set role {quoted(self.role)};\n"]
         reset = ["reset role;\n"] if role else []
@@ -72,9 +74,9 @@ class Plan:
 
 
 def phases(steps: Iterable[Step]) -> tuple[list[Step], list[list[Step]], list[Step]]:
-    """Steps before those on tables, those on tables (a list for each transaction), and those after.
+    """Steps before those on tables, those on tables (a list per transaction), and those after.
 
-    In a transaction the strongest lock comes first: who has a weaker one and wants more can be in a deadlock.
+    In a transaction the strongest lock comes first, because upgrading a weaker one can deadlock.
     """
     before: list[Step] = []
     tables: dict[int, list[Step]] = {}
@@ -88,7 +90,7 @@ def phases(steps: Iterable[Step]) -> tuple[list[Step], list[list[Step]], list[St
 
 
 def locks(steps: Iterable[Step]) -> dict[str, str]:
-    """Table, as SQL names it -> the strongest lock that steps take on it."""
+    """Strongest lock of the steps, by SQL name of the table."""
     found: dict[str, str] = {}
     for step in steps:
         if found.get(step.qualified) != ACCESS_EXCLUSIVE:
@@ -97,7 +99,7 @@ def locks(steps: Iterable[Step]) -> dict[str, str]:
 
 
 def lock(table: str, mode: str) -> str:
-    """The statement that takes a table's lock by itself; `table` as SQL names it."""
+    """Statement that locks a table; `table` is its SQL name."""
     return fill(sql.text("lock.sql"), {"table": table, "mode": mode})
 
 
@@ -120,10 +122,10 @@ def _one_transaction(steps: Sequence[Step]) -> str:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the settings ask of the database, apart from the tables' triggers."""
+    """Wanted state of the database, apart from triggers of tables."""
 
     settings: Mapping[str, str]
-    """Name -> value, as kept in `pgevents.setting`."""
+    """Values by name, as stored in `pgevents.setting`."""
     query_characters: int
 
 
@@ -147,12 +149,14 @@ _PARTS: Final = (
     "capture_quickly_update",
     "capture_quickly_delete",
 )
-"""Files whose text stands in several functions: PL/pgSQL cannot call a part that sees the transition tables. One
-can hold those before it."""
+"""Files whose text is included in several functions, because PL/pgSQL cannot call code that sees transition tables.
+
+Each can include those before it.
+"""
 
 
 def installable(wanted: Wanted) -> dict[str, str]:
-    """Function -> SQL that installs it, with the settings in it that cost too much to look up in a trigger."""
+    """SQL that installs each function, with settings inlined that are too expensive to look up in a trigger."""
     values = {
         "query_characters": str(wanted.query_characters),
         "is_plain": sql.text("coverage_is_plain.sql").strip(),
@@ -168,17 +172,17 @@ def installable(wanted: Wanted) -> dict[str, str]:
 
 
 def digest(text: str) -> str:
-    """What a file is known by: 16 hex digits of its SHA-256."""
+    """Digest of a file: 16 hex digits of its SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def migrations() -> list[tuple[int, str]]:
-    """Number and file of every migration this release knows, in order."""
+    """Number and file of all migrations of this release, in order."""
     return [(int(name.rpartition("/")[2].partition("_")[0]), name) for name in sql.names("migrations")]
 
 
 def newest_version(installed: int) -> int:
-    """The version of the schema that this release makes. Raises `NotInstalled` when a newer one is installed."""
+    """Schema version of this release. Raises `NotInstalled` if a newer one is installed."""
     newest = max(number for number, _ in migrations())
     if installed > newest:
         raise NotInstalled(
@@ -188,9 +192,9 @@ def newest_version(installed: int) -> int:
 
 
 def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: Wanted) -> Plan:
-    """The steps from what is installed to what is wanted.
+    """Steps from the installed to the wanted state.
 
-    Raises `NotInstalled` when the database has a newer schema than this release knows.
+    Raises `NotInstalled` if the schema of the database is newer than this release.
     """
     newest_version(installed.version)
     warnings: list[str] = []
@@ -210,7 +214,7 @@ def plan(server: Server, installed: Installed, tables: Sequence[Table], wanted: 
 
 
 def take_over(server: Server, attached: Sequence[str], is_weaker: bool, wanted: Wanted) -> Plan:
-    """The steps that make the schema one that this role can trust, before anything in it is read."""
+    """Steps that make the schema trustworthy for this role, before anything in it is read."""
     detach = sql.text("detach.sql")
     steps = [
         Step("drop", f"{what} in pgevents", None, "" if is_weaker else detach, "", "not made by a build")
@@ -243,7 +247,7 @@ def take_over(server: Server, attached: Sequence[str], is_weaker: bool, wanted: 
 
 
 def restore(wanted: Wanted) -> Plan:
-    """The steps for a schema that came without its data: what it must remember is made again."""
+    """Steps for a schema without its data, which create the required contents again."""
     text = fill(
         sql.whole("restore.sql"),
         {
@@ -269,12 +273,12 @@ def _title(migration: str) -> str:
 
 
 def text_literal(text: str) -> str:
-    """Text as an SQL literal, where standard_conforming_strings is on."""
+    """Text as an SQL literal, for standard_conforming_strings = on."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _owner_steps(installed: Installed, server: Server) -> Iterable[Step | None]:
-    """Who owns a function can change what it does: what belonged to another role is made again in the same transaction."""
+    """Steps that replace functions of other owners, who could change them, in the same transaction."""
     for kind, name, owner in installed.misowned:
         if kind == "function" and _function_name(name) not in _function_names():
             yield Step("drop", f"function {name}", None, f"drop function {name} cascade;\n", "", f"{owner} made it")
@@ -290,14 +294,14 @@ def _function_names() -> set[str]:
 
 
 def _function_name(signature: str) -> str:
-    """`pgevents.cover(oid,boolean)` -> `cover`."""
+    """Name of a function: `cover` for `pgevents.cover(oid,boolean)`."""
     return signature.partition("(")[0].removeprefix("pgevents.")
 
 
 def _right_steps(installed: Installed) -> Iterable[Step | None]:
     text = sql.whole("set_rights.sql")
     if any(number > installed.version for number, _ in migrations()):
-        # What is made now is not known yet.
+        # New objects are not known yet.
         yield Step("set", "rights", None, text, "", "not there yet")
         return
     if not installed.rights:
@@ -319,7 +323,7 @@ _MANY: Final = 3
 
 
 def _migration_steps(installed: Installed) -> Iterable[Step | None]:
-    """Like all that follow: an object that is as it should be gives None, another one the step that makes it so."""
+    """Steps for migrations; like the following functions, None for an up-to-date object, else a step."""
     for number, name in migrations():
         if number <= installed.version:
             yield None
@@ -395,14 +399,14 @@ def _event_trigger_steps(installed: Installed, server: Server, warnings: list[st
         )
         return
     reason = "disabled" if set(installed.event_triggers) == set(EVENT_TRIGGERS) else "not there yet"
-    # What was altered while they were not there is no difference that the next command made.
+    # Alterations made without event triggers must not be attributed to the next command.
     text = f"{sql.text('event_triggers.sql')}\n{sql.text('note_shapes.sql')}"
     yield Step("create", "event triggers", None, text, "", reason)
 
 
 def _trigger_steps(tables: Sequence[Table]) -> Iterable[Step | None]:
-    # A tree that changes between capturing by statement and by row would meanwhile lose rows, or have them twice.
-    # One that is to have none any more may lose them one after another.
+    # A tree that changes between capturing by statement and by row would meanwhile lose or duplicate rows.
+    # Triggers that are only removed may go one after another.
     changing = _roots(tables, lambda trigger: trigger.state == "outdated") & _roots(
         tables, lambda trigger: trigger.wanted is not None
     )
@@ -438,7 +442,7 @@ def _trigger_step(table: Table, trigger: Trigger, relation: int) -> Step | None:
             qualified=qualified,
             needs_owner=True,
         )
-    # To replace a trigger enables it too, for everybody but those who apply what was done elsewhere.
+    # CREATE OR REPLACE TRIGGER also enables it (origin and local, not replica).
     text = trigger.wanted.replace("CREATE TRIGGER", "create or replace trigger", 1) + ";\n"
     action = "create" if trigger.installed is None else "enable" if trigger.state == "disabled" else "replace"
     return Step(
@@ -455,5 +459,5 @@ def _trigger_step(table: Table, trigger: Trigger, relation: int) -> Step | None:
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier. It comes from the catalog: it has no NUL and is not cut."""
+    """Name as an SQL identifier. Names from the catalog contain no NUL and are not too long."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""What is captured of a table where that is not everything: as the settings say it, and as the database made it of them."""
+"""Capture rules of tables: as written in the settings, and as resolved by the database."""
 
 import json
 import re
@@ -9,50 +9,52 @@ from typing import Any, Final, cast
 from pg_events.config.settings import Settings
 
 COLUMN_KINDS: Final = ("only", "drop", "mask", "hash")
-"""How a column can be treated: kept while others are not, left out, masked, hashed."""
+"""Treatments of a column: kept exclusively, dropped, masked, hashed."""
 
 Choices = Mapping[str, Mapping[str, Sequence[str]]]
-"""Kind (`only`, `drop`, `mask`, `hash`, `when`, or one of `WHOLE_KINDS`) -> pattern of tables -> patterns of columns, or
-conditions."""
+"""Patterns of columns, or conditions, by pattern of tables, by kind.
+
+Kinds are `only`, `drop`, `mask`, `hash`, `when`, and those of `WHOLE_KINDS`.
+"""
 
 WHOLE_KINDS: Final = {
     "skip_unchanged": ("skip_unchanged", "PG_EVENTS_SKIP_UNCHANGED"),
     "replicated": ("capture_replicated", "PG_EVENTS_CAPTURE_REPLICATED"),
     "by_row": ("row_triggers", "PG_EVENTS_ROW_TRIGGERS"),
 }
-"""What is chosen for a table as a whole, by patterns of tables alone: kind -> field of `Settings`, constant."""
+"""Rules for a table as a whole, by patterns of tables alone: field of `Settings` and constant, by kind."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is captured of one table. Nothing in it: everything is."""
+    """Capture rules of one table; without rules, everything is captured."""
 
     only: tuple[str, ...] | None = None
-    """Columns that are kept while all others are not; None when the settings name none for this table."""
+    """Only columns that are kept; None if the settings name none for this table."""
     drop: tuple[str, ...] = ()
     mask: tuple[str, ...] = ()
     hash: tuple[str, ...] = ()
     when: tuple[str, ...] = ()
-    """SQL conditions; a change is left out when one of them is false."""
+    """SQL conditions; a change is skipped if one of them is false."""
     skip_unchanged: bool = False
-    """Updates that change nothing that is captured are left out."""
+    """True to skip updates that change no captured column."""
     replicated: bool = False
-    """Changes that are applied from elsewhere, as by a subscription, are captured, too."""
+    """True to also capture replicated changes, such as those of a subscription."""
     by_row: bool = False
-    """Its rows are captured one by one."""
+    """True to capture rows by row triggers."""
     tables: tuple[tuple[str, str], ...] = ()
-    """Schema and name of the table that the settings' patterns match: its own, or one it had before."""
+    """Current and former names (schema, table) of the table that match patterns of the settings."""
     earlier: Mapping[str, tuple[str, ...]] | None = None
-    """Column -> names it had before, and by which the settings' patterns match it."""
+    """Former names by column, by which patterns of the settings match it."""
 
     @property
     def keeps_query(self) -> bool:
-        """The client's SQL text is kept with its events: it could hold what the columns must not."""
+        """True if events keep the client's SQL text, which could reveal redacted columns."""
         return self.only is None and not (self.drop or self.mask or self.hash)
 
     @property
     def words(self) -> str:
-        """For people: `without password · email hashed · when new.total > 100`; empty when everything is captured."""
+        """Text to display: `without password · email hashed · when new.total > 100`; empty if everything is captured."""
         parts: list[str] = []
         if self.only is not None:
             parts.append(f"only {_listed(self.only) or 'no column'}")
@@ -72,7 +74,7 @@ class Choice:
         return " · ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
-        """For `status --json`: what there is to say, and nothing else."""
+        """JSON for `status --json`, without defaults."""
         found: dict[str, Any] = {} if self.only is None else {"only": list(self.only)}
         for name in ("drop", "mask", "hash", "when"):
             if getattr(self, name):
@@ -82,7 +84,7 @@ class Choice:
 
 EVERYTHING: Final = Choice()
 _SHOWN: Final = 4
-"""More columns than this are counted, not named."""
+"""Maximum number of columns that are named; more are counted."""
 
 
 def _listed(columns: Sequence[str]) -> str:
@@ -92,7 +94,7 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def parse(options: str | None) -> Choice:
-    """What `coverage.sql` tells the triggers of a table; None when it has nothing to tell."""
+    """Parse the rules that `coverage.sql` passes to the triggers of a table; None if there are none."""
     if options is None:
         return EVERYTHING
     told: dict[str, Any] = json.loads(options)
@@ -119,7 +121,7 @@ def parse(options: str | None) -> Choice:
 
 
 def choices(settings: Settings) -> Choices:
-    """What the settings choose, as it is kept in the database."""
+    """Rules of the settings, as stored in the database."""
     found: dict[str, dict[str, list[str]]] = {}
 
     def add(kind: str, table: str, texts: Iterable[str]) -> None:
@@ -141,12 +143,12 @@ def choices(settings: Settings) -> Choices:
 
 
 def written(settings: Settings) -> str:
-    """`choices()` as JSON, always spelt the same."""
+    """`choices()` as canonical JSON."""
     return json.dumps(choices(settings), sort_keys=True)
 
 
 def with_choices(settings: Settings, kept: str) -> Settings:
-    """The settings with the choices of an earlier build in place of their own."""
+    """Settings with the rules of an earlier build instead of their own."""
     found = cast("dict[str, dict[str, list[str]]]", json.loads(kept))
     redact: dict[str, dict[str, str]] = {}
     for kind in ("mask", "hash"):
@@ -169,7 +171,7 @@ def with_choices(settings: Settings, kept: str) -> Settings:
 
 @dataclass(frozen=True)
 class Named:
-    """A table by all its names, for `unmatched()`."""
+    """Table with all its names, for `unmatched()`."""
 
     schema: str
     name: str
@@ -178,7 +180,7 @@ class Named:
 
 
 def unmatched(settings: Settings, tables: Sequence[Named]) -> Iterator[str]:
-    """A line for each pattern of the settings that matches no covered table, or no column of those it matches."""
+    """Warnings for patterns of the settings that match no covered table, or no column of the matching tables."""
     for constant, pattern, columns in _patterns(settings):
         found = [table for table in tables if matches(pattern, table.schema, table.name)]
         if not found:
@@ -203,7 +205,7 @@ def unmatched(settings: Settings, tables: Sequence[Named]) -> Iterator[str]:
 
 
 def _patterns(settings: Settings) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Constant, pattern of tables, patterns of columns."""
+    """Yield constant, pattern of tables, and patterns of columns."""
     for table, columns in settings.include_columns.items():
         yield "PG_EVENTS_INCLUDE_COLUMNS", table, columns
     for table, columns in settings.exclude_columns.items():
@@ -219,7 +221,7 @@ def _patterns(settings: Settings) -> Iterator[tuple[str, str, Sequence[str]]]:
 
 
 def redacted(choices: str, schema: str, name: str) -> Iterator[re.Pattern[str]]:
-    """What the columns are called that are masked or hashed of a table, by the choices of a build as they are kept."""
+    """Names of the masked or hashed columns of a table, by the stored rules of a build."""
     found = cast("dict[str, dict[str, list[str]]]", json.loads(choices))
     for kind in ("mask", "hash"):
         for table, columns in found.get(kind, {}).items():
@@ -228,10 +230,10 @@ def redacted(choices: str, schema: str, name: str) -> Iterator[re.Pattern[str]]:
 
 
 def matches(pattern: str, schema: str, name: str) -> bool:
-    """Whether a name or a glob, with or without a schema, means the table."""
+    """Return True if a name or a glob, with or without a schema, matches the table."""
     return _regex(pattern).fullmatch(f"{schema}.{name}" if "." in pattern else name) is not None
 
 
 def _regex(glob: str) -> re.Pattern[str]:
-    """As coverage.sql reads a glob: * and ?, every other character is itself."""
+    """Regex of a glob as in coverage.sql: * and ? are special, all other characters literal."""
     return re.compile(re.escape(glob).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)

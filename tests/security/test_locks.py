@@ -67,7 +67,7 @@ def test_a_build_that_waits_for_another_one_names_it(built_database_url: str, mo
     plan = planned(built_database_url, exclude=("public.x",))
     with (
         holding(built_database_url, "lock table pgevents.migration in share update exclusive mode"),
-        pytest.raises(PgEventsError, match=rf"given up after .* s, its lock is held by {HOLDER}; run it again"),
+        pytest.raises(PgEventsError, match=rf"gave up after .* s, its lock is held by {HOLDER}; run it again"),
     ):
         apply(built_database_url, plan, lock_timeout_seconds=0.05)
 
@@ -114,7 +114,7 @@ def test_a_table_whose_lock_is_not_to_be_had_names_who_holds_it(
         failed = apply(built_database_url, plan, lock_timeout_seconds=0.1).failed
 
     (reason,) = {reason for _, reason in failed}
-    assert re.fullmatch(rf"its lock was not to be had in 3 tries of 0\.1 s, it is held by {HOLDER}", reason)
+    assert re.fullmatch(rf"no lock in 3 attempts of 0\.1 s, it is held by {HOLDER}", reason)
 
 
 def test_the_logs_lock_that_a_reader_holds_is_named(built_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,4 +90,4 @@ def test_a_build_touches_no_table_that_took_over_the_name_since_it_was_planned(
 
     assert len(before) == 4
     assert after == before
-    assert {reason for _, reason in failed} == {"its name is another table's now; build again"}
+    assert {reason for _, reason in failed} == {"its name now refers to another table; build again"}
