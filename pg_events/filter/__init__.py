@@ -1,1 +1,1 @@
-"""The filter language: parsed once, run over events in Python and over the log in SQL."""
+"""Filter language: parsed once, evaluated on events in Python and on the log in SQL."""

@@ -1,7 +1,7 @@
-"""What a filter can ask of an event: every condition, how it is written, and how it is tested.
+"""Conditions of a filter: their text and their tests.
 
-`pg_events.filter.parser` reads a text into these; `str()` writes them back, and `test()` makes the function that decides.
-They are plain frozen values, so that other modules can translate them (into SQL, for instance).
+`pg_events.filter.parser` parses a text into these; `str()` writes them back, and `test()` returns the function that
+decides. They are plain frozen values, so that other modules can translate them (into SQL, for instance).
 """
 
 import json
@@ -19,20 +19,22 @@ from pg_events.filter.values import Operator, Value, glob_test, joined, name_tes
 from pg_events.text import TooDeep
 
 KINDS: Final = "IUDTS"
-"""The letters `Kinds` may hold, in the order in which it holds them."""
+"""Letters of `Kinds`, in their order."""
 
 
 # ── The event under test ─────────────────────────────────────────────────────────────────────────────────────────────
 
 _json = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=str)
-"""Every number becomes a `Decimal`: digits are kept, and one of ten thousand digits is no error."""
+"""JSON decoder that parses every number as `Decimal`: exact, and without limit to the number of digits."""
 
 _UNREADABLE: Final = (ValueError, RecursionError, DecimalException)
 
 
 def _read(text: str | None) -> dict[str, Any] | None:
-    """The JSON object in the text, without members that are nested too deep to be read; None when there is none, or it is
-    broken."""
+    """Parse the JSON object in the text; None if there is none, or it is not valid.
+
+    Members that are nested too deeply are omitted.
+    """
     try:
         value: Any = None if text is None else _json.decode(text)
     except RecursionError:
@@ -51,7 +53,7 @@ def _read_shallow(text: str) -> dict[str, Any] | None:
 
 
 class Subject:
-    """A record under test. Its JSON is read only when a condition asks for it, and then once."""
+    """Record under test. Its JSON is parsed only if a condition needs it, and then once."""
 
     __slots__ = ("_objects", "record")
 
@@ -69,7 +71,7 @@ class Subject:
 
 Test = Callable[[Subject], bool]
 
-# What a test costs; the cheap ones go first.
+# Cost of a test; cheap ones run first.
 _FIELDS_ONLY, _RAW_TEXT, _JSON = 0, 1, 2
 
 
@@ -78,10 +80,10 @@ _FIELDS_ONLY, _RAW_TEXT, _JSON = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """`op:U,D`: what happened."""
+    """`op:U,D`: the operation of the event."""
 
     kinds: str
-    """Letters out of `KINDS`, in its order."""
+    """Letters of `KINDS`, in its order."""
     cost: ClassVar[int] = _FIELDS_ONLY
 
     def __str__(self) -> str:
@@ -94,11 +96,11 @@ class Kinds:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """`id:7,1200..1300`: the event's number, or that of its transaction."""
+    """`id:7,1200..1300`: the id of the event, or of its transaction."""
 
     field: Literal["id", "xid"]
     ranges: tuple[tuple[int | None, int | None], ...]
-    """Lowest and highest, both included; None where a range is open. Never beyond a PostgreSQL bigint."""
+    """Inclusive lower and upper bounds; None for an open bound. Never beyond a PostgreSQL bigint."""
     cost: ClassVar[int] = _FIELDS_ONLY
 
     def __str__(self) -> str:
@@ -126,10 +128,10 @@ def _range_text(limits: tuple[int | None, int | None]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """`table:orders|stock`: a name is one of the values, in whatever case.
+    """`table:orders|stock`: a name is one of the values, ignoring case.
 
-    A table is meant with or without its schema; a schema event has the name of its object, written without quotes.
-    What an event does not have (a user, an application) is an empty name.
+    A table matches with or without its schema; a schema event has the name of its object, without quotes. A missing
+    name (of a user, an application) is empty.
     """
 
     field: Literal["table", "user", "app"]
@@ -156,7 +158,7 @@ class Names:
 
 
 def table_names(schema: str | None, name: str | None, kind: str) -> tuple[str, str]:
-    """The two names of a table, or of a schema event's object: without and with its schema."""
+    """Names of a table, or of a schema event's object: without and with its schema."""
     name = name or ""
     if schema is None:
         return name, name
@@ -168,12 +170,12 @@ def table_names(schema: str | None, name: str | None, kind: str) -> tuple[str, s
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """`since:5m`, `until:14:00`: when the statement that made the change began."""
+    """`since:5m`, `until:14:00`: the start of the statement that made the change."""
 
     edge: Literal["since", "until"]
-    """`since` is that moment and later, `until` is before it."""
+    """`since` includes the time and later, `until` is before it."""
     at: datetime
-    """In UTC."""
+    """Time in UTC."""
     cost: ClassVar[int] = _FIELDS_ONLY
 
     def __str__(self) -> str:
@@ -185,7 +187,7 @@ class Time:
         def test(subject: Subject) -> bool:
             try:
                 is_later = datetime.fromisoformat(subject.record.at) >= limit
-            except (ValueError, TypeError):  # no time, or one without a zone
+            except (ValueError, TypeError):  # not a time, or one without a zone
                 return False
             return is_later is since
 
@@ -197,7 +199,7 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`query:"insert into"`: the client's statement contains one of the values, in whatever case."""
+    """`query:"insert into"`: the client's statement contains one of the values, ignoring case."""
 
     values: tuple[Value, ...]
     cost: ClassVar[int] = _RAW_TEXT
@@ -220,9 +222,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`"free text"`: it stands in the row before or after, the DDL, the statement or the table's name.
+    """`"free text"`: found in the old or new row, the DDL, the statement or the table's name.
 
-    In whatever case. Rows and DDL are searched as the JSON they are, keys and all.
+    Ignores case. Rows and DDL are searched as JSON text, including keys.
     """
 
     text: str
@@ -252,19 +254,19 @@ class Text:
 
 
 def json_text(text: str) -> str:
-    """The text as it stands inside a JSON string."""
+    """Text as escaped inside a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """`/regex/`: Python's regular expression finds something where `Text` looks. `/regex/i` passes over case.
+    """`/regex/`: Python regular expression, searched in the same texts as `Text`. `/regex/i` ignores case.
 
-    An expression that backtracks without end does so here too.
+    An expression that backtracks without end does so here, too.
     """
 
     pattern: str
-    r"""As written between the slashes, a slash inside as `\/`."""
+    r"""Text between the slashes, where a slash is written as `\/`."""
     ignore_case: bool = False
     cost: ClassVar[int] = _RAW_TEXT
 
@@ -283,7 +285,7 @@ class Regex:
 
 
 def qualified_name(record: Record) -> str:
-    """The table, or the schema event's object, with its schema: where free text looks for a table."""
+    """Table or object with its schema, in which free text is searched."""
     return table_names(record.table_schema, record.table_name, record.kind)[1]
 
 
@@ -291,33 +293,33 @@ def qualified_name(record: Record) -> str:
 
 
 def _may_hold(raw: str | None, keys: Iterable[str]) -> bool:
-    """False when the JSON text surely has none of these strings in it; much cheaper than reading it.
+    """Return False if the JSON text certainly contains none of these strings; much cheaper than parsing it.
 
-    A backslash may spell any character in another way, so with one in the text nothing is sure.
+    A backslash may escape any character, so a text with one is never certain.
     """
     return raw is not None and ("\\" in raw or all(key in raw for key in keys))
 
 
 def _needles(operator: Operator, values: tuple[Value, ...]) -> list[str]:
-    """What must stand in the text of a row that satisfies the operator; a number may be spelt in other ways."""
+    """Strings that a row must contain to satisfy the operator; none for numbers, which have several spellings."""
     return [value.text for value in values if operator == "=" and len(values) == 1 and value.form in ("text", "word")]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`new.total>100`: a value of the row before or after.
+    """`new.total>100`: a value of the old or new row.
 
-    Numbers are compared with numbers, as decimals; everything else (timestamps too) as text, in the right case. The
-    words null, true and false are those of JSON. A list matches when one of its elements does. `!=` wants the column
-    to be there: it is not the complement of `=`, that is `-new.status:paid`.
+    Numbers are compared with numbers, as decimals; everything else (timestamps, too) as text, case-sensitively. The
+    words null, true and false are those of JSON. A list matches if one of its elements does. `!=` requires the column
+    to exist: it is not the complement of `=`, that is `-new.status:paid`.
     """
 
     side: Literal["new", "old"]
     path: tuple[str, ...]
-    """The column, then keys of objects or positions in lists. Empty: any column."""
+    """Column, then keys of objects or positions in lists. Empty for any column."""
     operator: Operator
     values: tuple[Value, ...]
-    """Several only with `=` (one of them) and `!=` (none of them)."""
+    """Values of the condition; several only with `=` (one of them) and `!=` (none of them)."""
     cost: ClassVar[int] = _JSON
 
     def __str__(self) -> str:
@@ -342,9 +344,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """`pk:42`: the row's key, before or after, compared as in `Column`.
+    """`pk:42`: the key of the old or new row, compared as in `Column`.
 
-    An event does not say which columns are the primary key: taken is the column `id`, or else the row's first.
+    An event does not name the columns of the primary key: the column `id` is used, or else the row's first.
     """
 
     operator: Operator
@@ -371,7 +373,7 @@ _STARTS_WITH_ID = re.compile(r'\s*\{\s*"id"\s*:\s*')
 
 
 def _key(subject: Subject, side: Literal["old_data", "new_data"]) -> list[Any]:
-    """The row's key, if it has one. Most rows begin with `id`; those are read no further, however long they are."""
+    """Key of the row, if any. Most rows begin with `id`; these are parsed no further."""
     raw = subject.record.new_data if side == "new_data" else subject.record.old_data
     if raw is None:
         return []
@@ -394,7 +396,7 @@ class Changed:
     """`col:status`: an UPDATE that changed one of these columns; an INSERT or a DELETE of a row that has one."""
 
     values: tuple[Value, ...]
-    """Names, in whatever case."""
+    """Names of columns, ignoring case."""
     cost: ClassVar[int] = _JSON
 
     def __str__(self) -> str:
@@ -431,7 +433,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`tag:"ALTER TABLE"`: the command of a schema event, in whatever case."""
+    """`tag:"ALTER TABLE"`: the command of a schema event, ignoring case."""
 
     values: tuple[Value, ...]
     cost: ClassVar[int] = _JSON
@@ -453,7 +455,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class OfExtension:
-    """`is:extension`: a schema event of what CREATE, ALTER or DROP EXTENSION did to an object of the extension."""
+    """`is:extension`: a schema event of an object of an extension, by CREATE, ALTER or DROP EXTENSION."""
 
     cost: ClassVar[int] = _JSON
 
@@ -467,7 +469,7 @@ class OfExtension:
 
 
 def _unless_too_deep(test: Test) -> Test:
-    """The test; False where values are nested too deep to be compared."""
+    """Wrap a test so that it is False if values are nested too deeply to compare."""
 
     def guarded(subject: Subject) -> bool:
         try:
@@ -483,7 +485,7 @@ def _unless_too_deep(test: Test) -> Test:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of them; of none, everything."""
+    """Conjunction of conditions; without any, everything matches."""
 
     parts: tuple["Condition", ...] = ()
 
@@ -508,7 +510,7 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one of them."""
+    """Disjunction of conditions."""
 
     parts: tuple["Condition", ...]
 
@@ -533,7 +535,7 @@ class Or:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The complement: also where the other cannot be told."""
+    """Complement of a condition, also where that is undecided."""
 
     part: "Condition"
 

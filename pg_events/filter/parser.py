@@ -1,10 +1,10 @@
-"""The filter language of `--where`, the console and replay: a text in, a question to events out.
+"""Parser of the filter language of `--where`, the console and replay.
 
     table:orders|stock op:U,D new.total>100 since:5m -user:etl "free text" /regex/
 
-A space means *and*; *or*, *not* (or a leading `-`) and parentheses do the rest. `FIELDS` says what can be asked.
-Alternatives are separated by `,` or `|`; `*` and `?` are patterns; what stands in quotes is meant literally.
-The conditions a filter is made of are in `pg_events.filter.conditions`.
+A space means *and*; there are *or*, *not* (or a leading `-`) and parentheses. `FIELDS` lists the fields. Alternatives are
+separated by `,` or `|`; `*` and `?` are patterns; text in quotes is literal. The conditions of a filter are in
+`pg_events.filter.conditions`.
 """
 
 import re
@@ -46,7 +46,7 @@ __all__ = ["FIELDS", "Field", "Filter", "chosen", "edge", "parse"]
 
 @dataclass(frozen=True)
 class Filter:
-    """A question to events, equal to another that asks the same. `str()` gives a text that parses to an equal one."""
+    """Parsed filter; equal filters compare equal. `str()` returns a text that parses to an equal one."""
 
     condition: Condition
     _test: Test = field(init=False, repr=False, compare=False)
@@ -55,7 +55,7 @@ class Filter:
         object.__setattr__(self, "_test", self.condition.test())
 
     def matches(self, record: Record) -> bool:
-        """Whether the event is asked for. Raises nothing: of a row that cannot be read no column's condition holds."""
+        """Return True if the event matches. Never raises: conditions on columns of an unreadable row are false."""
         return self._test(Subject(record))
 
     def __str__(self) -> str:
@@ -63,16 +63,16 @@ class Filter:
 
 
 def parse(text: str, *, now: datetime | None = None) -> Filter:
-    """Read a filter; an empty one matches every event.
+    """Parse a filter; an empty one matches every event.
 
-    `now` is what `since:5m` and a time without a date count from (of a saved log, for instance, its end); None is the
-    clock's. Raises `FilterError` with the place.
+    `now` is the reference of `since:5m` and of times without a date (for a saved log, its end); None is the current time.
+    Raises `FilterError` with the position.
     """
     return Filter(_Parser(text, (now or datetime.now(UTC)).astimezone()).filter())
 
 
 def edge(field: str, text: str, remedy: str = "", *, now: datetime | None = None) -> Filter:
-    """`since` or `until` a moment, as the options of these names give it. Raises `UsageError` that names the option."""
+    """Condition `since` or `until` from the option of that name. Raises `UsageError` that names the option."""
     try:
         return parse(f"{field}:{quote(text)}", now=now)
     except FilterError as error:
@@ -86,9 +86,9 @@ def chosen(
     *,
     now: Callable[[], datetime | None] | None = None,
 ) -> Filter:
-    """What the options `--where`, `--since` and `--until` ask for together. Raises `UsageError`.
+    """Filter of the options `--where`, `--since` and `--until` together. Raises `UsageError`.
 
-    `now` tells what `5m` and `14:00` count from, if anything is asked for that does; see `counted_from`.
+    `now` returns the reference of `5m` and `14:00`, and is called only if needed; see `counted_from`.
     """
     return counted_from(now, lambda moment: _chosen(where, since, until, moment))
 
@@ -110,12 +110,12 @@ _ORDERED: Final = (*_IS, ">", ">=", "<", "<=")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the language, for the help and for completion."""
+    """Field of the language, for the help and for completion."""
 
     name: str
     meaning: str
     example: str
-    """A whole filter."""
+    """Example of a complete filter."""
     operators: tuple[str, ...] = _IS
     aliases: tuple[str, ...] = ()
 
@@ -138,8 +138,11 @@ FIELDS: Final = (
     Field("tag", "the command of a schema event", 'tag:"ALTER TABLE"'),
     Field("query", "the client's statement contains it", 'query:"insert into"'),
 )
-"""All that can be asked by name. Beside them stand `"free text"` (in whatever case) and `/regex/`, which look into the
-rows, the DDL, the statement and the table's name."""
+"""All fields of the language.
+
+Besides them there are `"free text"` (ignoring case) and `/regex/`, which search the rows, the DDL, the statement and the
+table's name.
+"""
 
 _FIELD_OF: Final = {name: known for known in FIELDS for name in (known.name, *known.aliases)}
 
@@ -147,7 +150,7 @@ _FIELD_OF: Final = {name: known for known in FIELDS for name in (known.name, *kn
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 MAX_DEPTH: Final = 50
-"""Parentheses inside parentheses; more are no filter but an attack on the stack."""
+"""Maximum depth of parentheses; more would be an attack on the stack."""
 
 # The start of a condition on a field: its name, for new and old a path, and the operator.
 _FIELD = re.compile(r"""([^\W\d]\w*)((?:\.(?:"(?:[^"\\]|\\.)*"|[^\s.:=<>!"'()|,]+))*)(!=|>=|<=|[:=<>])""", re.DOTALL)
@@ -162,7 +165,7 @@ _ESCAPED: Final = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\
 
 @dataclass(frozen=True, slots=True)
 class _Operand:
-    """One alternative as it was written."""
+    """Alternative as it was written."""
 
     text: str
     quoted: bool
@@ -173,7 +176,7 @@ _T = TypeVar("_T")
 
 
 class _Parser:
-    """Recursive descent: `either` of `every` of `negatable`. Every method starts at `position` and moves it on."""
+    """Recursive descent parser: `either` of `every` of `negatable`. Every method starts at `position` and advances it."""
 
     def __init__(self, text: str, now: datetime) -> None:
         self.text = text
@@ -267,12 +270,12 @@ class _Parser:
         condition = Regex(match[1], ignore_case=bool(match[2]))
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of expressions whose meaning may change one day
+                warnings.simplefilter("ignore")  # for expressions whose meaning may change in a future release
                 condition.test()
         except re.error as error:
-            self.fail(f"no regular expression: {error.msg}", start + 1 + (error.pos or 0))
+            self.fail(f"invalid regular expression: {error.msg}", start + 1 + (error.pos or 0))
         except (OverflowError, RecursionError, ValueError) as error:
-            self.fail(f"no regular expression: {error}")
+            self.fail(f"invalid regular expression: {error}")
         self.position = match.end()
         return condition
 
@@ -331,7 +334,7 @@ class _Parser:
         return self.each(operands, value)
 
     def each(self, operands: list[_Operand], read: Callable[[_Operand], _T]) -> tuple[_T, ...]:
-        """Every operand, read; what cannot be is a mistake at its place."""
+        """Parse every operand; an invalid one is an error at its position."""
         results: list[_T] = []
         for operand in operands:
             try:
@@ -367,7 +370,7 @@ class _Parser:
             if self.sees('"'):
                 steps.append(self.quoted())
             elif "*" in match[1] or "?" in match[1]:
-                self.fail("a column's name is no pattern; in quotes it may hold any sign")
+                self.fail("a column's name must not be a pattern; in quotes it may hold any character")
             else:
                 steps.append(match[1])
             start = match.end()
@@ -424,7 +427,7 @@ class _Parser:
 
 
 def _joined(kind: type[And] | type[Or], parts: Iterable[Condition]) -> Condition:
-    """The parts as one condition: a single one as it is, those of the same kind without parentheses."""
+    """Join the parts into one condition: a single one unchanged, those of equal kind flattened."""
     flat: list[Condition] = []
     for part in parts:
         flat.extend(part.parts if isinstance(part, kind) else [part])
@@ -458,7 +461,7 @@ def _is(operand: _Operand) -> str:
 
 
 _EXTENSION: Final = "x"
-"""Stands for `is:extension` beside the letters of kinds."""
+"""Letter for `is:extension` among those of kinds."""
 
 
 _OPERATIONS: Final = {"op": _operation, "is": _is}
@@ -489,7 +492,7 @@ def _range(text: str, operator: Operator) -> tuple[int | None, int | None]:
 
 def _integer(text: str, *, above: int = -1, below: int = _BIGGEST + 1) -> int:
     if not _INTEGER.fullmatch(text) or not above < int(text) < below:
-        raise ValueError(f"{text} is no number that an event or a transaction can have")
+        raise ValueError(f"{text} is not a valid id of an event or a transaction")
     return int(text)
 
 
@@ -497,4 +500,4 @@ def _check_size(value: Value) -> None:
     try:
         _ = Decimal(value.text) if value.form == "number" else None
     except DecimalException:
-        raise ValueError(f"{value.text} is too big a number") from None
+        raise ValueError(f"{value.text} is too large a number") from None

@@ -1,9 +1,9 @@
-"""A filter's conditions as SQL over `pgevents.event`: what the server can tell need not travel.
+"""Translates a filter's conditions to SQL over `pgevents.event`, so that the server sends fewer events.
 
-Not every condition means the same to PostgreSQL as to Python: case, digits, broken JSON. So a condition becomes two
-*bounds*: one that holds at least wherever the condition holds, and one that holds at most there. The negation of the one
-is the other of the negation. What a query lets through is a little too much, never too little; `Filter.matches` has the
-last word on it. Only ASCII is compared in SQL: a text with other characters is let through, and looked at in Python.
+Some conditions differ between PostgreSQL and Python: case, digits, broken JSON. So a condition becomes two *bounds*: one
+that is true wherever the condition is true, and one that is true only there. The negation of one bound is the other bound
+of the negation. A query returns slightly too much, never too little; `Filter.matches` decides. Only ASCII is compared in
+SQL: a text with other characters passes, and is tested in Python.
 """
 
 import re
@@ -35,43 +35,45 @@ from pg_events.filter.conditions import (
 from pg_events.filter.values import Operator, Value
 
 Part = SQL | Composed
-"""A piece of SQL."""
+"""Fragment of SQL."""
 
 ALL: Final[Part] = SQL("true")
 NONE: Final[Part] = SQL("false")
 
 
 class Bounds(NamedTuple):
-    """Two conditions in SQL on the row `e` of `pgevents.event`."""
+    """Bounds of a condition: two conditions in SQL on the row `e` of `pgevents.event`."""
 
     most: Part
-    """True wherever the filter's condition is true."""
+    """Condition that is true wherever the filter's condition is true."""
     least: Part
-    """True only where it is."""
+    """Condition that is true only where the filter's condition is true."""
 
 
 _UNKNOWN: Final = Bounds(ALL, NONE)
 
 
 def where(condition: Condition) -> Part:
-    """What the events asked for have in common: a condition on the row `e` of `pgevents.event`."""
+    """Condition on the row `e` of `pgevents.event` that all matching events satisfy."""
     return bounds(condition).most
 
 
 def where_indexed(condition: Condition) -> Part:
-    """The same of ids, transactions and times alone, and of a row `e` of the log that may hold several events: what can be
-    found without reading their data.
+    """Condition on ids, transactions and times alone, for a packed row `e` of the log.
+
+    It can be evaluated without reading the data of the events.
+
     """
     return _bounds(condition, _OF_ROWS).most
 
 
 def where_rows(condition: Condition) -> Part:
-    """The same of a row `e` of the log with all its events: what need not be unfolded."""
+    """Condition for a packed row `e` of the log, to skip rows without unpacking them."""
     return _bounds(condition, _OF_FOLDED).most
 
 
 def bounds(condition: Condition) -> Bounds:
-    """Both bounds of a condition."""
+    """Bounds of a condition."""
     return _bounds(condition, _TRANSLATIONS)
 
 
@@ -79,7 +81,7 @@ _Translations = Mapping[type, Callable[..., Bounds]]
 
 
 def _bounds(condition: Condition, translations: _Translations) -> Bounds:
-    """The bounds, with every condition that has no translation left open."""
+    """Bounds of a condition; a condition without a translation is left open."""
     if isinstance(condition, And | Or):
         parts = [_bounds(part, translations) for part in condition.parts]
         join = _all if isinstance(condition, And) else _any
@@ -111,11 +113,11 @@ def _joined(sign: LiteralString, parts: list[Part]) -> Part:
 def _not(part: Part) -> Part:
     if part in (ALL, NONE):
         return NONE if part == ALL else ALL
-    return SQL("not coalesce({}, false)").format(part)  # what is null does not hold
+    return SQL("not coalesce({}, false)").format(part)  # null counts as false
 
 
 def _sql(template: LiteralString, /, **parts: object) -> Part:
-    """Text with `{name}`; a part that is no SQL is a value."""
+    """Compose SQL from a text with `{name}`; a part that is not SQL becomes a value."""
     return SQL(template).format(**{name: p if isinstance(p, Composable) else Literal(p) for name, p in parts.items()})
 
 
@@ -131,9 +133,9 @@ def _is_ascii(text: str) -> bool:
 
 
 def _is_foreign(text: Part) -> Part:
-    """It has a character that SQL and Python might take differently.
+    """Condition that a text has a character that SQL and Python might treat differently.
 
-    Where characters take several bytes that is told by the lengths, for a tenth of what the pattern costs.
+    In multi-byte encodings the lengths show it, for a tenth of the cost of the pattern.
     """
     return _sql(
         "case when (select pg_encoding_max_length(pg_char_to_encoding(getdatabaseencoding())) > 1)"
@@ -148,13 +150,13 @@ def _folded(text: Part) -> Part:
 
 
 def _pattern(glob: str) -> str:
-    """A glob as LIKE has it."""
+    """LIKE pattern of a glob."""
     escaped = re.sub(r"([\\%_])", r"\\\1", glob)
     return escaped.replace("*", "%").replace("?", "_")
 
 
 def _one_of(text: Part, values: Iterable[Value], *, fold: bool) -> Bounds:
-    """Whether a text is one of the values, patterns among them."""
+    """Condition that a text is one of the values, which may include patterns."""
     readable = [
         Value(folded, value.form)
         for value in values
@@ -171,7 +173,7 @@ def _one_of(text: Part, values: Iterable[Value], *, fold: bool) -> Bounds:
 
 
 def _contains(text: Part, needles: Iterable[str]) -> Part:
-    """At least wherever the text holds one of these folded strings."""
+    """Upper bound for a text that contains one of these case-folded strings."""
     found = [
         _sql("strpos({text}, {needle}) > 0", text=_folded(text), needle=needle)
         for needle in needles
@@ -192,7 +194,7 @@ def _numbers(condition: Numbers) -> Bounds:
 
 
 def _numbers_of_rows(condition: Numbers) -> Bounds:
-    """Of the events of a row, whose ids follow one another from its own."""
+    """Bounds for a packed row, whose events have consecutive ids from its own."""
     if condition.field != "id":
         return _numbers(condition)
     further = MOST_FOLDED - 1
@@ -221,12 +223,12 @@ def _names(condition: Names) -> Bounds:
         return _one_of(_sql("coalesce({column}, '')", column=column), condition.values, fold=True)
     name, schema = SQL("coalesce(e.table_name, '')"), SQL("coalesce(e.table_schema || '.', '')")
     alone = _one_of(name, condition.values, fold=True)
-    # A name with its schema has a full stop, so it is none of the values without one: most rows need one look.
+    # A name with its schema has a dot, so it cannot equal a value without one: most rows need one comparison.
     dotted = [value for value in condition.values if value.form == "glob" or "." in value.text]
     whole = _one_of(_sql("({schema} || {name})", schema=schema, name=name), dotted, fold=True)
     if not dotted:
         whole = Bounds(NONE, NONE)
-    # The identity of a schema event's object is spelt in more ways; there are few of them.
+    # The identity of a schema event's object has several spellings; such events are few.
     is_schema = _sql('e.kind = {kind}::"char"', kind=SCHEMA)
     return Bounds(_any([is_schema, alone.most, whole.most]), _all([_not(is_schema), _any([alone.least, whole.least])]))
 
@@ -250,7 +252,7 @@ def _text(condition: Text) -> Bounds:
 
 
 def _text_of_folded(condition: Text) -> Bounds:
-    """In one of the row's events: their texts stand one after the other, each as it is by itself."""
+    """Bounds for a packed row, whose texts are concatenated unchanged."""
     return _text_in(
         condition, SQL("coalesce(e.new_rows, e.new_data::text)"), SQL("coalesce(e.old_rows, e.old_data::text)")
     )
@@ -268,7 +270,7 @@ def _text_in(condition: Text, new: Part, old: Part) -> Bounds:
 
 
 def _query_holds(needles: Iterable[str]) -> Part:
-    """Of a text that several events share: it is looked up once."""
+    """Condition on the statement text; one shared by several events is looked up once."""
     needles = [*needles]
     return _sql(
         "case when e.statement_id is null then {own}"
@@ -285,7 +287,7 @@ _OLD: Final = SQL("e.old_data::text")
 
 
 def _unescaped(row: Part, condition: Part) -> Part:
-    """The condition, on rows whose JSON PostgreSQL can take apart: some escapes it cannot put into a text."""
+    """Apply the condition only to rows whose JSON PostgreSQL can parse: it cannot convert some escapes to text."""
     return _sql(
         "case when strpos({row}::text, {escape}) > 0 then true else {condition} end",
         row=row,
@@ -316,7 +318,7 @@ def _key(condition: Key) -> Bounds:
 
 
 def _changed(condition: Changed) -> Bounds:
-    """The name stands in the row, which is not what it was."""
+    """Bounds for a changed column: its name is in the row, and the row has changed."""
     rows = _all(
         [
             _sql('e.kind = any({kinds}::"char"[])', kinds=[letter for letter in METHODS if letter != "T"]),
@@ -340,17 +342,17 @@ def _tag(_: Tag | OfExtension) -> Bounds:
 
 _SIGNS: Final[dict[Operator, Part]] = {sign: SQL(sign) for sign in (">", ">=", "<", "<=")}
 _DIGITS: Final = 60
-"""Longer numbers are left to Python."""
+"""Maximum digits of numbers compared in SQL; longer ones are left to Python."""
 
 
 def _of_value(value: Part, operator: Operator, values: tuple[Value, ...]) -> Part:
-    """The same as `_value` of a value that costs: the offset has it computed once."""
+    """Condition as of `_value` for an expensive value; OFFSET 0 makes PostgreSQL compute it once."""
     found = _value(SQL("v.value"), operator, values)
     return _sql("(select {found} from (select {value} as value offset 0) v)", found=found, value=value)
 
 
 def _value(value: Part, operator: Operator, values: tuple[Value, ...]) -> Part:
-    """At least wherever what stands there satisfies the operator. A list is let through, each with its elements."""
+    """Upper bound for a value that satisfies the operator. Lists always pass, because of their elements."""
     text, number = _sql("({value} #>> '{{}}')", value=value), _sql("{value}::text", value=value)
     if operator in ("=", "!="):
         strings = _string_in(text, values)
@@ -404,7 +406,7 @@ def _number_in(number: Part, values: tuple[Value, ...]) -> Bounds:
             low, high = value.limits
             most.append(_all([_number_ordered(number, ">=", low), _number_ordered(number, "<=", high)]))
         elif value.form == "glob":
-            most.append(ALL)  # of a number as Python spells it
+            most.append(ALL)  # of a number as written by Python
     return Bounds(_any(most), _any(least))
 
 
@@ -417,7 +419,7 @@ def _is_plain(number: Part) -> Part:
 
 
 def _number_compared(number: Part, sign: Part, value: Value) -> Part:
-    """At least wherever it is so; numbers with an exponent and very long ones are let through."""
+    """Upper bound of a numeric comparison; numbers with an exponent and very long ones always pass."""
     if len(value.text) > _DIGITS or "e" in value.text.lower():
         return ALL
     return _sql(
@@ -430,7 +432,7 @@ def _number_compared(number: Part, sign: Part, value: Value) -> Part:
 
 
 def _word_in(text: Part, values: tuple[Value, ...]) -> Part:
-    """Null, true and false are words; a pattern takes true and false for the text they are."""
+    """Condition on null, true and false; a pattern matches true and false as text."""
     words = [value.text for value in values if value.form == "word"]
     parts: list[Part] = [
         _sql("coalesce({text}, 'null') = any({words}::text[])", text=text, words=words) if words else NONE,
@@ -456,7 +458,7 @@ _TRANSLATIONS: Final[_Translations] = {
     Tag: _tag,
     OfExtension: _tag,
 }
-"""Regular expressions are Python's own, and have no bounds."""
+"""Translations by type of condition; regular expressions are Python's own and have none."""
 _OF_ROWS: Final[_Translations] = {Numbers: _numbers_of_rows, Time: _time}
 _OF_FOLDED: Final[_Translations] = {
     **_OF_ROWS,

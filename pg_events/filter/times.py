@@ -1,4 +1,4 @@
-"""The moments a filter names: `5m` ago, `14:00`, `2026-08-22`, `2026-08-22T14:00`, and from one to another. Pure."""
+"""Parses times of a filter: `5m` ago, `14:00`, `2026-08-22`, `2026-08-22T14:00`, and ranges of them. Pure."""
 
 import re
 from collections.abc import Callable
@@ -17,9 +17,9 @@ _DAY: Final = timedelta(days=1)
 def span(
     text: str, now: datetime, *, day: date | None = None, latest_passed: bool = False
 ) -> tuple[datetime, datetime]:
-    """The start and the end of the second, minute or day that the text names, in UTC; without a zone it is local.
+    """Start and end of the second, minute or day that the text names, in UTC; local time without a zone.
 
-    A time without a date is that of `day`, or else of today; with `latest_passed` of yesterday while it is to come.
+    A time without a date is on `day`, or else today; with `latest_passed`, yesterday if it is still in the future.
     """
     try:
         if match := _AGO.fullmatch(text):
@@ -33,7 +33,7 @@ def span(
         found = _clock_span(text, day or now.date())
         return _clock_span(text, now.date() - _DAY) if latest_passed and found[0] > now else found
     except (ValueError, OverflowError, OSError, IndexError):
-        raise ValueError(f"{text} is no time; write 5m, 14:00, 2026-08-22 or 2026-08-22T14:00") from None
+        raise ValueError(f"{text} is not a valid time; use 5m, 14:00, 2026-08-22 or 2026-08-22T14:00") from None
 
 
 def _clock_span(text: str, day: date) -> tuple[datetime, datetime]:
@@ -49,7 +49,7 @@ def _clock_span(text: str, day: date) -> tuple[datetime, datetime]:
 
 
 def time_range(text: str, now: datetime) -> tuple[datetime | None, datetime | None]:
-    """`14:01..14:03` is from the start of the first through the end of the last. A side may be open."""
+    """Range such as `14:01..14:03`, from the start of the first to the end of the last. A side may be open."""
     first, dots, last = text.partition("..")
     if not dots or text == "..":
         return span(text, now, latest_passed=True)
@@ -66,13 +66,13 @@ def time_range(text: str, now: datetime) -> tuple[datetime | None, datetime | No
 
 
 def counted_from(now: Callable[[], datetime | None] | None, read: Callable[[datetime], _T]) -> _T:
-    """What `read` makes of the moment to count from, aware and local: the clock's, or what `now` tells.
+    """Call `read` with the reference time, aware and local: the current time, or the result of `now`.
 
-    `now` is asked only when it matters; None stands for the clock.
+    `now` is called only if the result depends on it; None stands for the current time.
     """
     clock = datetime.now().astimezone()
     found = read(clock)
-    # Whatever counts from a moment, or from its day, is another one from a day and a half later.
+    # A time that is relative to a moment, or to its day, differs if the moment is a day and a half later.
     if now is None or found == read(clock + timedelta(hours=36)):
         return found
     told = now()
@@ -80,10 +80,10 @@ def counted_from(now: Callable[[], datetime | None] | None, read: Callable[[date
 
 
 def moment(text: str) -> datetime:
-    """The moment that `since:` means by the text, aware. Raises `ValueError` of one line."""
+    """Time of the text as in `since:`, aware. Raises `ValueError` of one line."""
     return span(text, datetime.now().astimezone(), latest_passed=True)[0]
 
 
 def moment_after(text: str, *, now: Callable[[], datetime | None] | None = None) -> datetime:
-    """The end of the second, minute or day that the text names, as `at:` reads it. Raises `ValueError` of one line."""
+    """End of the second, minute or day that the text names, as in `at:`. Raises `ValueError` of one line."""
     return counted_from(now, lambda moment: span(text, moment)[1])

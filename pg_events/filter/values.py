@@ -1,4 +1,4 @@
-"""The right side of a condition: its operator, its values, how they are written, and what of a row's JSON equals them."""
+"""Right side of a condition: operator, values, their text, and their comparison with JSON values of a row."""
 
 import operator as compare
 import re
@@ -27,15 +27,15 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One alternative on the right of an operator."""
+    """Alternative on the right of an operator."""
 
     text: str
     form: Form = "text"
-    """`text` is meant literally · `glob` has `*` or `?` · `word` is null, true or false · `range` is `a..b`."""
+    """Form of the value: `text` is literal, `glob` has `*` or `?`, `word` is null, true or false, `range` is `a..b`."""
 
     @staticmethod
     def of(text: str, *, quoted: bool = False) -> "Value":
-        """What the text means as the value of a column. In quotes it is text, whatever it looks like."""
+        """Parse a text as the value of a column. Quoted text is always literal."""
         low, _, high = text.partition("..")
         if quoted:
             return Value(text)
@@ -49,12 +49,12 @@ class Value:
 
     @staticmethod
     def name(text: str, *, quoted: bool = False) -> "Value":
-        """What the text means as a name: a pattern or itself."""
+        """Parse a text as a name: a pattern or literal."""
         return Value(text, "glob" if not quoted and ("*" in text or "?" in text) else "text")
 
     @property
     def limits(self) -> "tuple[Value, Value]":
-        """The two ends of a range."""
+        """Ends of a range."""
         low, _, high = self.text.partition("..")
         return Value.of(low), Value.of(high)
 
@@ -65,7 +65,7 @@ class Value:
 
 
 def quote(text: str) -> str:
-    """The text in quotes, as a filter reads it."""
+    """Quote a text for a filter."""
     return f'"{text.translate(_ESCAPES)}"'
 
 
@@ -74,14 +74,14 @@ def joined(values: tuple[Value, ...]) -> str:
 
 
 def glob_test(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a text is matched, as a whole, by one of the patterns. `*` and `?` are special, `[` is not."""
-    # fnmatch writes expressions that do not backtrack from one `*` into the one before.
+    """Test that one of the patterns matches a whole text. `*` and `?` are special, `[` is not."""
+    # fnmatch creates expressions that do not backtrack from one `*` into the one before.
     expression = re.compile("|".join(translate(pattern.replace("[", "[[]")) for pattern in patterns) or r"(?!)")
     return lambda text: expression.match(text) is not None
 
 
 def name_test(values: tuple[Value, ...]) -> Callable[[str], bool]:
-    """Whether a name is one of the values, in whatever case."""
+    """Test that a name is one of the values, ignoring case."""
     names = frozenset(value.text.casefold() for value in values if value.form != "glob")
     globs = [value.text.casefold() for value in values if value.form == "glob"]
     if not globs:
@@ -91,7 +91,7 @@ def name_test(values: tuple[Value, ...]) -> Callable[[str], bool]:
 
 
 def _equality_test(values: tuple[Value, ...]) -> Callable[[Any], bool]:
-    """Whether a value out of JSON is one of the values: see `Column`."""
+    """Test that a JSON value is one of the values, see `Column`."""
     texts = frozenset(value.text for value in values if value.form in ("text", "number"))
     numbers = frozenset(Decimal(value.text) for value in values if value.form == "number")
     words = frozenset(_WORDS[value.text] for value in values if value.form == "word")
@@ -111,7 +111,7 @@ def _equality_test(values: tuple[Value, ...]) -> Callable[[Any], bool]:
 
 
 def _order_test(operator: Operator, value: Value) -> Callable[[Any], bool]:
-    """Whether a value out of JSON stands in that order to the value: a number to a number, a text to the text."""
+    """Test the order of a JSON value relative to the value: a number with a number, a text with a text."""
     holds, text = _ORDER[operator], value.text
     number = Decimal(text) if value.form == "number" else None
 
@@ -130,7 +130,7 @@ def _range_test(value: Value) -> Callable[[Any], bool]:
 
 
 def value_test(operator: Operator, values: tuple[Value, ...]) -> Callable[[list[Any]], bool]:
-    """Whether what was found in a row satisfies the operator: one of it does; `!=`: there is some and none equals."""
+    """Test that one of the values found in a row satisfies the operator; for `!=`, that there are some and none is equal."""
     holds = _equality_test(values) if operator in ("=", "!=") else _order_test(operator, values[0])
     if operator == "!=":
         return lambda found: bool(found) and not any(map(holds, _scalars(found)))
@@ -146,7 +146,7 @@ def _scalars(found: list[Any]) -> Iterator[Any]:
 
 
 def reach(value: Any, path: tuple[str, ...]) -> list[Any]:
-    """What stands at the end of the path. A list is entered at a position, or else at each of its elements."""
+    """Values at the end of the path. A list is entered at a position, or else at each of its elements."""
     if not path:
         return [value]
     if isinstance(value, dict):
