@@ -1,1 +1,1 @@
-"""Saved logs: events in a JSON Lines file, read, written and redacted."""
+"""Reads, writes and redacts saved logs: events in JSON Lines files."""

@@ -1,8 +1,8 @@
-"""Events to and from files: JSON Lines, a header first, then one payload a line; compressed when the name ends in .gz.
+"""Reads and writes events in JSON Lines files: a header, then one payload per line; compressed if the name ends in .gz.
 
-What is in a file is whole at any moment: it grows by whole lines (compressed: by whole gzip members, each of which ends
-with a whole line). The reader trusts nothing: what it cannot use it counts, with the line's number, and goes on. What a
-line can take in memory is bounded, however well it was compressed.
+A file is valid at any moment: it grows by complete lines (compressed: by complete gzip members, each of which ends with a
+complete line). The reader trusts nothing: it counts invalid lines with their numbers, and continues. The memory for a line
+is bounded, however well it was compressed.
 """
 
 import gzip
@@ -25,24 +25,24 @@ from pg_events.event import METHODS, DataEvent, SchemaEvent, members, parse
 from pg_events.text import TooDeep, one_line, shorten
 
 FORMAT_VERSION: Final = 1
-"""Version of the files; apart from the release's. A new one needs an entry in `CONVERTERS`."""
+"""Version of the file format, independent of the release. A new one needs an entry in `CONVERTERS`."""
 
 CONVERTERS: Final[Mapping[int, Callable[[str], str]]] = {}
-"""Version -> what makes of its payloads those of the next: files of every older version are read through a chain of them."""
+"""Functions by version that convert payloads to the next one; older files are read through a chain of them."""
 
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
-"""A longer line is not held in memory: the reader counts it and goes on."""
+"""Maximum length of a line; the reader counts longer ones as invalid without holding them in memory."""
 
 MAX_VALUES: Final = 1_000_000
-"""A line with more JSON values is not read: an empty object of two bytes takes seventy in memory."""
+"""Maximum JSON values of a line, because an empty object of two bytes takes seventy in memory."""
 
 MAX_PROBLEMS: Final = 100
-"""So many bad lines are remembered with their reasons; the rest is counted."""
+"""Maximum invalid lines kept with their reasons; the rest is counted."""
 
 _BUFFER_BYTES: Final = 1024 * 1024
 _AT: Final = re.compile(rb'"at": ?"([^"\\]{1,40})"')
 _AT_BYTES: Final = 200
-"""The time stands at the front of a line, before anything a row could hold."""
+"""Number of bytes at the front of a line that hold the time, before any data of a row."""
 _BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"
 
@@ -53,17 +53,17 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line: where the events come from."""
+    """First line of a file, which describes the origin of the events."""
 
     database: str
     tables: Mapping[str, str] = field(default_factory=dict[str, str])
-    """`schema.table` -> fingerprint of its columns when the file was begun: see `catalog.fingerprints`."""
+    """Fingerprint of the columns by `schema.table` when the file was started, see `catalog.fingerprints`."""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
-    """`schema.table` -> column -> type, then; empty when the file does not tell."""
+    """Types by column by `schema.table` when the file was started; empty if unknown."""
     created_at: str = field(default_factory=_now)
-    """ISO 8601 with offset."""
+    """Time of the start, ISO 8601 with offset."""
     redacted: tuple[str, ...] = ()
-    """What `export --redact` masked: patterns of columns, and expressions."""
+    """Patterns of `export --redact`: columns, and regular expressions."""
 
     def as_json(self) -> str:
         return json.dumps(
@@ -82,17 +82,17 @@ class Header:
 
 
 class Writer:
-    """A file that grows by whole lines. It may hold what nobody else should see: its mode is 0600.
+    """File that grows by complete lines. It may hold private data, so its mode is 0600.
 
-    `write` collects, `flush` (and `write`, at each megabyte) puts into the file. When that fails, or is interrupted,
-    the file is cut back to what it was before, so it stays good.
+    `write` buffers, `flush` (and `write`, at each megabyte) writes to the file. If that fails, or is interrupted, the file
+    is truncated to its former size, so it stays valid.
     """
 
     def __init__(self, path: str | Path, header: Header, *, overwrite: bool = False) -> None:
-        """Raises `UsageError` when the file exists and shall not be overwritten, or cannot be made."""
+        """Create the file. Raises `UsageError` if it exists and must not be overwritten, or cannot be created."""
         self.path = Path(path)
         self.events = 0
-        """Written so far; after a failure, those that the file holds."""
+        """Number of events written; after a failure, of those in the file."""
         self._compressed = self.path.suffix == ".gz"
         self._pending = bytearray()
         self._pending_events = 0
@@ -104,7 +104,7 @@ class Writer:
             self._make_empty()
             self._pending += header.as_json().encode() + b"\n"
             self.flush()
-        except BaseException:  # Ctrl-C too must leave no empty file behind
+        except BaseException:  # Ctrl-C must not leave an empty file behind either
             self._discard()
             if made:
                 self.path.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class Writer:
 
     def write(self, payload: str) -> None:
         """Add an event's payload: one line of JSON."""
-        assert not self._is_closed, "a failure has closed it"
+        assert not self._is_closed, "closed after a failure"
         # A lone surrogate cannot come from the database, and must not stop a recording.
         self._pending += payload.encode("utf-8", "replace") + b"\n"
         self._pending_events += 1
@@ -121,7 +121,7 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Put into the file what is collected. Raises `PgEventsError` when the disk is full or the like."""
+        """Write the buffer to the file. Raises `PgEventsError` if that fails, for example because the disk is full."""
         if not self._pending:
             return
         data = gzip.compress(self._pending, compresslevel=6, mtime=0) if self._compressed else bytes(self._pending)
@@ -133,23 +133,23 @@ class Writer:
             self._cut_back()
             self.events -= self._pending_events
             self._discard()
-            kept = f"it holds the {self.events:,} events before" if self._is_regular else "nothing more is written"
+            kept = f"it holds the {self.events:,} earlier events" if self._is_regular else "no more events are written"
             raise PgEventsError(f"{_name(self.path)} cannot be written: {error.strerror}; {kept}") from error
-        except BaseException:  # Ctrl-C: `close` writes once more what is pending
+        except BaseException:  # Ctrl-C: `close` writes the pending events again
             self._cut_back()
             raise
-        # One statement: Python looks for signals at calls, so no Ctrl-C comes between the two.
+        # One statement: Python checks for signals at calls, so Ctrl-C cannot come between the two.
         size, nothing = self._size + len(data), bytearray()
         self._size, self._pending, self._pending_events = size, nothing, 0
 
     def close(self) -> None:
-        """Flush and close. Raises what `flush` raises."""
+        """Flush and close; raises the errors of `flush`."""
         if self._is_closed:
             return
         try:
             self.flush()
             if self._is_regular:
-                os.fsync(self._file)  # some file systems say only now that they are full
+                os.fsync(self._file)  # some file systems report only now that they are full
         except OSError as error:
             raise PgEventsError(f"{_name(self.path)} cannot be written: {error.strerror}") from error
         finally:
@@ -162,7 +162,7 @@ class Writer:
         self.close()
 
     def _make_empty(self) -> None:
-        """And private, before anything is in it."""
+        """Make the file empty and private before anything is written."""
         if self._is_regular:
             try:
                 os.fchmod(self._file, 0o600)
@@ -171,14 +171,14 @@ class Writer:
                 raise UsageError(f"{_name(self.path)} cannot be made private: {error.strerror}") from error
 
     def _cut_back(self) -> None:
-        """To the end of what was written whole."""
+        """Truncate the file to the end of the last complete write."""
         if self._is_regular:
             with suppress(OSError):
                 os.ftruncate(self._file, self._size)
                 os.lseek(self._file, self._size, os.SEEK_SET)
 
     def _discard(self) -> None:
-        """Close, whatever is pending."""
+        """Close the file and discard the buffer."""
         if not self._is_closed:
             self._is_closed = True
             self._pending.clear()
@@ -186,20 +186,20 @@ class Writer:
 
 
 def check_target(path: str | Path) -> None:
-    """Raise `UsageError` when there is a file already: to be told before anything else is done."""
+    """Raise `UsageError` if the file exists, before anything else is done."""
     if Path(path).is_file():
-        raise UsageError(f"{_name(path)} exists already; give another name, or --overwrite to lose what is in it")
+        raise UsageError(f"{_name(path)} already exists; use another name, or pass --overwrite to replace it")
 
 
 def _open(path: Path, overwrite: bool) -> tuple[int, bool]:
-    """A descriptor, and whether the file is new. Devices and pipes are used as they are."""
+    """Open the file; return the descriptor, and whether the file is new. Devices and pipes are used as they are."""
     if not overwrite:
         check_target(path)
     try:
         with suppress(FileExistsError):
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), True
         if not overwrite:
-            check_target(path)  # made by another a moment ago
+            check_target(path)  # created by another process a moment ago
         return os.open(path, os.O_WRONLY), False
     except (OSError, ValueError) as error:
         raise UsageError(f"{_name(path)} cannot be written: {_reason(error)}") from error
@@ -209,37 +209,37 @@ def _open(path: Path, overwrite: bool) -> tuple[int, bool]:
 
 
 class Line(NamedTuple):
-    """An event of a file."""
+    """Event of a file."""
 
     number: int
-    """Counted from 1; the header is a line too."""
+    """Line number from 1, including the header."""
     payload: str
-    """The line as it stands there, digit for digit: what a callback gets."""
+    """Exact text of the line, which a callback gets."""
     event: DataEvent | SchemaEvent
 
 
 class Problem(NamedTuple):
-    """A line that was passed over."""
+    """Invalid line that was skipped."""
 
     line: int
     reason: str
 
 
 class Reader:
-    """The events of a file, once, in the order of its lines, in bounded memory. Bad lines are passed over.
+    """Events of a file, once, in the order of its lines, in bounded memory. Invalid lines are skipped.
 
-    What was found is known when the iteration has come to its end; `header`, when the first line is yielded.
+    The counts are complete at the end of the iteration; `header` is known once the first line is yielded.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Raises `UsageError` when there is no such file or it cannot be opened."""
+        """Open the file. Raises `UsageError` if it does not exist or cannot be opened."""
         self.path = Path(path)
         self.header: Header | None = None
-        """The first one; None when there is none that this release knows. The events are read all the same."""
+        """First header; None if there is none of a known version. The events are read all the same."""
         self.events = 0
         self.bad_lines = 0
         self.problems: list[Problem] = []
-        """The first `MAX_PROBLEMS` bad lines."""
+        """First `MAX_PROBLEMS` invalid lines."""
         self._unknown_version: str | None = None
         self._converters: list[Callable[[str], str]] = []
         try:
@@ -252,12 +252,12 @@ class Reader:
 
     @property
     def fraction(self) -> float:
-        """How much of the file was read, from 0 to 1; of what is no plain file always 0."""
+        """Fraction of the file that was read, from 0 to 1; always 0 if it is not a regular file."""
         size = os.fstat(self._file.fileno()).st_size if not self._file.closed else 0
         return self._file.tell() / size if size and self._file.seekable() else 0.0
 
     def close(self) -> None:
-        """Close the file; the end of the iteration does it too."""
+        """Close the file; the end of the iteration does so, too."""
         self._stream.close()
         self._file.close()
 
@@ -268,7 +268,7 @@ class Reader:
         self.close()
 
     def __iter__(self) -> Iterator[Line]:
-        """Raises `PgEventsError` when the disk fails."""
+        """Yield the events. Raises `PgEventsError` if the disk fails."""
         with self:
             for number, line in self._lines():
                 try:
@@ -281,11 +281,11 @@ class Reader:
                         yield found
 
     def raw_lines(self) -> Iterator[bytes]:
-        """Every line as it stands there, headers too. Raises `PgEventsError` when the disk fails."""
+        """Yield the text of every line, including headers. Raises `PgEventsError` if the disk fails."""
         return (line for _, line in self._lines())
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """The lines that can be had, numbered; blank ones are left out."""
+        """Yield the readable lines with their numbers, except blank ones."""
         number = 0
         while True:
             number += 1
@@ -310,9 +310,9 @@ class Reader:
                 yield number, line
 
     def _line(self, number: int, line: bytes) -> Line | None:
-        """The event in a line; None for a header. Raises `ValueError` with the reason why it is neither."""
+        """Event of a line; None for a header. Raises `ValueError` with the reason if it is neither."""
         payload, values = _object(line)
-        if "pg_events" in values and "id" not in values:  # also in the midst: files can be joined with `cat`
+        if "pg_events" in values and "id" not in values:  # also inside a file: files can be joined with `cat`
             self._take_header(values)
             return None
         if self._unknown_version:
@@ -362,20 +362,20 @@ def _texts(value: object) -> dict[str, str]:
 
 
 def read(path: str | Path) -> Reader:
-    """The events of a file: iterate over it. Raises `UsageError` when it cannot be opened."""
+    """Reader of the events of a file. Raises `UsageError` if it cannot be opened."""
     return Reader(path)
 
 
 def ends_at(path: str | Path) -> datetime | None:
-    """When the newest event of a file was captured, aware; None when it has none. Reads the file, but no event of it.
+    """Time of the newest event of a file, aware; None if it has none. Reads the file without parsing events.
 
-    Raises `UsageError` when it cannot be opened.
+    Raises `UsageError` if it cannot be opened.
     """
     newest: datetime | None = None
     with Reader(path) as reader:
         for line in reader.raw_lines():
             if match := _AT.search(line, 0, _AT_BYTES):
-                with suppress(ValueError):  # no time, or one without a zone
+                with suppress(ValueError):  # not a time, or one without a zone
                     at = _moment(datetime.fromisoformat(match[1].decode()))
                     newest = at if newest is None else max(newest, at)
     return newest or max((line.event.at for line in read(path)), default=None)
@@ -386,7 +386,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _number(text: str) -> Decimal | str:
-    """A number that PostgreSQL keeps and Python does not read by itself; as text if need be."""
+    """Number that PostgreSQL stores but Python does not parse by default; as text if necessary."""
     try:
         return Decimal(text)
     except ArithmeticError:
@@ -399,11 +399,11 @@ def _integer(text: str) -> int | Decimal | str:
 
 _JSON: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse)
 _PATIENT_JSON: Final = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_refuse)
-"""For numbers of thousands of digits; as slow as it is patient."""
+"""Slow decoder for numbers of thousands of digits."""
 
 
 def _object(line: bytes) -> tuple[str, dict[str, Any]]:
-    """The line as text and what it says. Raises `ValueError` when it is no JSON object."""
+    """Text and parsed object of a line. Raises `ValueError` if it is not a JSON object."""
     if b"\0" in line:
         raise ValueError("holds a NUL byte")
     try:
@@ -423,8 +423,10 @@ def _object(line: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def _check_size(line: bytes) -> None:
-    """Raises `ValueError` for more values than are read. Counted by the signs in front of them: first all, which is quick, then
-    those outside strings."""
+    """Raise `ValueError` if a line has too many values.
+
+    Counts the characters that precede values: first all, which is fast, then those outside strings.
+    """
     if sum(map(line.count, (b",", b"[", b"{"))) <= MAX_VALUES:
         return
     outside = (match for match in _SIGN.finditer(line) if match.end() - match.start() == 1)
@@ -436,9 +438,9 @@ _SIGN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[,\[{]')
 
 
 def _shallow(text: str) -> Any:
-    """An object whose rows' columns are read one by one: what is nested too deep stays as text, and the rest is known."""
+    """Parse an object column by column; values nested too deeply stay text."""
     if not text.lstrip().startswith("{"):
-        raise ValueError("nested too deep")
+        raise ValueError("nested too deeply")
     values = members(text, _decoded)
     for side in ("old_data", "new_data"):
         if isinstance(row := values.get(side), TooDeep) and row.startswith("{"):
@@ -447,7 +449,7 @@ def _shallow(text: str) -> Any:
 
 
 def _moment(at: datetime) -> datetime:
-    """The time, if it is aware and can be told in every time zone. Raises `ValueError`."""
+    """Time of a payload, if aware and valid in every time zone. Raises `ValueError`."""
     if at.tzinfo is None:
         raise ValueError("not a payload of pg_events: a value is not of its type")
     if not _YEARS[0] <= at.year <= _YEARS[1]:
@@ -456,7 +458,7 @@ def _moment(at: datetime) -> datetime:
 
 
 _YEARS: Final = (2, 9998)
-"""One from the ends of what Python can tell: a time zone shifts a time by a day."""
+"""Range of years, one less than that of Python at each end, because a time zone shifts a time by up to a day."""
 
 
 def _decoded(text: str) -> Any:
@@ -469,13 +471,15 @@ def _decoded(text: str) -> Any:
 
 
 def event(payload: str) -> DataEvent | SchemaEvent:
-    """A payload as a typed event, with the reader's patience: numbers of any length. Raises `ValueError` with the reason
-    when it cannot be read, nested too deep for instance."""
+    """Parse a payload into a typed event, with numbers of any length.
+
+    Raises `ValueError` with the reason if it cannot be read, for instance because it is nested too deeply.
+    """
     return _event(_object(payload.encode("utf-8", "replace"))[1])
 
 
 def _event(values: dict[str, Any]) -> DataEvent | SchemaEvent:
-    """The typed event. Raises `ValueError` when what is essential is missing or of a wrong type."""
+    """Typed event. Raises `ValueError` if an essential key is missing or of a wrong type."""
     event = parse(values)
     texts: list[object]
     if isinstance(event, DataEvent):

@@ -1,8 +1,8 @@
-"""Values made unreadable, so that a log can be shown to others. Pure.
+"""Masks values, so that a log can be shared. Pure.
 
-A text becomes `***` and six letters that are the same for equal texts of one export, so that rows still belong together;
-their key is drawn anew each time and kept nowhere. Numbers become 0, true becomes false, null stays. What a client sent
-as SQL holds values anywhere, so it is left out of every event.
+A text becomes `***` and six letters that are equal for equal texts of one export, so that related rows can be recognised;
+the key is random for each export and never stored. Numbers become 0, true becomes false, null stays. The SQL of clients
+may hold values anywhere, so it is removed from every event.
 """
 
 import hashlib
@@ -18,23 +18,25 @@ from pg_events.event import raw_members
 from pg_events.text import MASK, one_line
 
 _ENVELOPE = frozenset({"id", "xid", "at", "table_schema", "table_name", "method", "command_tag", "object_type"})
-"""What tells which event it is; without it nobody could make use of one."""
+"""Keys that identify an event, without which it would be useless."""
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|(true)')
-"""A string, perhaps a key; a number; the word that tells something."""
+"""Pattern of a string, perhaps a key; a number; or `true`."""
 _TOKEN_OR_BRACKET = re.compile(_TOKEN.pattern + r"|([{\[\]}])")
 
 
 _KNOWN = 10_000
-"""Columns and paths whose answer is kept."""
+"""Maximum columns and paths whose result is cached."""
 
 
 class Redaction:
     """Masks the values of payloads."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        """A pattern is a column (`email`, `users.email`, `shop.*.email`), a path into the JSON of one (`orders.meta.card`,
-        whose elements of arrays count as their array), or `/regex/`, looked for in every text and number. Raises
-        `UsageError`."""
+        """Parse the patterns. Raises `UsageError`.
+
+        A pattern is a column (`email`, `users.email`, `shop.*.email`), a path into its JSON (`orders.meta.card`, where
+        array elements have the path of their array), or a `/regex/` that is searched in every text and number.
+        """
         self._key = secrets.token_bytes(16)
         self._columns: dict[str, str] = {}
         self._regexes: dict[str, re.Pattern[str]] = {}
@@ -45,7 +47,7 @@ class Redaction:
                 try:
                     self._regexes[pattern] = re.compile(pattern[1:-1])
                 except re.error as error:
-                    raise UsageError(f"--redact {one_line(pattern)}: no regular expression: {error}") from error
+                    raise UsageError(f"--redact {one_line(pattern)}: invalid regular expression: {error}") from error
             elif pattern.strip("."):
                 self._columns[pattern] = pattern.casefold()
             else:
@@ -53,16 +55,16 @@ class Redaction:
 
     @property
     def patterns(self) -> list[str]:
-        """The patterns as they were given."""
+        """Patterns as given."""
         return [*self._columns, *self._regexes]
 
     @property
     def unused(self) -> list[str]:
-        """The patterns that masked nothing: misspelt, perhaps."""
+        """Patterns that masked nothing, perhaps because they are misspelled."""
         return [pattern for pattern in (*self._columns, *self._regexes) if pattern not in self._used]
 
     def __call__(self, payload: str) -> str:
-        """The payload, masked. What is not masked is spelt as it was."""
+        """Mask a payload; unmasked text stays exactly as it was."""
         members = dict(raw_members(payload))
         members.pop("query", None)
         schema, table = (_text(members.get(name, '""')) for name in ("table_schema", "table_name"))
@@ -75,7 +77,7 @@ class Redaction:
 
     def _row(self, schema: str, table: str, row: str) -> Iterator[tuple[str, str]]:
         for column, value in raw_members(row):
-            searched = self._searched(value)  # first of all: what a /regex/ finds it has found, masked anyway or not
+            searched = self._searched(value)  # first: a /regex/ counts as used even if its matches are masked anyway
             is_masked = self._is_masked(schema, table, column)
             if is_masked:
                 yield column, _each(value, self._mask, _nothing)
@@ -86,7 +88,7 @@ class Redaction:
                 yield column, searched
 
     def _masked_below(self, value: str, names: tuple[str, ...]) -> str:
-        """A JSON object or array, in which the values are masked that a pattern's path leads to."""
+        """Mask the values of a JSON object or array that match the path of a pattern."""
         path = [*names]
         opened: list[int] = []  # at each open bracket: how long the path was before it
         hidden: list[int] = []  # the length of the path from which on everything is masked
@@ -117,13 +119,13 @@ class Redaction:
         return _TOKEN_OR_BRACKET.sub(one, value)
 
     def _is_masked(self, *names: str) -> bool:
-        """Whether a pattern means the column, or the path into it."""
+        """Return True if a pattern matches the column, or the path into it."""
         known = self._wanted.get(names)
         if known is None:
             found = [given for given in self._columns if _names(given, names)]
             self._used.update(found)
             known = bool(found)
-            if len(self._wanted) < _KNOWN:  # keys of JSON can be values, and without end
+            if len(self._wanted) < _KNOWN:  # keys of JSON can be values, without limit to their number
                 self._wanted[names] = known
         return known
 
@@ -154,7 +156,7 @@ class Redaction:
 
 
 def names_column(pattern: str, schema: str, table: str, column: str) -> bool:
-    """Whether `email`, `users.email` or `shop.*.email` means the column, or `meta.card` what is in it."""
+    """Return True if `email`, `users.email` or `shop.*.email` matches the column, or `meta.card` a value in it."""
     names = (schema, table, column)
     if _names(pattern, names):
         return True
@@ -171,7 +173,7 @@ def _names(pattern: str, names: tuple[str, ...]) -> bool:
 
 
 MASKED = re.compile(r"\*\*\*[0-9a-f]{6}")
-"""A text, or a part of one, that was masked here."""
+"""Pattern of a masked text, or a masked part of one."""
 
 
 def _nothing(value: str) -> str:
@@ -179,7 +181,7 @@ def _nothing(value: str) -> str:
 
 
 def _each(value: str, mask: Callable[[str], str], other: Callable[[str], str]) -> str:
-    """A JSON value with every text in it masked, however deep, and every number or `true` replaced; keys stay."""
+    """JSON value with all texts masked, at any depth, and all numbers and `true` replaced; keys stay."""
 
     def one(match: re.Match[str]) -> str:
         if match[1] is None:

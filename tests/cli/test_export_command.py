@@ -115,7 +115,7 @@ def test_an_existing_file_is_kept_unless_told(call, url) -> None:
         answer = call(*command.split(), "--database-url", url)
 
         assert answer.code == 2
-        assert answer.line.startswith("pg_events: log.jsonl exists already")
+        assert answer.line.startswith("pg_events: log.jsonl already exists")
         assert Path("log.jsonl").read_text() == "precious"
     assert call("export", "log.jsonl", "--overwrite", "--database-url", url).code == 0
     assert numbers("log.jsonl") == []
@@ -154,7 +154,7 @@ def test_a_full_disk_leaves_a_good_file(run, url) -> None:
     kept = numbers("log.jsonl")
     assert 1000 < len(kept) < 50_000
     assert answer.line == (
-        f"pg_events: log.jsonl cannot be written: File too large; it holds the {len(kept):,} events before"
+        f"pg_events: log.jsonl cannot be written: File too large; it holds the {len(kept):,} earlier events"
     )
 
 

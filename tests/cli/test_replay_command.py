@@ -330,7 +330,7 @@ def test_a_file_is_replayed_though_its_database_is_away(call, log) -> None:
         ("replay log.jsonl", "no callback: pass --callback"),
         ("replay log.jsonl --callback handlers.nosuch", "--callback = 'handlers.nosuch'"),
         ("replay log.jsonl --callback handlers.data --where (", "a condition is missing here"),
-        ("replay log.jsonl --callback handlers.data --since nosuch", "--since: nosuch is no time"),
+        ("replay log.jsonl --callback handlers.data --since nosuch", "--since: nosuch is not a valid time"),
         ("replay log.jsonl --callback handlers.data --speed 0", "0 is neither max nor a factor"),
         ("replay log.jsonl --callback handlers.data --step", "need a terminal"),
         ("replay log --callback handlers.data", "the log is in a database"),

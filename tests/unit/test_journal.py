@@ -123,7 +123,7 @@ def test_an_existing_file_is_kept_unless_told(write, tmp_path: Path) -> None:
     path = write("log.jsonl", payload(1))
     before = path.read_bytes()
 
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         Writer(path, HEADER)
 
     assert path.read_bytes() == before
@@ -259,7 +259,7 @@ def test_a_full_disk_stops_with_a_good_file_and_one_line(tmp_path: Path, name: s
     assert reader.bad_lines == 0
     assert writer.events == len(payloads)
     assert str(error.value) == f"{path} cannot be written: {os.strerror(errno.EFBIG)}; " + (
-        f"it holds the {len(payloads)} events before"
+        f"it holds the {len(payloads)} earlier events"
     )
 
 
