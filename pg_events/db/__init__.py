@@ -1,1 +1,1 @@
-"""Connections to PostgreSQL that rely on nothing a stranger can set."""
+"""Connections to PostgreSQL that do not depend on settings of other roles."""

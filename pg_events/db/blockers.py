@@ -1,4 +1,4 @@
-"""Who holds the lock that a connection waits for. It can be asked only while the wait lasts, and only by another one."""
+"""Finds the holder of a lock that a connection waits for, by a second connection during the wait."""
 
 import threading
 from collections.abc import Generator
@@ -15,21 +15,21 @@ from pg_events.errors import PgEventsError
 from pg_events.text import clean, one_line, shorten
 
 _SECONDS: Final = 0.02
-"""From one look to the next."""
+"""Interval between queries."""
 _SHOWN: Final = 3
 
 
 class Watch:
-    """What is known of those that are waited for, as of the last look that found any."""
+    """Blocking sessions, as of the last query that found any."""
 
     words: str = "a long transaction (pg_events doctor names it)"
 
 
 @contextmanager
 def watched(connection: Link) -> Generator[Watch]:
-    """Find out who holds the lock that the block waits for, in the transaction that is open on the connection.
+    """Watch for the holder of a lock that the block waits for, in the open transaction of the connection.
 
-    Raises nothing of its own: when there is no second connection to be had, nobody is named.
+    Raises no errors of its own; without a second connection, no holder is named.
     """
     watch = Watch()
     try:

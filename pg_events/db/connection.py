@@ -1,6 +1,6 @@
-"""Connections: one way to make them for the whole project, and one line for each way they fail.
+"""Connections: the only way to open them, and one-line messages for their errors.
 
-A database URL holds a password, and libpq quotes the URL in its errors. Nothing here repeats what it was given.
+A database URL holds a password, and libpq quotes the URL in its errors. No message here repeats the URL.
 """
 
 import math
@@ -37,7 +37,7 @@ _TCP: Final[Mapping[str, int]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""A server that vanished without a word is noticed within a minute, not after the two hours of the kernel's default."""
+"""TCP settings that detect a vanished server within a minute, instead of the kernel's two hours."""
 
 
 def connect(
@@ -50,19 +50,16 @@ def connect(
     plain: bool = False,
     checks_owner: bool = True,
 ) -> Link:
-    """Connect, with statements as pg_events needs them: UTF-8, UTC, ISO dates, and names that mean what they say, whatever
-    the `search_path` of database and role; `json` and `jsonb` arrive as text.
+    """Connect with the settings of pg_events: UTF-8, UTC, ISO dates, and a pinned `search_path`; `json` and `jsonb` as text.
 
-    `connect_timeout` (seconds, at least 2, for each address tried) and the TCP settings yield to those in the URL.
-    Of several hosts the one that is no standby is taken, unless the URL's `target_session_attrs` says otherwise.
-    No statement is prepared by itself, so that a transaction pooler does no harm. `silence_seconds` see `Link`.
-    With `plain` session and types are as psycopg and the role have them: for statements of a user's own.
-    Who looks at the owner of the schema `pgevents` itself does without `checks_owner`, see `trust`; a plain connection is
-    one more of those that have asked.
+    `connect_timeout` (seconds, at least 2, for each address tried) and the TCP settings can be overridden in the URL.
+    Of several hosts the primary is used, unless the URL's `target_session_attrs` says otherwise. Statements are not
+    prepared automatically, so that a transaction pooler is safe. `silence_seconds`: see `Link`. With `plain`, session and
+    types are as psycopg and the role define them, for statements of the user. Callers that check the owner of the schema
+    `pgevents` themselves pass `checks_owner` False, see `trust`; plain connections come after such a check.
 
-    Raises `UsageError` for a URL that cannot be read, `NotPermitted` when the server refuses the role or the role
-    must not use what is in the schema,
-    `DatabaseUnreachable` for everything else, a database that does not exist included.
+    Raises `UsageError` for a URL that cannot be read, `NotPermitted` if the server rejects the role or the role must not
+    use the objects of the schema, `DatabaseUnreachable` for everything else, including a missing database.
     """
     database_url = stripped(database_url)
     parameters = _parameters(database_url)
@@ -100,16 +97,16 @@ def connect(
             connection.close()
             raise
         return connection
-    raise unreadable  # here, outside `except`, so that the error that quotes the URL does not hang on it
+    raise unreadable  # here, outside `except`, so that the error quoting the URL is not chained
 
 
 def _prepare_session(connection: Link) -> None:
-    # A server without an encoding stores any bytes; asked for UTF-8 it checks, and refuses to send the others. One bad
-    # byte must not stop the log: there all bytes come as they are and are decoded leniently here.
+    # A server without an encoding stores any bytes, but rejects invalid ones if the client asks for UTF-8. One bad byte
+    # must not stop the log, so bytes are received unchanged and decoded leniently here.
     lenient = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
     connection.cursor_factory = _Utf8Cursor if lenient else Cursor
-    # After connecting, not with the start-up parameter `options`: PgBouncer refuses that one, and carries these three
-    # over from one server connection to the next. Every name is qualified: nothing is pinned yet.
+    # After connecting, not with the start-up parameter `options`, which PgBouncer rejects; it carries these three over
+    # from one server connection to the next. Every name is qualified: nothing is pinned yet.
     number, *_ = connection.ask_first(
         "select pg_catalog.pg_backend_pid(),"
         " pg_catalog.set_config('client_encoding', %s, false),"
@@ -117,7 +114,7 @@ def _prepare_session(connection: Link) -> None:
         " pg_catalog.set_config('DateStyle', 'ISO', false)",
         "SQL_ASCII" if lenient else "UTF8",
     )
-    # Behind something that stands between the server has another process number than the one that we were given.
+    # Behind a pooler or proxy the server process has another pid than the one reported at start-up.
     connection.is_proxied = number != connection.info.backend_pid
     connection.has_session = not connection.is_proxied
     if connection.is_proxied:
@@ -127,7 +124,7 @@ def _prepare_session(connection: Link) -> None:
 
 
 class _Utf8Cursor(Cursor[Row]):
-    """Sends queries as UTF-8 where psycopg would insist on ASCII: on a server without an encoding."""
+    """Cursor that sends queries as UTF-8 on a server without an encoding, where psycopg would require ASCII."""
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> Self:
         if isinstance(query, str):
@@ -138,7 +135,7 @@ class _Utf8Cursor(Cursor[Row]):
 
 
 class _LenientLoader(Loader):
-    """UTF-8 text; what is not UTF-8 becomes U+FFFD."""
+    """Loader of UTF-8 text; invalid bytes become U+FFFD."""
 
     def load(self, data: Buffer) -> str:
         return bytes(data).decode("utf-8", "replace")
@@ -149,14 +146,14 @@ class _LenientBinaryLoader(_LenientLoader):
 
 
 class _JsonbBinaryLoader(_LenientBinaryLoader):
-    """Binary `jsonb` is its text behind one byte that tells the version."""
+    """Loader of binary `jsonb`: a version byte followed by its text."""
 
     def load(self, data: Buffer) -> str:
         return super().load(bytes(data)[1:])
 
 
 def _register_loaders(connection: psycopg.Connection, lenient: bool) -> None:
-    """JSON as text, digit for digit as the server wrote it; all text leniently where the server knows no encoding."""
+    """Load JSON as the exact text of the server, and all text leniently if the server has no encoding."""
     adapters = connection.adapters
     text, binary = (_LenientLoader, _LenientBinaryLoader) if lenient else (TextLoader, TextBinaryLoader)
     adapters.register_loader("json", text)
@@ -173,22 +170,21 @@ def _register_loaders(connection: psycopg.Connection, lenient: bool) -> None:
 # --- reading the URL ----------------------------------------------------------------------------------------------
 
 _UNREADABLE: Final = (
-    "the database URL cannot be read; write postgresql://user:password@host:port/dbname, special characters of the "
+    "the database URL cannot be read; use postgresql://user:password@host:port/dbname, special characters of the "
     "password percent-encoded ('@' as %40, '/' as %2F, '%' as %25)"
 )
 _UNREADABLE_WORDS: Final = (
-    "the database URL cannot be read; it is none, and as keyword=value it has a word that libpq does not know, or a value with "
-    "blanks that is not in quotes: write host=… port=… dbname=… user=… password='…'"
+    "the database URL cannot be read; it is not a URL, and as keyword=value it has a keyword unknown to libpq, or an "
+    "unquoted value with blanks: use host=… port=… dbname=… user=… password='…'"
 )
 _UNESCAPED: Final = (
-    "the database URL has an '@' or '/' where none may stand, perhaps in its password; "
+    "the database URL has an '@' or '/' in the wrong place, perhaps in its password; "
     "write '@' as %40 and '/' as %2F there"
 )
 
 
 def stripped(database_url: str) -> str:
-    """The URL without the line end that a file or a shell has left behind it, and without SQLAlchemy's name of a driver:
-    `postgresql+asyncpg://…`."""
+    """Strip the URL of a trailing line end, and of SQLAlchemy's driver name, as in `postgresql+asyncpg://…`."""
     database_url = database_url.strip(" \t\r\n" if "://" in database_url else "\r\n")
     return _DRIVER.sub(r"\1", database_url)
 
@@ -197,7 +193,7 @@ _DRIVER: Final = re.compile(r"\A(postgres(?:ql)?)\+[a-z0-9_]{1,40}(?=://)")
 
 
 def _parameters(database_url: str) -> dict[str, str]:
-    """Keyword -> value, as libpq reads the URL. Raises `UsageError` with a text that repeats nothing of it."""
+    """Parse the URL as libpq does; return values by keyword. Raises `UsageError` without quoting the URL."""
     database_url = stripped(database_url)
     scheme = re.match(r"\s*([a-z][a-z0-9+.-]*)://(.*)", database_url, re.IGNORECASE | re.DOTALL)
     if scheme and scheme[1] not in ("postgresql", "postgres"):
@@ -223,7 +219,7 @@ def _parameters(database_url: str) -> dict[str, str]:
 
 
 def _behind_credentials(rest: str) -> str:
-    """The hosts and the path of a URL without its scheme. Like libpq, which takes the first '@' before any '/'."""
+    """Hosts and path of a URL without its scheme. Like libpq, splits at the first '@' before any '/'."""
     end = re.search("[@/]", rest)
     if end and end[0] == "@":
         rest = rest[end.end() :]
@@ -231,9 +227,9 @@ def _behind_credentials(rest: str) -> str:
 
 
 def describe(database_url: str) -> str:
-    """`dbname@host:port` for people, never a password: `shop@db1:5432,db2:5432`, `shop@/run/postgresql:5432`.
+    """Describe a URL as `dbname@host:port`, without password: `shop@db1:5432,db2:5432`, `shop@/run/postgresql:5432`.
 
-    What the URL leaves out comes from the environment, as libpq takes it. Raises `UsageError` for an unreadable URL.
+    Missing parts come from the environment, as in libpq. Raises `UsageError` for an unreadable URL.
     """
     return _describe(_parameters(database_url))
 
@@ -256,7 +252,7 @@ def _address(host: str, port: str) -> str:
 
 
 def _defaults() -> dict[str, str]:
-    """What libpq takes from the environment (`PGHOST` and so on) and its own defaults."""
+    """Defaults of libpq, including the environment (`PGHOST` and so on)."""
     options = pq.Conninfo.get_defaults()
     return {option.keyword.decode(): option.val.decode(errors="replace") for option in options if option.val}
 
@@ -265,12 +261,12 @@ def _defaults() -> dict[str, str]:
 
 
 def mask(text: str, database_url: str) -> str:
-    """The text without the URL's password, in whatever spelling: plain, percent-encoded, quoted; never raises.
+    """Mask the URL's password in a text, whether plain, percent-encoded or quoted. Never raises.
 
-    A password that is also the user's, the database's or the host's name stays where nothing marks it as password.
+    A password equal to the name of user, database or host is kept where nothing marks it as a password.
     """
     for secret in sorted(_secrets(database_url), key=len, reverse=True):
-        # One of two characters is masked where it stands alone; every "a" in the text would tell more than it hides.
+        # A password of one or two characters is masked only as a word; masking every "a" would reveal more than it hides.
         pattern = re.escape(secret) if len(secret) > 2 else rf"(?<!\w){re.escape(secret)}(?!\w)"
         text = re.sub(pattern, MASK, text)
     return without_passwords(text)
@@ -290,7 +286,7 @@ def _secrets(database_url: str) -> set[str]:
 
 
 def _guessed_passwords(database_url: str) -> Iterator[str]:
-    """What may be a password, or a piece of one, in a URL that cannot be read."""
+    """Possible passwords, or parts of one, in a URL that cannot be read."""
     if found := re.search(r"://[^:/@]*:(.*)@", database_url, re.DOTALL):
         yield from {found[1], unquote(found[1]), *(piece for piece in re.split("[@/?#]", found[1]) if len(piece) > 2)}
     if found := re.search(r"password\s*=\s*(.*)", database_url, re.DOTALL):
@@ -309,7 +305,7 @@ def _spellings(password: str) -> Iterator[str]:
 
 # --- errors -------------------------------------------------------------------------------------------------------
 
-# While a connection is being made libpq gives the server's text but not its SQLSTATE.
+# While connecting, libpq reports the server's text but not its SQLSTATE.
 _NO_ADMITTANCE: Final = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|role .* does not exist|not permitted to log in"
     r"|permission denied|CONNECT privilege|no such user|auth failed|requires a valid client certificate",
@@ -327,7 +323,7 @@ _WHAT_TO_CHECK: Final = (
     ),
     (re.compile('database ".*" does not exist'), "; check the database's name in the database URL"),
 )
-"""What the reason looks like when there is nobody to talk to, and the remedy."""
+"""Patterns of reasons for an unreachable server, and their remedies."""
 _LIBPQ_PREFIX: Final = re.compile(
     r"^(?:connection (?:failed|is bad): |consuming input failed: )?"
     r"(?:connection to server (?:at|on socket) \"[^\"]*\"(?: \([^)]*\))?(?:, port \d+)? failed: )?(?:[A-Z]+: +)?"
@@ -335,7 +331,7 @@ _LIBPQ_PREFIX: Final = re.compile(
 
 
 def _refused(error: psycopg.Error, database_url: str) -> PgEventsError:
-    """What a failed attempt to connect means."""
+    """Translate the error of a failed attempt to connect."""
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         return DatabaseUnreachable(
             f"{describe(database_url)}: no answer in time; is the server running there? check host and port in the database URL"
@@ -347,7 +343,7 @@ def _refused(error: psycopg.Error, database_url: str) -> PgEventsError:
     needs_password = error.pgconn is not None and error.pgconn.needs_password
     if no_admittance or needs_password:
         return NotPermitted(f"{text}; check user and password in the database URL")
-    if "server is in hot standby mode" in message(error):  # of several hosts one answered, and the others did not
+    if "server is in hot standby mode" in message(error):  # one of several hosts answered, the others did not
         return DatabaseUnreachable(
             f"{describe(database_url)}: only a standby answers; the primary is down, or missing in the database URL"
         )
@@ -356,26 +352,26 @@ def _refused(error: psycopg.Error, database_url: str) -> PgEventsError:
 
 
 _LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "53300", "3D000"})
-"""Shut down, crashed, starting, idle too long (twice), too many connections, no such database. Besides class 08."""
+"""SQLSTATEs of a lost connection, besides class 08: shut down, crashed, starting, idle timeouts, limits, no database."""
 _PASSING: Final = frozenset({"40001", "40P01", "57014", "53100", "53200"})
-"""Serialisation, deadlock, cancelled, disk full, out of memory: a worker tries again, on a new connection, as if it were lost."""
+"""SQLSTATEs of temporary errors, after which a worker reconnects: serialisation, deadlock, cancelled, disk or memory full."""
 
 _DENIED: Final = frozenset({"42501", "28000", "28P01"})
 _ABSENT: Final = frozenset({"3F000", "42P01", "42883", "42703"})
-"""No such schema, table, function, column."""
+"""SQLSTATEs of a missing schema, table, function or column."""
 
 
 def translate(error: psycopg.Error, database_url: str) -> PgEventsError:
-    """What an error of an established connection means to the user; for `raise translate(error, url) from error`.
+    """Translate an error of an established connection, for `raise translate(error, url) from error`.
 
-    `DatabaseUnreachable` when the connection is lost or the reason may pass, `NotPermitted` when a right is missing,
-    `NotInstalled` when the schema `pgevents` or a part of it is, else a plain `PgEventsError`. One line, without the
-    password.
+    Returns `DatabaseUnreachable` if the connection is lost or the cause may be temporary, `NotPermitted` if a privilege is
+    missing, `NotInstalled` if the schema `pgevents` or a part of it is missing, else a plain `PgEventsError`. The message
+    is one line, without the password.
     """
     if "statement pooling mode" in message(error):
         return PoolerUnsupported(
-            f"{describe(database_url)}: a pooler in statement mode stands between, which passes no transactions on; use the "
-            "server itself, or transaction mode"
+            f"{describe(database_url)}: a pooler in statement mode, which does not support transactions; connect to the "
+            "server directly, or use transaction mode"
         )
     state = error.sqlstate or ""
     reason = error.diag.message_primary or next(iter(message(error).splitlines()), type(error).__name__)
@@ -387,13 +383,13 @@ def translate(error: psycopg.Error, database_url: str) -> PgEventsError:
     if state in _ABSENT and re.search(r"\bpgevents\b", reason):
         return NotInstalled(f"{text}; run pg_events build")
     if state == "25006":
-        return PgEventsError(f"{text}; this server only reads (a standby?), give the address of the primary")
+        return PgEventsError(f"{text}; this server is read-only (a standby?); use the address of the primary")
     return PgEventsError(text)
 
 
 def _remedy(reason: str, database_url: str) -> str:
     if not reason.startswith("permission denied"):
-        return ""  # "must be owner of table …" says it all
+        return ""  # "must be owner of table …" is sufficient
     role = one_line(_parameters(database_url).get("user") or _defaults().get("user", "ROLE"))
     return f"; remedy: pg_events build --grant-reader {role}, or --grant-worker {role}, as the schema's owner"
 

@@ -1,8 +1,8 @@
-"""What a session of the database can rely on: that it is one at all, and that nothing in it ends it.
+"""Detects poolers in transaction mode, and disables session timeouts.
 
-A pooler in transaction mode hands each transaction to whichever server connection is free. LISTEN goes unheard there,
-and a SET stays behind for the next client. It looks like a server, so it is recognised by an echo: a token that a
-second connection notifies is heard by a session, and by nobody behind such a pooler.
+A pooler in transaction mode assigns each transaction to any free server connection. LISTEN has no effect there, and SET
+stays behind for the next client. It looks like a server, so it is detected by an echo: a token that a second connection
+notifies is received by a dedicated session, but not behind such a pooler.
 """
 
 import secrets
@@ -19,30 +19,30 @@ from pg_events.errors import PgEventsError
 
 CHANNEL: Final = "pgevents"
 ECHO_SECONDS: Final = 2.0
-"""How long an echo may take. Taken too early for unheard it costs speed, nothing else."""
+"""Maximum time for an echo. If it is too short, only speed is lost."""
 SHARED: Final = (
-    "a pooler in transaction mode stands between; it passes no wake-ups on, so this reader looks twice a second; "
-    "with the address of the server itself it would be quicker"
+    "connected through a pooler in transaction mode, which does not support notifications: polling twice a second; "
+    "connect to the server directly for lower latency"
 )
 
 _SETTINGS: Final[Mapping[str, str]] = {
-    # What an administrator sets for a role, to end sessions that are forgotten and questions that run away.
+    # Timeouts that administrators set for a role, against forgotten sessions and runaway queries.
     "idle_in_transaction_session_timeout": "0",
     "statement_timeout": "0",
     "lock_timeout": "0",
-    # A cursor is saved by one statement, which must see what is there now.
+    # One statement saves a cursor; it must see the current state.
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
-    # The indexes are right whatever the statistics say, and however stale they are.
+    # The indexes are the right choice, however stale the statistics are.
     "enable_seqscan": "off",
 }
 _SINCE_17: Final = {"transaction_timeout": "0"}
 
 
 def is_shared(connection: Link, database_url: str) -> bool:
-    """Is each transaction somebody else's session? True behind a pooler in transaction mode.
+    """Return True behind a pooler in transaction mode, where transactions have different sessions.
 
-    Asks for an echo when something stands between, and listens on the channel of the wake-ups from then on.
+    Requests an echo if a pooler or proxy is in between, and from then on listens on the channel of notifications.
     """
     if not connection.is_proxied:
         return False
@@ -53,7 +53,7 @@ def is_shared(connection: Link, database_url: str) -> bool:
 
 
 def _hears(connection: Link, database_url: str) -> bool:
-    """Does the connection hear what another one to the same URL says?"""
+    """Return True if the connection receives a notification from another one to the same URL."""
     token = secrets.token_hex(16)
     connection.execute(composed.SQL("listen ") + composed.Identifier(CHANNEL))
     try:
@@ -71,5 +71,5 @@ def _hears(connection: Link, database_url: str) -> bool:
 
 
 def settle(connection: Link) -> None:
-    """Make a connection fit for a long life: no timeout ends its session or its transactions."""
+    """Prepare a connection for a long life: disable timeouts of the session and of transactions."""
     connection.settle(_SETTINGS if connection.info.server_version < 170_000 else {**_SETTINGS, **_SINCE_17})

@@ -1,7 +1,7 @@
-"""Who is trusted: whoever reads the log, or writes to it, runs what the owner of the schema `pgevents` put there.
+"""Trust in the owner of the schema `pgevents`, whose code runs when a session reads or writes the log.
 
-A view calls functions, a table has triggers and default values, and all of them run with the rights of the session that
-uses them. So a session uses the schema only if that gives its owner no power that the owner lacks:
+A view calls functions, a table has triggers and default values, and all of them run with the privileges of the session
+that uses them. So a session uses the schema only if that gives its owner no privilege that the owner lacks:
 
 - the owner is a superuser; or
 - every attribute of the session's role (SUPERUSER, CREATEROLE, CREATEDB, REPLICATION, BYPASSRLS) and every predefined
@@ -27,30 +27,30 @@ _MANY: Final = 3
 
 @dataclass(frozen=True)
 class Owner:
-    """The owner of the schema, as the session that asks has to see it."""
+    """Owner of the schema, relative to the current session."""
 
     owner: str
     role: str
-    """The session's login."""
+    """Login role of the session."""
     more: list[str]
-    """Powers of the session that the owner lacks."""
+    """Privileges of the session that the owner lacks."""
     has_owners_rights: bool
-    """The session may do all that the owner may."""
+    """True if the session has all privileges of the owner."""
     wrong: list[str]
-    """Relations that are not what they should be, or belong to another role: nothing that `build` could put right."""
+    """Relations that are not as expected, or belong to another role, and that `build` cannot repair."""
     attached: list[str]
-    """Triggers, rules, policies and inheriting tables that no build made."""
+    """Triggers, rules, policies and inheriting tables that no build created."""
     functions: list[str]
     """Functions in the schema that belong to another role."""
 
     @property
     def is_weaker(self) -> bool:
-        """The session would lend the owner powers."""
+        """True if the session would give the owner additional privileges."""
         return bool(self.more)
 
     @property
     def is_buildable(self) -> bool:
-        """A build may read what is there: functions of another role's it makes again without calling one."""
+        """True if a build may read the schema; it replaces functions of other roles without calling them."""
         return not (self.more or self.wrong or self.attached)
 
     @property
@@ -59,15 +59,15 @@ class Owner:
 
     @property
     def problem(self) -> str:
-        """What is wrong, in a line; empty when nothing is."""
+        """Problem in one line; empty if there is none."""
         if self.more:
             powers = ["SUPERUSER"] if "SUPERUSER" in self.more else self.more
             return (
-                f"role {self.role} may more ({_some(powers)}) than {self.owner}, who owns the schema pgevents: what "
-                f"{self.owner} put there would run with those rights"
+                f"role {self.role} may more ({_some(powers)}) than {self.owner}, who owns the schema pgevents: code of "
+                f"{self.owner} would run with these privileges"
             )
         if found := [*self.wrong, *self.attached, *self.functions]:
-            return one_line(f"there is something in the schema pgevents that is not {self.owner}'s: {_some(found)}")
+            return one_line(f"the schema pgevents contains objects that are not {self.owner}'s: {_some(found)}")
         return ""
 
     @property
@@ -84,7 +84,7 @@ def _some(names: list[str]) -> str:
 
 
 def ask(connection: psycopg.Connection[Any]) -> Owner | None:
-    """The schema's owner; None where there is no schema `pgevents`. Runs no code but PostgreSQL's own."""
+    """Read the schema's owner; None if there is no schema `pgevents`. Runs only PostgreSQL's own code."""
     with connection.cursor(row_factory=class_row(Owner)) as cursor:
         cursor.execute(sql.text("trust.sql"))
         cursor.nextset()
@@ -92,7 +92,7 @@ def ask(connection: psycopg.Connection[Any]) -> Owner | None:
 
 
 def check(connection: psycopg.Connection[Any], *, builds: bool = False) -> None:
-    """Raise `NotPermitted` when this session must not use what is in the schema `pgevents`; a build may a little more."""
+    """Raise `NotPermitted` if this session must not use the schema `pgevents`; a build may do slightly more."""
     found = ask(connection)
     if found is not None and not (found.is_buildable if builds else found.is_trusted):
         raise NotPermitted(f"{found.problem}; remedy: {found.remedy}")

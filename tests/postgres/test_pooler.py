@@ -178,5 +178,5 @@ def test_a_pooler_in_statement_mode_is_refused_in_a_line(
     assert answer.returncode == 3
     assert answer.stdout == ""
     assert answer.stderr.count("\n") == 1
-    assert "a pooler in statement mode stands between" in answer.stderr
-    assert "use the server itself, or transaction mode" in answer.stderr
+    assert "a pooler in statement mode, which does not support transactions" in answer.stderr
+    assert "connect to the server directly, or use transaction mode" in answer.stderr

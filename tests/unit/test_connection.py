@@ -362,7 +362,7 @@ def test_one_connects_with_the_url_of_sqlalchemy(database_url: str) -> None:
 
 @pytest.mark.parametrize("words", ["hots=db dbname=market", "host=db password=hun ter2", "market"])
 def test_words_that_libpq_does_not_know_are_told_without_repeating_them(words: str) -> None:
-    with pytest.raises(UsageError, match="as keyword=value it has a word that libpq does not know") as caught:
+    with pytest.raises(UsageError, match="as keyword=value it has a keyword unknown to libpq") as caught:
         describe(words)
 
     assert "hots" not in str(caught.value)
