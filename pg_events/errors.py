@@ -1,34 +1,34 @@
-"""What can go wrong, one class for each thing a caller would do differently."""
+"""Exceptions, one class for each case that callers handle differently."""
 
 from typing import ClassVar
 
 
 class PgEventsError(Exception):
-    """The base of all: one line that names the value and the remedy, and the exit code of a command that meets it."""
+    """Base class: a one-line message that names the value and the remedy, and the exit code of commands."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(PgEventsError):
-    """Something the user wrote (settings, an option, a filter, a callback's name) cannot be used."""
+    """User input (settings, an option, a filter, the name of a callback) is not valid."""
 
     exit_code = 2
 
 
 class CallbackUnavailable(UsageError):
-    """The process that callbacks run in cannot be started. No callback's failure: no event is given up for it."""
+    """The process for callbacks cannot be started; not a failure of a callback, so no event is given up."""
 
 
 class FilterError(UsageError):
-    """A filter that cannot be read."""
+    """A filter is not valid."""
 
     def __init__(self, message: str, text: str, position: int) -> None:
         super().__init__(message)
         self.message = message
         self.text = text
-        """The whole filter, as it was written."""
+        """Text of the whole filter."""
         self.position = position
-        """Where in `text` the trouble starts, counted from 0."""
+        """Position of the error in `text`, counted from 0."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.text}\n  {' ' * self.position}^"
@@ -41,26 +41,26 @@ class DatabaseUnreachable(PgEventsError):
 
 
 class PoolerUnsupported(PgEventsError):
-    """What stands between passes no transactions on: trying again does not help."""
+    """The pooler does not support transactions, so a retry does not help."""
 
     exit_code = 3
 
 
 class NotPermitted(PgEventsError):
-    """The role lacks a right; the text names the missing GRANT."""
+    """The role lacks a privilege; the message names the missing GRANT."""
 
     exit_code = 4
 
 
 class NotInstalled(PgEventsError):
-    """The database has no `pgevents` schema, or an older or newer one than this release needs."""
+    """The database has no `pgevents` schema, or one of another release."""
 
 
 class ForeignCursor(PgEventsError):
-    """A saved cursor, or the log itself, comes from another cluster: its transaction ids mean nothing here."""
+    """A saved cursor, or the log itself, is from another cluster, so its transaction ids are meaningless here."""
 
     BUT_UPGRADED: ClassVar[str] = "(but after pg_upgrade the ids are right: see pg_events docs operations)"
 
 
 class CursorTaken(PgEventsError):
-    """Another worker holds this consumer's cursor now; what this one would save is refused."""
+    """Another worker has taken the share, so the save of this one was rejected."""

@@ -1,4 +1,4 @@
-"""Where two texts part: what both begin and end with. Quick for texts of any size. Pure."""
+"""Common beginning and end of two texts. Fast for texts of any size. Pure."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -7,14 +7,14 @@ _BLOCK: Final = 65_536
 
 
 class Common(NamedTuple):
-    """Characters at the two ends that both texts share; they do not overlap in either."""
+    """Number of common characters at both ends; they do not overlap in either text."""
 
     start: int
     end: int
 
 
 def common(old: str, new: str) -> Common:
-    """What lies between is all that differs: `old[start:len(old) - end]`, and the same of `new`."""
+    """Common affixes; the difference is `old[start:len(old) - end]`, and likewise in `new`."""
     shorter = min(len(old), len(new))
     start = _shared(shorter, lambda begin, end: old[begin:end] == new[begin:end])
     left, right = len(old), len(new)
@@ -25,7 +25,7 @@ def common(old: str, new: str) -> Common:
 
 
 def _shared(length: int, are_equal: Callable[[int, int], bool]) -> int:
-    """How many of the first `length` characters are equal; `are_equal` compares those from one place to another."""
+    """Number of equal characters among the first `length`; `are_equal` compares a range."""
     begin = 0
     while begin < length and are_equal(begin, min(begin + _BLOCK, length)):
         begin += _BLOCK

@@ -1,4 +1,4 @@
-"""What an event changed: the old row against the new one, down into JSON values. Pure."""
+"""Changes of an event: compares the old row with the new one, down into JSON values. Pure."""
 
 import json
 import re
@@ -10,19 +10,19 @@ from typing import Any, Final, Literal, NamedTuple, cast
 from pg_events.text import TooDeep, counted
 
 Sign = Literal["+", "-", "~", " "]
-"""Came, went, changed, unchanged."""
+"""Sign of a change: added, removed, changed, unchanged."""
 
 MISSING: Final = object()
-"""There is no such column or key; not the same as NULL."""
+"""Marker of a missing column or key, in contrast to NULL."""
 
 MAX_NESTED: Final = 200
-"""Changes inside one column that are listed."""
+"""Maximum changes inside one column that are listed."""
 MAX_COUNTED: Final = 5_000
-"""Changes inside one column after which no others are looked for."""
+"""Maximum changes inside one column that are counted."""
 MAX_DEPTH: Final = 100
-"""What lies deeper is compared as a whole."""
+"""Maximum depth; deeper values are compared as a whole."""
 MAX_ALIGNED: Final = 4_096
-"""Elements of two arrays, multiplied, up to which those are looked for that only moved."""
+"""Maximum product of the lengths of two arrays for which moved elements are detected."""
 _EXACT: Final = Context(prec=60, traps=[InvalidOperation, Overflow, Inexact])
 _PLAIN: Final = re.compile(r"[^\W\d]\w*")
 _AMBIGUOUS: Final = re.compile(
@@ -30,23 +30,23 @@ _AMBIGUOUS: Final = re.compile(
 )
 
 Step = str | int
-"""A column or a key of an object; the position in an array."""
+"""Step of a path: a column or a key of an object, or the position in an array."""
 
 
 class Change(NamedTuple):
-    """One column, or one place inside a column's JSON value."""
+    """Change of a column, or of one place inside its JSON value."""
 
     sign: Sign
     path: tuple[Step, ...]
-    """The column, then keys and positions: those of the new value, of what went those of the old one."""
+    """Path: the column, then keys and positions in the new value, or in the old one for removed values."""
     old: Any
     new: Any
     note: str = ""
-    """How much a number grew, or between which types of JSON the value went."""
+    """Difference of two numbers, or the JSON types if they differ."""
 
     @property
     def name(self) -> str:
-        """`details.items[2].sku`."""
+        """Path as text: `details.items[2].sku`."""
         return path_words(self.path)
 
     @property
@@ -55,12 +55,12 @@ class Change(NamedTuple):
 
     @property
     def is_rest(self) -> bool:
-        """No change but a word about those of the column that are not listed."""
+        """True for a remark about the changes of the column that are not listed."""
         return self.old is MISSING and self.new is MISSING
 
 
 class Member(NamedTuple):
-    """One key or position of two JSON values of the same shape."""
+    """Key or position of two JSON values of the same shape."""
 
     at_old: Step
     at_new: Step
@@ -69,7 +69,7 @@ class Member(NamedTuple):
 
 
 def row_of(text: str | None) -> Mapping[str, Any] | None:
-    """A row from its JSON, with every digit of a number kept. Raises `ValueError` or `RecursionError`."""
+    """Parse a row from JSON, with exact numbers. Raises `ValueError` or `RecursionError`."""
     if text is None:
         return None
     try:
@@ -91,7 +91,7 @@ def _read(text: str) -> Any:
 
 
 def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[Change]:
-    """Every column in the table's order; one whose JSON value changed inside as the places where it did."""
+    """Changes of all columns in the table's order; for a changed JSON value, the changed places inside it."""
     changes: list[Change] = []
     for name in _names(new or {}, old or {}):
         before = MISSING if old is None else old.get(name, MISSING)
@@ -117,12 +117,12 @@ def _names(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Non
 
 
 def changed_columns(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The names of the columns whose value differs, in the table's order."""
+    """Names of the columns whose value differs, in the table's order."""
     return [name for name in _names(new, old) if not same(old.get(name, MISSING), new.get(name, MISSING))]
 
 
 def _collect(path: tuple[Step, ...], old: Any, new: Any, found: list[Change]) -> None:
-    """The changed places, as deep as both sides still have the same shape."""
+    """Collect the changed places, as deep as both values have the same shape."""
     if len(path) < MAX_DEPTH and alike(old, new):
         for member in members(old, new):
             if len(found) > MAX_COUNTED:
@@ -135,12 +135,12 @@ def _collect(path: tuple[Step, ...], old: Any, new: Any, found: list[Change]) ->
 
 
 def alike(old: Any, new: Any) -> bool:
-    """Both objects or both arrays: their members can be compared."""
+    """Return True if both are objects or both arrays, so that their members can be compared."""
     return (isinstance(old, dict) and isinstance(new, dict)) or (isinstance(old, list) and isinstance(new, list))
 
 
 def members(old: Any, new: Any) -> Iterator[Member]:
-    """The members of two values that are `alike`, side by side; `MISSING` where only one has it."""
+    """Pairs of members of two values that are `alike`; `MISSING` if only one has it."""
     if isinstance(new, dict):
         left, right = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
         for key in _names(right, left):
@@ -162,7 +162,7 @@ _Range = tuple[int, int]
 
 
 def _blocks(old: list[Any], new: list[Any]) -> Iterator[tuple[_Range, _Range]]:
-    """Which parts of two arrays lie side by side: what came or went between others does not shift these."""
+    """Matching parts of two arrays, so that added or removed elements do not shift the others."""
     shorter = min(len(old), len(new))
     first = next((at for at in range(shorter) if not same(old[at], new[at])), shorter)
     rest = shorter - first
@@ -179,7 +179,7 @@ def _blocks(old: list[Any], new: list[Any]) -> Iterator[tuple[_Range, _Range]]:
 
 
 def same(old: Any, new: Any) -> bool:
-    """Equal, and of one type at every depth: to Python `[1] == [True]`, to a database they are not."""
+    """Return True for equal values of equal types at every depth: `[1] == [True]` in Python, but not in a database."""
     if isinstance(old, bool) or isinstance(new, bool):
         return old is new
     if not bool(old == new):
@@ -188,14 +188,14 @@ def same(old: Any, new: Any) -> bool:
 
 
 def _same_members(old: Any, new: Any) -> bool:
-    """Of two values that Python calls equal."""
+    """Return True if the members of two equal values have equal types."""
     if isinstance(old, dict):
         return all(same(value, new[key]) for key, value in cast("dict[str, Any]", old).items())
     return all(same(*pair) for pair in zip(old, new, strict=True))
 
 
 def sign(old: Any, new: Any) -> Sign:
-    """What became of the value; one that is NULL counts as not there."""
+    """Sign of the change; NULL counts as missing."""
     if old is MISSING or new is MISSING:
         return "+" if old is MISSING else "-"
     if old is None or new is None:
@@ -204,7 +204,7 @@ def sign(old: Any, new: Any) -> Sign:
 
 
 def note(old: Any, new: Any) -> str:
-    """How much a number grew, or the types when they differ: `+14.50`, `string → number`; else empty."""
+    """Difference of two numbers, or the types if they differ: `+14.50`, `string → number`; else empty."""
     if MISSING in (old, new) or old is None or new is None:
         return ""
     types = kind(old), kind(new)
@@ -212,7 +212,7 @@ def note(old: Any, new: Any) -> str:
 
 
 def kind(value: Any) -> str:
-    """The type of a JSON value, in JSON's words."""
+    """JSON type of a value."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -225,7 +225,7 @@ def kind(value: Any) -> str:
 
 
 def delta(old: Any, new: Any) -> str:
-    """How much a number grew: `+14.50`; empty when these are not two numbers."""
+    """Difference of two numbers: `+14.50`; empty for other values."""
     if kind(old) != "number" or kind(new) != "number":
         return ""
     try:
@@ -236,12 +236,12 @@ def delta(old: Any, new: Any) -> str:
 
 
 def path_words(path: Sequence[Step]) -> str:
-    """`details.items[2].sku`; a name that is no plain word is quoted, so that no two paths are written alike."""
+    """Path as text: `details.items[2].sku`; other names than plain words are quoted, so that it is unambiguous."""
     return "".join(step_words(step) if not number else _further(step) for number, step in enumerate(path))
 
 
 def step_words(step: Step) -> str:
-    """One step alone: `items`, `"content-type"`, `[2]`."""
+    """Step as text: `items`, `"content-type"`, `[2]`."""
     if isinstance(step, int):
         return f"[{step}]"
     return step if _PLAIN.fullmatch(step) else json.dumps(step, ensure_ascii=False)
@@ -252,9 +252,9 @@ def _further(step: Step) -> str:
 
 
 def spelled(value: Any, *, nested: bool = False, most: int | None = None) -> str:
-    """A value as the difference shows it. A column's text stands bare unless it could be taken for something else.
+    """Text of a value for display. The text of a column is unquoted unless it is ambiguous.
 
-    So NULL is not the text "NULL", 1 is not the text "1", and an empty text can be seen. Inside JSON (`nested`) a text
+    So NULL differs from the text "NULL", 1 from the text "1", and an empty text is visible. Inside JSON (`nested`) a text
     is always quoted. `most`: as for `pretty`.
     """
     if value is MISSING:
@@ -262,7 +262,7 @@ def spelled(value: Any, *, nested: bool = False, most: int | None = None) -> str
     if value is None:
         return "null" if nested else "NULL"
     if isinstance(value, TooDeep):
-        return f"(nested too deep to be shown, {counted(len(value), 'character')})"
+        return f"(nested too deeply to be shown, {counted(len(value), 'character')})"
     if isinstance(value, str):
         return _encoded(value) if nested or _is_ambiguous(value) else value
     return pretty(value, indent=None, most=most)
@@ -273,7 +273,7 @@ def _is_ambiguous(text: str) -> bool:
 
 
 def pretty(value: Any, indent: int | None = 2, *, most: int | None = None) -> str:
-    """JSON with the digits kept, for people to read; not much longer than `most` characters, and then cut off."""
+    """Readable JSON with exact numbers, cut off soon after `most` characters."""
     pieces: list[str] = []
     size = 0
     for piece in _written(value, indent):
@@ -288,13 +288,13 @@ _encoded: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class _Inner(NamedTuple):
-    """A value that is written between the pieces around it."""
+    """Value that is written between fragments of text."""
 
     value: Any
 
 
 def _written(value: Any, indent: int | None) -> Iterator[str]:
-    """Without recursion: what lies deep costs no more than what does not."""
+    """Write a value without recursion, whatever its depth."""
     open_values = [_pieces(value, indent, 0)]
     while open_values:
         for piece in open_values[-1]:
@@ -307,7 +307,7 @@ def _written(value: Any, indent: int | None) -> Iterator[str]:
 
 
 def _atom(value: Any) -> str:
-    """A value that has none inside it, as JSON."""
+    """JSON of a value without members."""
     return str(value) if isinstance(value, Decimal | TooDeep) else _encoded(value)
 
 

@@ -1,4 +1,4 @@
-"""Two rows as two pages that lie side by side: entry for entry, down into JSON values. Pure."""
+"""Two rows side by side: entry by entry, down into JSON values. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import Any, Final
 from pg_events.diff.changes import MAX_DEPTH, Member, Sign, Step, alike, members, same, sign
 
 INSIDE: Final = object()
-"""The value is told by the entries that follow, one level deeper."""
+"""Marker of a value whose members follow, one level deeper."""
 
 MAX_ENTRIES: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value on the old page, and what lies beside it on the new one; `MISSING` where nothing does."""
+    """Value of the old row, and its counterpart in the new one; `MISSING` if there is none."""
 
     sign: Sign
     depth: int
-    """0 for a column."""
+    """Depth of the value; 0 for a column."""
     at_old: Step
-    """The column, key or position on the old page."""
+    """Column, key or position in the old row."""
     at_new: Step
     old: Any
     new: Any
@@ -29,7 +29,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """So many entries are the same on both pages, and left out."""
+    """Number of equal entries that are omitted."""
 
     depth: int
     count: int
@@ -39,7 +39,7 @@ Page = list[Entry | Fold]
 
 
 def split(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, *, whole: bool = False) -> Page:
-    """What differs, and what it stands in; `whole` tells also what is the same. At most `MAX_ENTRIES`."""
+    """Differences with their context, up to `MAX_ENTRIES`; `whole` includes equal entries."""
     return list(islice(_entries(old or {}, new or {}, 0, whole), MAX_ENTRIES))
 
 
@@ -64,7 +64,7 @@ def _entries(old: Any, new: Any, depth: int, whole: bool) -> Iterator[Entry | Fo
 
 
 def _folded(left_out: Sequence[Member], depth: int) -> Iterator[Entry | Fold]:
-    """A line about them; a single small one of a JSON value takes no more room itself, and tells more."""
+    """Fold for equal entries, unless it is a single small one, which takes no more space itself."""
     if depth and len(left_out) == 1 and not isinstance(left_out[0].new, dict | list):
         yield Entry(" ", depth, *left_out[0])
     elif left_out:

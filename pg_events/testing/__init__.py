@@ -1,1 +1,1 @@
-"""What a test's code wrote to the database, as events."""
+"""Captures the events of code under test."""

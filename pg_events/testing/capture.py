@@ -1,11 +1,11 @@
-"""The events of a block of code, for tests: what did it write?
+"""Captures the events of a block of code, for tests.
 
     with capture(database_url) as captured:
         place_order()
     captured.assert_emits("public.orders", "INSERT", where="new.status:new")
 
-`pg_events.testing.plugin` has it as a fixture of pytest. What the block has committed is in the log when it ends: there is
-nothing to wait for.
+`pg_events.testing.plugin` has it as a fixture of pytest. The events of the block are in the log when it ends:
+there is no need to wait.
 """
 
 import inspect
@@ -33,7 +33,7 @@ _SHOWN_CHARACTERS: Final = 200
 
 
 class DatabaseConnection(Protocol):
-    """A connection as Python's DB-API has it: psycopg's, psycopg2's, `django.db.connection`."""
+    """DB-API connection: of psycopg, psycopg2, or `django.db.connection`."""
 
     def cursor(self) -> Any: ...
     def rollback(self) -> object: ...
@@ -47,10 +47,11 @@ def capture(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> Generator["Captured", None, None]:
-    """Capture what is committed to a database while the block runs, by whatever process.
+    """Capture the events committed to a database during the block, by any process.
 
-    `database` is a URL, or a connection of the code under test. On a connection what its own transaction has written
-    counts as well, so that a test that is rolled back at its end sees its events. It must use `%s` for parameters.
+    `database` is a URL, or a connection of the code under test. With a connection, uncommitted writes of its own
+    transaction are included, so that a test that is rolled back at its end sees its events. It must use `%s` for
+    parameters.
 
     With `build` (and a URL) missing triggers are installed first, as by `pg_events build` with these patterns.
     Raises `NotInstalled` when the database has none (the transaction of a connection goes on), `UsageError` for the
@@ -78,7 +79,7 @@ def capture(
 
 
 def _check_driver(connection: object) -> None:
-    """Refuse what has no cursor that can be asked without waiting. Raises `UsageError`."""
+    """Reject objects without a synchronous cursor. Raises `UsageError`."""
     if not hasattr(connection, "cursor"):
         raise UsageError(
             f"capture() takes a URL or a DB-API connection, not {type(connection).__name__} "
@@ -105,7 +106,7 @@ class _Start(NamedTuple):
 
 
 class _Link:
-    """Asks the log through any driver."""
+    """Queries the log through any driver."""
 
     def __init__(self, connection: DatabaseConnection, database_url: str | None = None) -> None:
         self.database_url = database_url
@@ -115,7 +116,7 @@ class _Link:
         self._start = _Start(*self._rows("capture_start.sql")[0])
 
     def _check_log(self) -> None:
-        """Raise `NotInstalled` or `NotPermitted` where a question would be an error, which ends the user's transaction."""
+        """Raise `NotInstalled` or `NotPermitted` instead of running a failing query, which would end the user's transaction."""
         database, role, is_there, may_read = self._rows("capture_log.sql")[0]
         if not is_there:
             raise NotInstalled(f"no pg_events in database {clean(database)}; run: pg_events build")
@@ -131,7 +132,7 @@ class _Link:
         return [Record(int(id_), int(xid), at[1:-1], *rest) for id_, xid, at, *rest in rows]
 
     def _rows(self, question: str, parameters: Sequence[str] = ()) -> Sequence[Sequence[str]]:
-        # Some drivers begin a transaction with any question: one of ours would turn the test's next into a savepoint.
+        # Some drivers begin a transaction with any query: one of ours would turn the next one of the test into a savepoint.
         is_idle = getattr(getattr(self._connection, "info", None), "transaction_status", None) == 0
         cursor = self._connection.cursor()
         try:
@@ -145,14 +146,14 @@ class _Link:
 
 
 class Captured(Sequence[DataEvent | SchemaEvent]):
-    """The events of a block, in order. While the block runs: those up to now."""
+    """Events of a block, in order. During the block, those so far."""
 
     def __init__(self, link: _Link) -> None:
         self._link = link
         self._records: list[Record] | None = None
 
     def end(self) -> None:
-        """The block has ended: from now on the events stay as they are."""
+        """End the block; the events no longer change."""
         self._records = self._link.records()
 
     @property
@@ -166,7 +167,7 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
         tag: str | Sequence[str] | None = None,
         where: str | None = None,
     ) -> list[DataEvent | SchemaEvent]:
-        """The events that are meant, as `Router.on` means them: `of("public.orders", "UPDATE")`."""
+        """Matching events, with the arguments of `Router.on`: `of("public.orders", "UPDATE")`."""
         return [parse(record.payload) for record in self._chosen(by_head(table, operations, tag), where)]
 
     def _chosen(self, head: Filter, where: str | None) -> list[Record]:
@@ -181,14 +182,14 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
         where: str | None = None,
         count: int | None = None,
     ) -> list[DataEvent | SchemaEvent]:
-        """The events that are meant, at least one, or exactly `count`. `AssertionError` says what there was instead."""
-        __tracebackhide__ = True  # pytest shows the test's line, not this one
+        """Assert that there is a matching event, or exactly `count`; returns them. `AssertionError` lists the actual events."""
+        __tracebackhide__ = True  # makes pytest show the line of the test, not this one
         head = by_head(table, operations, tag)
         found = self._chosen(head, where)
         if len(found) == count or (found and count is None):
             return [parse(record.payload) for record in found]
         meant = " ".join(part for part in (str(head), where or "") if part) or "events"
-        wanted = "none was captured" if count is None else f"{len(found)} and not {count} were captured"
+        wanted = "none was captured" if count is None else f"expected {count}, captured {len(found)}"
         if self._records is None:
             wanted += " so far: the block still runs, and what it has not committed is not seen"
         raise AssertionError(f"{meant}: {wanted}; {self._listing()}{self._advice(table)}")
@@ -201,7 +202,7 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
         return "\n  ".join([f"in all {counted(len(records), 'event')}{':' if lines else ''}", *lines])
 
     def _advice(self, table: str | None) -> str:
-        """Why the table has no events, when it can have none."""
+        """Reason why the table cannot have events; else empty."""
         url = self._link.database_url
         if table is None or url is None:
             return ""
@@ -211,7 +212,7 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
                 patterns = [json.loads(chosen.get(name, "[]")) for name in ("include", "exclude")]
                 tables = [one for one in catalog.tables(connection, *patterns) if table in (one.name, one.identity)]
         except PgEventsError:
-            return ""  # it is gone already
+            return ""  # it was dropped already
         if not tables and not set("*?") & set(table):
             return f"\nthere is no table {clean(table)}"
         bare = [one for one in tables if one.state != "covered"]

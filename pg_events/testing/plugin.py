@@ -1,6 +1,6 @@
-"""The plugin of pytest: what a test wrote to the database. Loaded by itself where pg_events is installed.
+"""Plugin of pytest that captures the events of a test. Loaded automatically if pg_events is installed.
 
-Every run of pytest imports this, those that never use it too: nothing is imported before the fixture is.
+Every run of pytest imports this module, so it imports nothing before the fixture is used.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def capture_events() -> "Callable[..., AbstractContextManager[Captured]]":
-    """`with capture_events(database_url) as captured:` has the block's events in `captured` afterwards.
+    """Capture events: `with capture_events(database_url) as captured:`.
 
-    Takes what `pg_events.capture` takes: a URL or a connection, and `build=True` to install the triggers first.
+    Takes the arguments of `pg_events.capture`: a URL or a connection, and `build=True` to install the triggers first.
     """
     from pg_events.testing.capture import capture
 

@@ -1,4 +1,4 @@
-"""Text from strangers made fit for a terminal and a log, and numbers as people read them."""
+"""Cleans untrusted text for terminals and logs, and formats numbers."""
 
 from pg_events.text.cleaning import TooDeep, clean, counted, describe_error, message, one_line, shorten
 from pg_events.text.masking import MASK, without_passwords

@@ -1,6 +1,6 @@
-"""Text that others wrote, made fit to be shown: no control characters, no broken lines, no passwords.
+"""Cleans untrusted text for display: no control characters, no broken lines, no passwords.
 
-Cells, queries, names and error messages come from strangers. Whatever reaches a terminal passes through here first.
+Cells, queries, names and error messages are untrusted. Everything that reaches a terminal passes through here first.
 """
 
 import os
@@ -20,13 +20,13 @@ _UNSAFE_IN_LINES: Final = re.compile(_UNSAFE.pattern.replace(r"\x00-\x1f", r"\x0
 
 
 class TooDeep(str):
-    """A JSON value that is nested deeper than Python reads, as its text."""
+    """Text of a JSON value that is nested too deeply for Python."""
 
     __slots__ = ()
 
 
 def clean(text: str, keep_newlines: bool = False) -> str:
-    """Replace what a terminal would obey with something visible: `␛` for escape, `\\u{202e}` for a bidi override.
+    """Replace characters that a terminal interprets with visible ones: `␛` for escape, `\\u{202e}` for a bidi override.
 
     Controls (C0, DEL, C1), bidi controls, line and paragraph separators; a lone surrogate becomes U+FFFD, so the
     result can be encoded. `keep_newlines` lets tab and line feed pass, nothing else.
@@ -37,7 +37,7 @@ def clean(text: str, keep_newlines: bool = False) -> str:
 def _visible(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x20:
-        return chr(0x2400 + code)  # the Control Pictures stand in the order of the controls
+        return chr(0x2400 + code)  # the Control Pictures have the order of the controls
     if code == 0x7F:
         return "␡"
     if 0xD800 <= code <= 0xDFFF:
@@ -46,24 +46,24 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Clean text with every run of white space, line breaks included, as one blank."""
+    """Clean text with every run of white space, including line breaks, replaced by one blank."""
     return clean(" ".join(text.split()))
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 table`, `1,200 tables`."""
+    """Format a count with its noun: `1 table`, `1,200 tables`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def shorten(text: str, width: int) -> str:
-    """At most `width` characters, the last one `…` when something was cut. Characters, not columns of a terminal."""
+    """Cut a text to `width` characters, the last one `…` if it was cut. Characters, not terminal columns."""
     if len(text) <= width:
         return text
     return text[: width - 1] + "…" if width > 0 else ""
 
 
 def describe_error(error: BaseException) -> str:
-    """One line for an error in code that a user wrote: `path/to/file.py:3: ValueError: what it says`.
+    """Describe an error in user code in one line: `path/to/file.py:3: ValueError: message`.
 
     The place is the innermost one outside the standard library and installed packages, if there is one. Passwords
     are masked.
@@ -79,7 +79,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def message(error: BaseException) -> str:
-    """`str(error)`, or a remark when that raises."""
+    """Return `str(error)`, or a placeholder if that raises."""
     try:
         return str(error)
     except KeyboardInterrupt:
@@ -95,7 +95,7 @@ _HERE: Final = str(Path(__file__).parents[1]) + os.sep
 
 
 def _place(error: BaseException) -> str | None:
-    """`file:line` of the innermost frame that is the user's own, else of the innermost at all."""
+    """`file:line` of the innermost frame of user code, else of the innermost frame."""
     frames = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)

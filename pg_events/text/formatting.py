@@ -1,4 +1,4 @@
-"""Numbers as people read them: sizes, ages and lengths of time."""
+"""Formats sizes, ages and durations."""
 
 from datetime import timedelta
 from typing import Final
@@ -7,7 +7,7 @@ _SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def format_bytes(count: float) -> str:
-    """`800 B`, `62 MB`, `1.3 GB`, in powers of 1000."""
+    """Format bytes as `800 B`, `62 MB`, `1.3 GB`, in powers of 1000."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < 1000:
@@ -17,13 +17,13 @@ def format_bytes(count: float) -> str:
 
 
 def format_age(age: timedelta) -> str:
-    """`30d`, in the largest unit that divides it, as the settings and options take it."""
+    """Format an age as `30d`, in the largest unit that divides it, as in settings and options."""
     seconds = int(age.total_seconds())
     return next(f"{seconds // length}{unit}" for unit, length in _SECONDS.items() if seconds % length == 0)
 
 
 def format_duration(seconds: float) -> str:
-    """`12 s`, `3 min`, `5 h`, `40 d`, in one unit."""
+    """Format seconds as `12 s`, `3 min`, `5 h` or `40 d`, in one unit."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -31,7 +31,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """`80 ms`, `4.2 s`, `3 min`, `2 h 10 min`, `40 d`, as exact as fits in a few characters."""
+    """Format seconds as `80 ms`, `4.2 s`, `3 min`, `2 h 10 min` or `40 d`, as precise as a few characters allow."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:

@@ -11,7 +11,7 @@ _HINTED: Final = ("AppRegistryNotReady", "ImproperlyConfigured")
 
 
 def hint(error: BaseException) -> str:
-    """What to do about an error that says Django is not set up; else empty."""
+    """Remedy for an error that says that Django is not set up; else empty."""
     kind = type(error)
     if kind.__module__ != "django.core.exceptions" or kind.__name__ not in _HINTED or is_django_ready():
         return ""
@@ -19,6 +19,6 @@ def hint(error: BaseException) -> str:
 
 
 def is_django_ready() -> bool:
-    """This process has set Django up."""
+    """True if this process has set up Django."""
     apps: Any = sys.modules.get("django.apps")
     return apps is not None and bool(apps.apps.ready)

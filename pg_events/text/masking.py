@@ -1,7 +1,7 @@
-"""Secrets in text that others wrote: passwords in URLs and connection strings, and values that stand behind a telling name.
+"""Masks secrets in untrusted text: passwords in URLs and connection strings, and values after names of secrets.
 
-A name tells when it holds one of a few words (`db_password`, `SECRET_KEY`, `x-api-key`). What follows it is masked to the end
-of the value: a quoted string, a bracketed structure, or a word. Rather too much than too little. Pure, and linear in the text.
+A name of a secret contains one of a few words (`db_password`, `SECRET_KEY`, `x-api-key`). The following value is masked to
+its end: a quoted string, a bracketed structure, or a word. It masks rather too much than too little. Pure, and linear in the text.
 """
 
 import re
@@ -9,9 +9,9 @@ from functools import cache
 from typing import Final
 
 MASK: Final = "***"
-"""What stands where a secret was."""
+"""Replacement of a secret."""
 
-# Bounded, so that the time grows with the text and not with its square.
+# Bounded, so that the time is linear in the text, not quadratic.
 _URL_PASSWORD: Final = re.compile(
     r"(\b[a-z][a-z0-9+.-]{0,20}://[^:/?#\s@]{0,200}):(?:\S{0,2000}@|[^'\"/\r\n]{0,500}@)", re.IGNORECASE
 )
@@ -31,26 +31,26 @@ _NAMED: Final = re.compile(
 )
 _IS_AUTHORIZATION: Final = re.compile(r"authorization", re.IGNORECASE)
 _PREFIX: Final = re.compile(r"[A-Za-z_][\w.]{0,100}(?=[(\[{<'\"])")
-"""Of `b'…'`, `SecretStr('…')`, `<Token …>`."""
+"""Prefix of a value, as in `b'…'`, `SecretStr('…')`, `<Token …>`."""
 _QUOTE: Final = re.compile(r"""\\{0,8}['"]""")
 _BARE: Final = re.compile(r"[^\s&]{1,2000}")
 _NOTHING: Final = re.compile(r"(?:None|null)[,)\]}]{0,100}")
 _LINE: Final = re.compile(r"[^\r\n&'\"]{1,2000}")
 _STRUCTURE: Final = re.compile(r"""[(\[{]|[)\]}]|\\{0,8}['"]""")
 _VALUE_CHARACTERS: Final = 4_000
-"""A structure is masked up to its end, or so far."""
+"""Maximum length of a structure that is masked to its end."""
 
 
 def is_secret(name: str) -> bool:
-    """Whether the name of a variable, a key or a column says that its value is a secret."""
+    """Return True if the name of a variable, a key or a column denotes a secret."""
     return _NAME.search(name) is not None
 
 
 def without_passwords(text: str) -> str:
-    """Mask what looks like a secret: passwords of URLs and connection strings, and values with a telling name.
+    """Mask possible secrets: passwords of URLs and connection strings, and values after names of secrets.
 
-    For text that may quote what a user wrote, when the secret itself is not known. Rather too much than too little: in a URL
-    everything from the first colon to the word's last `@` goes.
+    For text that may quote user input, if the secret itself is unknown. It masks rather too much than too little: in a URL
+    everything from the first colon to the last `@` of the word.
     """
     text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
     parts: list[str] = []
@@ -65,7 +65,7 @@ def without_passwords(text: str) -> str:
 
 
 def _masked(value: str) -> str:
-    """The mask, in the quotes of the value if it has any."""
+    """Mask in the quotes of the value, if any."""
     if not value or _NOTHING.fullmatch(value):
         return value
     quote = _QUOTE.match(value)
@@ -74,7 +74,7 @@ def _masked(value: str) -> str:
 
 
 def _end_of_value(text: str, begin: int, *, is_line: bool) -> int:
-    """Where the value that begins there ends."""
+    """End of the value that begins at the position."""
     prefix = _PREFIX.match(text, begin)
     start = prefix.end() if prefix is not None else begin
     quote = _QUOTE.match(text, start)
@@ -87,7 +87,7 @@ def _end_of_value(text: str, begin: int, *, is_line: bool) -> int:
 
 
 def _end_of_string(text: str, quote: re.Match[str]) -> int:
-    """Behind the closing quote. A quote that is written twice is part of the string; one that is missing is the line's end."""
+    """Position after the closing quote, or the end of the line. A doubled quote is part of the string."""
     found = _string(quote[0]).match(text, quote.end())
     if found is not None:
         return found.end()
@@ -97,13 +97,13 @@ def _end_of_string(text: str, quote: re.Match[str]) -> int:
 
 @cache
 def _string(mark: str) -> re.Pattern[str]:
-    """The rest of a string up to its closing mark, which may have backslashes in front in a string inside another."""
+    """Pattern of the rest of a string; in a nested string, backslashes may precede its closing quote."""
     body = rf"[^\\{mark}]|\\.|{mark}{mark}" if len(mark) == 1 else rf"(?!{re.escape(mark)})."
     return re.compile(rf"(?:{body}){{0,2000}}{re.escape(mark)}", re.DOTALL)
 
 
 def _end_of_structure(text: str, begin: int) -> int:
-    """Behind the bracket that closes the one that begins there; strings in it are not looked into."""
+    """Position after the matching closing bracket, ignoring brackets in strings."""
     depth, position = 0, begin
     limit = min(len(text), begin + _VALUE_CHARACTERS)
     while (mark := _STRUCTURE.search(text, position, limit)) is not None:

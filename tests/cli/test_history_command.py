@@ -244,7 +244,7 @@ def test_a_value_that_python_cannot_read_leaves_the_rest_of_its_event_readable(c
 
         assert [one.code, row.code] == [0, 0]
         assert one.out.count("INSERT") == row.out.count("INSERT") == 2
-        assert "text: (nested too deep to be shown, 10,000 characters)" in row.out
+        assert "text: (nested too deeply to be shown, 10,000 characters)" in row.out
         assert then.code == 0
     events = pg_events.read(item, where="table:note")
     assert [event.new_data["id"] for event in events] == [7, 7]

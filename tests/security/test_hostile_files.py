@@ -80,7 +80,7 @@ def test_the_history_of_a_row_that_is_nested_deep_shows_its_event(tmp_path: Path
 
     assert answer.returncode == 0, answer.stderr
     assert "#1  INSERT  a.t" in answer.stdout
-    assert "v: (nested too deep to be shown, 12,000 characters)" in answer.stdout
+    assert "v: (nested too deeply to be shown, 12,000 characters)" in answer.stdout
     undone = told(path, "history", "a.t", "1", "--log", "LOG", "--undo", "1")
     assert 'delete from "a"."t"' in undone.stdout
     shown = told(path, "history", "a.t", "1", "--log", "LOG", "--at", "0s")
