@@ -1,4 +1,4 @@
-"""What changed in a PostgreSQL database, who changed it, and run that again through your code."""
+"""Captures changes of a PostgreSQL database and who made them, and runs them through your code again."""
 
 import logging
 from typing import TYPE_CHECKING, Literal
@@ -54,7 +54,7 @@ _MODULES = {
     "capture": "testing.capture",
     "parse": "event",
 }
-"""Public name -> the module it is imported from at its first use: no command pays for what it does not use."""
+"""Module by public name; imported at the first use, so that commands load only what they need."""
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
@@ -62,13 +62,13 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 def read(
     source: "str | PathLike[str]", *, where: str = "", since: str | None = None, until: str | None = None
 ) -> "Events":
-    """The events of a saved log, or of the retained log of a database, in order, typed: `for event in read(…)`.
+    """Read the typed events of a saved log, or of the retained log of a database, in order: `for event in read(…)`.
 
     `source` is a file, or the database's URL or `key=value` string. `where` is a filter as on the command line, `since`
-    and `until` are times as there (`"5m"`, `"2026-08-22T14:00"`). A file is read in bounded memory, and so is the log.
-    Lines that cannot be read are passed over and counted: see `bad_lines` and `problems` of what is returned.
+    and `until` are times (`"5m"`, `"2026-08-22T14:00"`). Files and logs are read in bounded memory. Unreadable lines are
+    skipped and counted: see `bad_lines` and `problems` of the result.
 
-    Raises `PgEventsError`: a file that is not there, a filter that cannot be read, a database that does not answer.
+    Raises `PgEventsError` for a missing file, a filter that is not valid, or an unreachable database.
     """
     from pg_events.playback import source as sources
 
@@ -89,13 +89,13 @@ def replay(
     shadow: "str | Callable[[str], object] | None" = None,
     keep: bool = False,
 ) -> "Report":
-    """Call `callback` (a function, `async` too, or its name) with the payloads of a source, in order, in this process.
+    """Call `callback` (a sync or async function, or its name) with the payloads of a source, in order, in this process.
 
-    `source`, `where`, `since` and `until` are those of `read`. `speed` 1 keeps the pauses of the original, up to
-    `max_gap_seconds`; None makes none. `shadow` gets every event, too, and the report counts where the two differ. With
+    `source`, `where`, `since` and `until` are as in `read`. `speed` 1 keeps the pauses of the original, up to
+    `max_gap_seconds`; None makes no pauses. `shadow` also gets every event, and the report counts the differences. With
     `keep` the run is kept: see `pg_events runs`. The payload has one more key, `"replay"`; the original is not altered.
 
-    What a callback raises is in the report, which is returned when all is done or, with `on_error="stop"`, at the first
+    Exceptions of a callback are in the report, which is returned at the end or, with `on_error="stop"`, at the first
     failure. Raises `PgEventsError` as `read` does.
     """
     from pg_events.playback import player

@@ -1,7 +1,7 @@
-"""An event: one row of the log as the database told it, its JSON payload, and its typed form.
+"""Events: a row of the log, its JSON payload, and its typed form.
 
-`Record` is what travels inside pg_events (listener, worker, console, files). `Record.payload` is what a callback
-gets. `parse()` turns a payload into a `DataEvent` or a `SchemaEvent` for those who prefer attributes to keys.
+`Record` is used inside pg_events (listener, worker, console, files). `Record.payload` is passed to callbacks. `parse()`
+turns a payload into a `DataEvent` or a `SchemaEvent`, with attributes instead of keys.
 """
 
 import json
@@ -16,32 +16,32 @@ from typing import Any, Final, NamedTuple, cast
 from pg_events.text import TooDeep
 
 ENVELOPE_VERSION: Final = 1
-"""Version of the payload's keys and their meaning; apart from the release's. Saved logs carry it in their header."""
+"""Version of the payload's keys and their meaning, independent of the release. Saved logs have it in their header."""
 
 METHODS: Final[Mapping[str, str]] = {"I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
-"""Letter of a data event in the log -> `method` in its payload. Schema events have the letter `S`."""
+"""`method` of the payload by letter of a data event in the log. Schema events have the letter `S`."""
 
 SCHEMA: Final = "S"
 
 BROKEN: Final = "?"
-"""What is in the log and is no event: a row that no release of ours wrote. Its `ddl` says why; no callback is given it."""
+"""Kind of a row of the log that is not a valid event. Its `ddl` has the reason; it is not passed to callbacks."""
 
 
 class Record(NamedTuple):
-    """One row of the log. JSON stays text: what the database wrote is what a callback gets, digit for digit."""
+    """Event as recorded in the log. JSON stays text, so that callbacks get exactly what the database wrote."""
 
     id: int
     """Unique and stable: the same when the event is delivered again."""
     xid: int
-    """The transaction, as `pg_current_xact_id()` counts it."""
+    """Transaction id as of `pg_current_xact_id()`."""
     at: str
     """Start of the statement that made the change: ISO 8601 with offset."""
     kind: str
-    """`I` `U` `D` `T` for data, `S` for schema; `BROKEN` for what is neither."""
+    """Kind: `I` `U` `D` `T` for data, `S` for schema, `BROKEN` for neither."""
     table_schema: str | None
-    """The table's schema; for a schema event that of the object, if it has one."""
+    """Schema of the table, or of the object of a schema event, if it has one."""
     table_name: str | None
-    """The table a user knows (of a partition: the root); for a schema event the object's identity."""
+    """Name of the table (of a partition, its root), or the identity of a schema event's object."""
     session_user: str | None
     application_name: str | None
     query: str | None
@@ -51,16 +51,16 @@ class Record(NamedTuple):
     new_data: str | None
     """JSON object of the row after."""
     ddl: str | None
-    """JSON object with what the event trigger told; schema events only."""
+    """JSON object with the data of the event trigger; schema events only."""
 
     @property
     def broken(self) -> str | None:
-        """Why it is no event; None of an event."""
+        """Reason why the record is not a valid event; None for an event."""
         return json.loads(self.ddl or "{}").get("broken") if self.kind == BROKEN else None
 
     @property
     def payload(self) -> str:
-        """The event as one line of JSON: the public contract. Keys that do not apply are absent."""
+        """Event as one line of JSON, the public contract. Keys that do not apply are absent."""
         if self.kind in (SCHEMA, BROKEN):
             tail = _members(self.ddl)
         else:
@@ -79,22 +79,24 @@ class Record(NamedTuple):
 
 
 MOST_FOLDED: Final = 100
-"""So many events of one statement one row of the log holds at most: so far ids are drawn apart."""
+"""Maximum events of one statement in one row of the log; ids are assigned with this distance."""
 
 _FOLD: Final = "\x1e"
-"""Stands between the rows in it. No JSON contains it: control characters are escaped there."""
+"""Separator of the rows in a packed row. JSON never contains it, because control characters are escaped."""
 
 
 def unfold(folded: Record) -> Iterator[Record]:
-    """The events of a row of the log that holds several: its ids follow one another, and so do its rows."""
+    """Unpack the events of a row of the log, which have consecutive ids."""
     olds, news = (repeat(None) if rows is None else rows.split(_FOLD) for rows in (folded.old_data, folded.new_data))
     head = map(repeat, folded[1 : Record._fields.index("old_data")])
     return map(Record, count(folded.id), *head, olds, news, repeat(folded.ddl))
 
 
 def sound(row: Record, folded: int | None) -> Iterator[Record]:
-    """The events of a row of the log, `folded` of them if it holds several. Of a row that no capture wrote, such as one whose
-    kind is unknown or whose rows are no JSON objects, one that is `BROKEN`, with its id."""
+    """Events of a row of the log, `folded` of them if it is packed.
+
+    A row that no capture wrote, for instance of an unknown kind or without JSON objects, is one `BROKEN` record.
+    """
     reason = _unsound(row, folded)
     if reason is not None:
         at = row.at if _is_time(row.at) else _NO_TIME
@@ -136,8 +138,10 @@ def _are_objects(row: Record, folded: int) -> bool:
 
 
 def _are_objects_of(rows: str, number: int) -> bool:
-    """Whether the text looks like so many JSON objects, by their ends. To read each of them would cost half of a delivery, and
-    nobody but the schema's owner can write another text.
+    """Return True if the text looks like a number of JSON objects, by their ends.
+
+    Parsing each would cost half of a delivery, and only the schema's owner can write another text.
+
     """
     return rows.count(_FOLD) == rows.count(_BETWEEN) == number - 1 and rows.startswith("{") and rows.endswith("}")
 
@@ -155,7 +159,7 @@ _BETWEEN: Final = "}\x1e{"
 
 
 def replayed(payload: str, run: str, attempt: int, *, is_edited: bool = False) -> str:
-    """The payload with the key that says it is delivered again on demand; every other byte as it was."""
+    """Payload with the key `replay`; all other bytes are unchanged."""
     note: dict[str, object] = {"run": run, "attempt": attempt}
     if is_edited:
         note["edited"] = True
@@ -163,7 +167,7 @@ def replayed(payload: str, run: str, attempt: int, *, is_edited: bool = False) -
 
 
 def broken(payload: str) -> str | None:
-    """Why a payload is that of no event; None of one that is. Those are short, and the log made them."""
+    """Reason why a payload is not that of a valid event; None for an event."""
     if len(payload) > _BROKEN_CHARACTERS or '"broken": ' not in payload:
         return None
     try:
@@ -176,7 +180,7 @@ _BROKEN_CHARACTERS: Final = 10_000
 
 
 def is_of_schema(payload: str) -> bool:
-    """Is the payload that of a schema event? Read from its beginning alone: the rest may be large, or nested deep."""
+    """Return True for the payload of a schema event. Reads only its head; the rest may be large or deeply nested."""
     return _DATA.match(payload) is None
 
 
@@ -184,9 +188,9 @@ _DATA: Final = re.compile(r'\{"id": \d+, "xid": \d+, "at": "[^"]*", "table_schem
 
 
 def record(payload: str) -> Record:
-    """The record that a payload of ours was made from, its JSON as it was written.
+    """Record of a payload, with its exact JSON.
 
-    Raises `ValueError` for a text that is none, `RecursionError` when it is nested too deep for Python to read.
+    Raises `ValueError` for other texts, `RecursionError` if it is nested too deeply for Python.
     """
     members = dict(raw_members(payload))
 
@@ -220,8 +224,10 @@ _HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name",
 
 
 def head(payload: str) -> Record:
-    """The record without its rows and its query: of a payload of ours all that `Record` has before them, and no more is
-    read, however large the rows are or deep they are nested. Raises as `record` does.
+    """Record without its rows and its query, parsed only from the head of a payload.
+
+    It is fast, however large or deeply nested the rows are. Raises as `record` does.
+
     """
     if match := _DATA_HEAD.match(payload):
         identifier, xid, at, *texts, method = match.groups()
@@ -244,7 +250,7 @@ _DATA_HEAD: Final = re.compile(
 
 
 def raw_members(payload: str) -> Iterator[tuple[str, str]]:
-    """Key and value of a JSON object, the value as it is written, however deep it is nested."""
+    """Yield keys and exact values of a JSON object, however deeply they are nested."""
     position = payload.index("{") + 1
     while match := _KEY.match(payload, position):
         key, end = _ANY_JSON.raw_decode(payload, match.end(1))
@@ -256,9 +262,9 @@ def raw_members(payload: str) -> Iterator[tuple[str, str]]:
 
 
 def members(payload: str, read: Callable[[str], Any]) -> dict[str, Any]:
-    """A JSON object, each value read by `read`; one that raises `RecursionError` stays as `TooDeep`, its inside unread.
+    """Parse a JSON object, each value by `read`; one that raises `RecursionError` becomes `TooDeep`.
 
-    Raises `ValueError` when the text is no JSON object.
+    Raises `ValueError` if the text is not a JSON object.
     """
     found: dict[str, Any] = {}
     position, sign = 0, "{"
@@ -281,7 +287,7 @@ _END: Final = re.compile(r"\s*\}\s*")
 
 
 def _end_of_value(text: str, position: int) -> int:
-    """Where the JSON value that begins there ends. Inside one that is nested too deep for Python only brackets are looked at."""
+    """End of the JSON value that begins at the position. If it is nested too deeply, only brackets are matched."""
     try:
         return _ANY_JSON.raw_decode(text, position)[1]
     except RecursionError:
@@ -301,46 +307,46 @@ _BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]')
 
 
 _ANY_JSON: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-"""Only to find where a value ends."""
+"""JSON decoder to find the end of a value."""
 _KEY: Final = re.compile(r'(\s*,?\s*)(?=")')
 _COLON: Final = re.compile(r"\s*:\s*")
 
 
 @lru_cache(maxsize=4096)
 def _envelope(session_user: str | None, application_name: str | None, *table: str | None) -> str:
-    """The middle of a payload, the same for thousands of events."""
+    """Middle part of a payload, cached because thousands of events share it."""
     names = dict(zip(("table_schema", "table_name"), table, strict=False))
     values = names | {"session_user": session_user, "application_name": application_name}
     return "".join(f', "{key}": {json.dumps(value)}' for key, value in values.items() if value is not None)
 
 
 def _members(json_object: str | None) -> str:
-    """`{"a": 1}` -> `, "a": 1`."""
+    """Members of an object to append: `, "a": 1` for `{"a": 1}`."""
     inner = (json_object or "{}").strip()[1:-1].strip()
     return f", {inner}" if inner else ""
 
 
 @dataclass(frozen=True)
 class DataEvent:
-    """One changed row (or one truncated table), as the database told it."""
+    """Changed row, or truncated table, as recorded by the database."""
 
     id: int
     """Unique and stable: the same when the event is delivered again."""
     xid: int
-    """The transaction: events with the same xid were committed together."""
+    """Transaction id: events with the same xid were committed together."""
     at: datetime
     """Start of the statement that made the change, aware."""
     table_schema: str
     table_name: str
-    """The table a user knows: of a partition, the root."""
+    """Name of the table; of a partition, its root."""
     session_user: str
     method: str
     """`INSERT`, `UPDATE`, `DELETE` or `TRUNCATE`."""
     application_name: str = ""
     old_data: Mapping[str, Any] | None = None
-    """The row before (UPDATE, DELETE). Numbers with a fraction are `Decimal`, so digits are kept."""
+    """Row before the change (UPDATE, DELETE). Numbers with a fraction are `Decimal`, so they are exact."""
     new_data: Mapping[str, Any] | None = None
-    """The row after (INSERT, UPDATE)."""
+    """Row after the change (INSERT, UPDATE)."""
     query: str | None = None
     """The client's statement, cut at the configured length; None when it is not kept."""
     replay: Mapping[str, Any] | None = None
@@ -348,19 +354,19 @@ class DataEvent:
 
     @property
     def table(self) -> str:
-        """`schema.table`, as patterns and filters have it: without quotes."""
+        """`schema.table` without quotes, as in patterns and filters."""
         return f"{self.table_schema}.{self.table_name}"
 
     @property
     def row(self) -> Mapping[str, Any]:
-        """The row as it is now, or was last: the new one, else the old one, else nothing."""
+        """New row, else the old one, else an empty one."""
         return self.new_data or self.old_data or {}
 
     @cached_property
     def changes(self) -> Mapping[str, tuple[Any, Any]]:
-        """Column -> (old, new) of the columns whose value changed, in the table's order.
+        """Pairs (old, new) by column, for the changed columns in the table's order.
 
-        For an INSERT every column with `old` None, for a DELETE every column with `new` None.
+        For an INSERT, every column with `old` None; for a DELETE, every column with `new` None.
         """
         from pg_events.diff.changes import same
 
@@ -376,7 +382,7 @@ class DataEvent:
 
 @dataclass(frozen=True)
 class SchemaEvent:
-    """One object that a DDL command created, altered or dropped."""
+    """Object that a DDL command created, altered or dropped."""
 
     id: int
     """Unique and stable: the same when the event is delivered again."""
@@ -385,7 +391,7 @@ class SchemaEvent:
     """Start of the statement, aware."""
     session_user: str
     command_tag: str
-    """For example `ALTER TABLE`."""
+    """Command, for example `ALTER TABLE`."""
     application_name: str = ""
     query: str | None = None
     """The client's statement, passwords masked, cut at the configured length; None when it is not kept."""
@@ -393,28 +399,30 @@ class SchemaEvent:
     """OID of the system catalog the object belongs to."""
     objid: int | None = None
     objsubid: int | None = None
-    """A column's number, else 0."""
+    """Number of a column, else 0."""
     object_type: str | None = None
     object_name: str | None = None
     object_identity: str | None = None
     schema_name: str | None = None
     original: bool | None = None
-    """Drops only: this object was named in the command."""
+    """True if this object was named in the command; drops only."""
     normal: bool | None = None
-    """Drops only: it fell because something it depends on was dropped with CASCADE."""
+    """True if it was dropped because of a dependency, with CASCADE; drops only."""
     in_extension: bool | None = None
     is_temporary: bool | None = None
     columns: Mapping[str, Any] | None = None
-    """Tables only: what happened to the columns, `{"added": […], "removed": […], "changed": […]}`; each column has
-    a `name` and a `type`, a changed one also what was (`old_name`, `old_type`, `old_not_null`)."""
+    """Changes of a table's columns, `{"added": […], "removed": […], "changed": […]}`; tables only.
+
+    Each column has a `name` and a `type`, a changed one also its former `old_name`, `old_type`, `old_not_null`.
+    """
     replay: Mapping[str, Any] | None = None
 
 
 def parse(payload: str | bytes | Mapping[str, Any]) -> DataEvent | SchemaEvent:
-    """Read a payload into its typed form. Keys this release does not know are passed over.
+    """Parse a payload into its typed form. Unknown keys are ignored.
 
-    Raises `ValueError` when the text is not JSON or not a payload; `RecursionError` when a value of it is nested
-    deeper than Python's JSON reader goes (about a thousand levels).
+    Raises `ValueError` if the text is not JSON or not a payload; `RecursionError` if a value is nested too deeply for
+    Python's JSON parser (about a thousand levels).
     """
     values: Any = json_object(payload) if isinstance(payload, str | bytes) else payload
     if not isinstance(values, Mapping):
@@ -430,7 +438,7 @@ def parse(payload: str | bytes | Mapping[str, Any]) -> DataEvent | SchemaEvent:
 
 
 def json_object(text: str | bytes) -> Any:
-    """Read JSON with every digit kept: a number with a fraction or an exponent becomes a `Decimal`."""
+    """Parse JSON exactly: a number with a fraction or an exponent becomes a `Decimal`."""
     from decimal import Decimal
 
     return json.loads(text, parse_float=Decimal)

@@ -1,1 +1,1 @@
-"""A small shop on a throw-away PostgreSQL, with live traffic: what `pg_events demo` runs and the tests run on."""
+"""Small shop with live traffic on a temporary PostgreSQL, for `pg_events demo` and the tests."""

@@ -1,4 +1,4 @@
-"""The demo's callbacks: what a user would write, and a note of what was delivered."""
+"""Callbacks of the demo, as a user would write them, which also record the deliveries."""
 
 import json
 import time
@@ -9,22 +9,22 @@ from pg_events import DataEvent, parse
 
 
 class Delivery(NamedTuple):
-    """One call of a callback with a data event."""
+    """Call of a callback with a data event."""
 
     id: int
     xid: int
     table_name: str
     method: str
     at: float
-    """When the callback was called, on the clock of `time.monotonic()`."""
+    """Time of the call, as of `time.monotonic()`."""
 
 
 deliveries: deque[Delivery] = deque()
-"""Every call in this process, in order."""
+"""All calls in this process, in order."""
 
 
 def data_changed(payload: str) -> str:
-    """Called with every changed row. Its answer is shown by the console when it replays an event."""
+    """Callback for changed rows. The console shows its return value in a replay."""
     at = time.monotonic()
     event = parse(payload)
     assert isinstance(event, DataEvent)
@@ -34,12 +34,12 @@ def data_changed(payload: str) -> str:
 
 
 def schema_changed(payload: str) -> str:
-    """Called with every DDL command."""
+    """Callback for DDL commands."""
     return str(parse(payload))
 
 
 def announce(payload: str) -> str:
-    """A callback with a mistake in it, to try `replay` with: a row that was deleted has no new state."""
+    """Callback with a bug, to try `replay`: a deleted row has no new state."""
     event = json.loads(payload)
     print(f"announcing {event['method']} of {event['table_name']}")  # noqa: T201 - as users do
     row = event["new_data"]

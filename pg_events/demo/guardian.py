@@ -2,7 +2,7 @@
 
 It makes the server's directory, prints its path and holds the read ends of two pipes. The parent alone holds the
 write end of the *lifeline*: however the parent ends, the line ends too, and the server is stopped and the directory
-removed. Every process of the server holds the write end of *users*: once that ends, nobody uses the directory.
+removed. Every process of the server holds the write end of *users*: once that ends, the directory is unused.
 
 Only the standard library, and little of it: this starts once for every server, isolated from the environment.
 """
@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 
 SOCKET_PATH_BYTES = 100
-"""A unix socket's path ends at 103 (macOS) or 107 (Linux) bytes; beyond this the socket gets a directory of its own."""
+"""Maximum length of a socket path (limits: 103 bytes on macOS, 107 on Linux); else the socket has its own directory."""
 QUIT_SECONDS = 10.0
-"""After that long a server that was told to quit is killed. PostgreSQL itself gives its children five seconds."""
+"""Timeout after which a quitting server is killed. PostgreSQL itself gives its children five seconds."""
 KILL_SECONDS = 20.0
-"""After that long the directory goes, whoever is in it."""
+"""Timeout after which the directory is removed, even if still in use."""
 
 
 def main(lifeline: int, users: int, parent: str) -> None:
@@ -44,13 +44,13 @@ def main(lifeline: int, users: int, parent: str) -> None:
 
 
 def wait_for_end_of_parent(lifeline: int, parent_pid: int) -> None:
-    """Blocks. A child that the parent forked holds the lifeline too, therefore the look at who our parent is."""
+    """Block until the parent ends. Its forked children hold the lifeline, too, so the parent pid is checked."""
     while not ended(lifeline, 1.0) and os.getppid() == parent_pid:
         pass
 
 
 def stop_server(pid_file: Path, users: int) -> None:
-    """Until nobody uses the directory. The pid is read again each time: a server just starting has yet to write it."""
+    """Stop the server until no process uses the directory. Reads the pid each time, because a starting server writes it late."""
     began = time.monotonic()
     told: int | None = None
     while not ended(users, 0.02) and (elapsed := time.monotonic() - began) < KILL_SECONDS:
@@ -66,7 +66,7 @@ def stop_server(pid_file: Path, users: int) -> None:
 
 
 def ended(pipe: int, seconds: float) -> bool:
-    """True when every write end is closed; waits at most that long. Nothing is ever written to these pipes."""
+    """Return True once all write ends are closed, or False after the timeout. Nothing is ever written to these pipes."""
     return bool(select.select([pipe], [], [], seconds)[0])
 
 
@@ -78,7 +78,7 @@ def postmaster(pid_file: Path) -> int | None:
 
 
 def remove(path: Path) -> None:
-    """Again if something was written meanwhile: a process that outstayed its time, an `initdb` cut short."""
+    """Remove the directory, again if something was written meanwhile, for instance by an interrupted `initdb`."""
     for _ in range(50):
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():

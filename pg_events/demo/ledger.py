@@ -1,4 +1,4 @@
-"""What the demo's writers committed, by their own account, and how that compares with what was delivered.
+"""Ledger of the rows that the demo's writers committed, and its comparison with the deliveries.
 
 Nothing here asks pg_events: the rows are counted where they are written, the transaction ids come from PostgreSQL.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 Writes = Mapping[tuple[str, str], int]
-"""(table, method) -> rows, of one transaction. A partition's rows are written under the name of the root table."""
+"""Number of rows by (table, method) of one transaction. Rows of a partition count for the root table."""
 
 Delivered = tuple[int, int, str, str]
 """(id, xid, table_name, method) of one delivered event."""
@@ -18,7 +18,7 @@ Delivered = tuple[int, int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A comparison of the ledger with what was delivered. All zero: everything arrived, once, and nothing else."""
+    """Comparison of the ledger with the deliveries; all zero if everything arrived once, and nothing else."""
 
     missing: int
     """Rows that were committed and not delivered."""
@@ -29,7 +29,7 @@ class Verdict:
 
 
 class Ledger:
-    """Every committed transaction with its rows. Safe to use from several threads."""
+    """Committed transactions with their rows. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class Ledger:
         self._committed_at: dict[int, float] = {}
 
     def committed(self, xid: int, writes: Writes) -> None:
-        """The server said that it is committed."""
+        """Record a transaction whose commit the server confirmed."""
         now = time.monotonic()
         with self._lock:
             self._committed[xid] = dict(writes)
@@ -47,7 +47,7 @@ class Ledger:
             self._unknown.pop(xid, None)
 
     def unknown(self, xid: int, writes: Writes) -> None:
-        """The connection was lost during the commit: it happened, or it did not."""
+        """Record a transaction whose outcome is unknown, because the connection was lost during the commit."""
         with self._lock:
             if xid not in self._committed:
                 self._unknown[xid] = dict(writes)
@@ -59,23 +59,23 @@ class Ledger:
 
     @property
     def transactions(self) -> int:
-        """How many transactions are known to be committed."""
+        """Number of transactions known to be committed."""
         with self._lock:
             return len(self._committed)
 
     def committed_at(self) -> dict[int, float]:
-        """xid -> when the writer knew that it was committed, on the clock of `time.monotonic()`."""
+        """Time by xid at which the writer knew of the commit, as of `time.monotonic()`."""
         with self._lock:
             return dict(self._committed_at)
 
     @property
     def unknown_transactions(self) -> int:
-        """How many commits were never answered."""
+        """Number of commits that were never answered."""
         with self._lock:
             return len(self._unknown)
 
     def expected(self) -> Counter[tuple[int, str, str]]:
-        """(xid, table, method) -> rows, of the transactions known to be committed."""
+        """Number of rows by (xid, table, method) of transactions known to be committed."""
         with self._lock:
             return _rows(self._committed)
 

