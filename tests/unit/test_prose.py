@@ -50,10 +50,9 @@ def _files() -> list[Path]:
 def _docstrings(source: str) -> Iterator[tuple[int, str, bool]]:
     """Line, text, and whether it is that of an attribute, for each docstring of a module."""
     for node in ast.walk(ast.parse(source)):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        for number, statement in enumerate(body):
+        for number, statement in enumerate(node.body):
             match statement:
                 case ast.Expr(value=ast.Constant(value=str(text))):
                     yield statement.lineno, text, number > 0
