@@ -246,7 +246,7 @@ class Shares:
         while not self._ended.wait(self._lease_seconds / 4):
             try:
                 self.ask("worker_renew.sql", (self._worker, self._lease_seconds))
-            except Exception as error:  # noqa: BLE001 - whoever uses the link meets it too, and mends it
+            except Exception as error:  # noqa: BLE001 - the main thread meets the same error and reconnects
                 log.debug("consumer %s: could not renew the lease: %s", self.consumer, error)
 
     # --- dividing the work --------------------------------------------------------------------------------------

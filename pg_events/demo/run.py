@@ -121,7 +121,7 @@ def _delivering(settings: Settings) -> Generator[Worker]:
     def run() -> None:
         try:
             worker.run()
-        except Exception as error:  # noqa: BLE001 - told to whoever waits
+        except Exception as error:  # noqa: BLE001 - raised in the waiting thread
             failures.append(error)
             ready.set()
 
