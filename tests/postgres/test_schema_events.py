@@ -171,6 +171,19 @@ def test_no_code_of_a_types_owner_spells_those_rows(db: psycopg.Connection) -> N
     assert found == [({"e": "x", "f": ["x"], "g": {"a": 1, "e": "x"}},)]
 
 
+def test_rows_are_not_captured_for_an_owner_who_cannot_keep_the_schema_from_being_renamed(
+    role: str, db: psycopg.Connection
+) -> None:
+    db.execute("create table s as select 1 as a")
+    db.execute(f"grant select on s to {role}; grant usage on schema pgevents to {role}".encode())
+    db.execute(f"grant execute on function pgevents.may_write_rows(oid) to {role}".encode())
+
+    assert db.execute("select pgevents.may_write_rows('s'::regclass)").fetchone() == (True,)
+    db.execute(f"set role {role}".encode())
+    assert db.execute("select pgevents.may_write_rows('s'::regclass)").fetchone() == (False,)
+    db.execute("reset role")
+
+
 def test_the_rows_of_a_large_table_are_not_and_the_event_says_so(db: psycopg.Connection) -> None:
     db.execute("create table o as select g, g as h from generate_series(1, 2000000) g")
 
