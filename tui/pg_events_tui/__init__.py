@@ -1,4 +1,4 @@
-"""The console of pg_events. Textual is imported when it is started, not before."""
+"""Console of pg_events. Textual is imported when the console starts, not before."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ def run(
     profile: str | None = None,
     remember: bool = True,
 ) -> int:
-    """Show the console until the user leaves it; the exit code.
+    """Show the console until the user quits, and return the exit code.
 
-    `log` is a saved log to be shown in place of a database, `profile` one of `settings.profiles`. With `remember` what
-    was set on a database (filters, columns, marks) is there again the next time.
+    `log` is a saved log to show instead of a database, `profile` one of `settings.profiles`. With `remember`, the settings of
+    a database's views (filters, columns, marks) are restored the next time.
 
-    Connects once before anything is drawn, so that a wrong address or password is an error of the command and not a
-    picture: raises what `Listener.connect` raises, except `NotInstalled`, which the console can mend.
+    Connects once before anything is drawn, so that a wrong address or password is an error of the command: raises what
+    `Listener.connect` raises, except `NotInstalled`, which can be resolved in the console.
     """
     from pg_events_tui.app.start import start
 

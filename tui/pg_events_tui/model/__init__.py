@@ -1,1 +1,1 @@
-"""Events and state as the console keeps them. Knows no Textual."""
+"""Events and state of the console. Independent of Textual."""

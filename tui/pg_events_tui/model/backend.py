@@ -1,4 +1,4 @@
-"""What the console asks of a database beside its events: coverage, and building it. Blocking; called in threads."""
+"""Queries of the console to a database besides its events: health, coverage and builds. Blocking; called in threads."""
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -33,7 +33,7 @@ OnStep = Callable[[Step, str], None]
 
 @dataclass(frozen=True)
 class Consumer:
-    """One who reads the log, and how far behind."""
+    """Reader of the log, and its lag."""
 
     name: str
     is_running: bool
@@ -45,70 +45,70 @@ class Consumer:
 
 @dataclass(frozen=True)
 class Failed:
-    """An event whose callback gave up."""
+    """Event whose callback gave up."""
 
     consumer: str
     event_id: int
     failed_at: datetime
     state: str
-    """`failed`, or `retry` when a worker was asked to deliver it again."""
+    """State: `failed`, or `retry` if a worker was asked to deliver it again."""
     attempts: int
     error: str
     payload: str
-    """As much as a person reads, like the traceback."""
+    """Payload, limited like the traceback to a readable length."""
     traceback: str
 
 
 @dataclass(frozen=True)
 class Activity:
-    """A transaction that is open for long, or waits for a lock."""
+    """Transaction that has been open for long, or waits for a lock."""
 
     pid: int
-    """0 of a prepared one."""
+    """Process id; 0 for a prepared transaction."""
     user_name: str | None
     application_name: str | None
     state: str | None
     seconds: float
-    """How long it has been open."""
+    """Time since the transaction began."""
     waits_for: str
-    """The kind of lock; empty when it does not wait."""
+    """Kind of the lock that it waits for; empty if it does not wait."""
     blocked_by: Sequence[int]
     query: str | None
 
 
 @dataclass(frozen=True)
 class DatabaseHealth:
-    """What the database tells about the pipeline, at one moment."""
+    """State of the pipeline as reported by the database, at one moment."""
 
     server_version: str
     role: str
     answer_seconds: float
-    """How long the smallest question took."""
+    """Response time of a trivial query."""
     log_events: int
     log_bytes: int
     consumers: Sequence[Consumer]
     failed: Sequence[Failed]
-    """The newest `MAX_FAILED`, newest first."""
+    """Latest failed events, at most `MAX_FAILED`, newest first."""
     activity: Sequence[Activity]
-    """The longest first."""
+    """Transactions, the longest first."""
 
 
 MAX_FAILED: Final = 200
 LONG_SECONDS: Final = 5.0
-"""A transaction open for longer is shown."""
+"""Age from which an open transaction is shown."""
 
 
 class Backend(Protocol):
-    """The questions and the few changes. Every method raises `PgEventsError` with a line to show."""
+    """Queries and changes of the console. Every method raises `PgEventsError` with a message for the user."""
 
     @property
     def name(self) -> str:
-        """The database for the header: `shop@db01:5432`."""
+        """Database as shown in the header: `shop@db01:5432`."""
         ...
 
     @property
     def absent(self) -> str:
-        """Why there is no database to ask; empty when there is one."""
+        """Reason why there is no database; empty if there is one."""
         ...
 
     def coverage(self) -> Sequence[Table]: ...
@@ -116,24 +116,24 @@ class Backend(Protocol):
     def plan(
         self, relations: Collection[int] | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
     ) -> Plan:
-        """What a build would do; with OIDs, only for those tables (and what has to be there for them).
+        """Return the plan of a build; with OIDs, only for those tables (and their prerequisites).
 
-        `include` and `exclude` are the tables that the user added here, or left out, beside the settings.
+        `include` and `exclude` are the tables that the user added here, or left out, besides the settings.
         """
         ...
 
     def choose(self, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        """From now on these tables are wanted, or left out, beside what the settings say."""
+        """Include or exclude tables from now on, besides the settings."""
         ...
 
     def writers(self) -> Mapping[int, int]:
-        """OID of a table -> transactions that a build would have to wait for there, now."""
+        """Number of transactions that a build would have to wait for now, by the table's OID."""
         ...
 
     def health(self) -> DatabaseHealth: ...
 
     def discard(self, consumer: str, event_id: int) -> None:
-        """Forget a failed event."""
+        """Discard a failed event."""
         ...
 
     def retry(self, consumer: str, event_id: int) -> None:
@@ -141,16 +141,16 @@ class Backend(Protocol):
         ...
 
     def journal_header(self) -> journal.Header:
-        """What a file of this database's events begins with."""
+        """Header of a file with events of this database."""
         ...
 
     def apply(self, plan: Plan, on_step: OnStep) -> Applied:
-        """Carry it out; what is done stays done when it fails later."""
+        """Carry out the plan; completed steps remain if a later one fails."""
         ...
 
 
 class Database:
-    """The real one: a connection for each question, so that none can be in a bad state."""
+    """Backend of a real database. Opens a connection for each query, so that none can be in a bad state."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.database_url is None:
@@ -178,7 +178,7 @@ class Database:
         with self._connected() as connection:
             settings = self._settings
             if include or exclude:
-                # Only from here on is something said beside the database: what the last build was told holds beside it.
+                # The settings now add to those of the database, so the ones of the last build are included.
                 settings = replace(build.settled(connection, settings), only_database=False)
             whole = build.make_plan(connection, chosen(settings, include, exclude))
         return whole if relations is None else for_tables(whole, relations)
@@ -230,7 +230,7 @@ class Database:
 
     @contextmanager
     def _connected(self) -> Generator[catalog.Connection]:
-        """A link for a few questions; what goes wrong is told as the commands tell it."""
+        """Open a connection for a few queries. Errors are reported as in the commands."""
         with closing(connect(self._url, application_name=APPLICATION_NAME)) as connection:
             try:
                 yield connection
@@ -242,7 +242,7 @@ class Database:
 
 
 class DatabaseFeed(Listener):
-    """The log as the console's feed. It learns what tells the rows of each table apart, again after DDL."""
+    """Log as the console's feed. Learns the key columns of each table, and again after DDL."""
 
     def connect(self) -> None:
         super().connect()
@@ -264,7 +264,7 @@ class DatabaseFeed(Listener):
         return self._one("select min(id) from pgevents.event")
 
     def log(self) -> int | None:
-        """The schema's OID: one that was dropped and made again has another."""
+        """OID of the schema, which differs after it was dropped and created again."""
         return self._one("select 'pgevents'::regnamespace::oid")
 
     def _one(self, question: LiteralString) -> int | None:
@@ -276,7 +276,7 @@ class DatabaseFeed(Listener):
 
 
 class NoDatabase:
-    """Stands where a saved log has no database: every question is answered with the reason."""
+    """Backend of a saved log without a database: every query fails with the reason."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -300,7 +300,7 @@ class NoDatabase:
 
 
 def chosen(settings: Settings, include: Sequence[str], exclude: Sequence[str]) -> Settings:
-    """The settings with tables added or left out. What is named here is stronger than what stood there before."""
+    """Return the settings with tables added or left out. The tables given here override the former ones."""
     wanted = tuple(one for one in settings.include if one not in exclude)
     unwanted = tuple(one for one in settings.exclude if one not in include)
     return replace(
@@ -311,20 +311,20 @@ def chosen(settings: Settings, include: Sequence[str], exclude: Sequence[str]) -
 
 
 def problem_line(error: Exception) -> str:
-    """What a backend raised, as a line to show: with the name of what nobody expected."""
+    """Format an error of a backend as one line, with the type of an unexpected one."""
     text = one_line(str(error))
     return text if isinstance(error, PgEventsError) else f"{type(error).__name__}: {text}"
 
 
 def for_tables(plan: Plan, relations: Collection[int]) -> Plan:
-    """The plan's steps for some tables, and those that belong to no table: without them their triggers could not run."""
+    """Return the plan's steps for some tables, and those of no table, which the triggers need."""
     return replace(
         plan, steps=tuple(step for step in plan.steps if step.relation is None or step.relation in relations)
     )
 
 
 def database_name(database_url: str) -> str:
-    """`shop@db01:5432`, never with a password; raises nothing."""
+    """Return the database as `shop@db01:5432`, never with a password. Raises nothing."""
     try:
         parts = conninfo_to_dict(database_url)
     except Exception:  # noqa: BLE001 - libpq's message quotes the URL, password included

@@ -1,4 +1,4 @@
-"""What happened to the console itself: kept, so that a toast that was missed can be read again."""
+"""Messages about the console itself, kept so that a missed toast can be read later."""
 
 from collections import deque
 from datetime import datetime
@@ -12,18 +12,18 @@ LETTERS: Final = {"information": "INFO", "warning": "WARN", "error": "ERR"}
 class Entry(NamedTuple):
     at: datetime
     severity: str
-    """`information`, `warning` or `error`."""
+    """Severity: `information`, `warning` or `error`."""
     text: str
-    """One line, clean."""
+    """Message: one line, cleaned."""
 
 
 class EventLog:
-    """The newest of what happened, oldest first."""
+    """Latest messages, oldest first."""
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
         self.added = 0
-        """How many there ever were."""
+        """Total number of messages so far."""
 
     def add(self, at: datetime, severity: str, text: str) -> None:
         self.entries.append(Entry(at, severity, text))

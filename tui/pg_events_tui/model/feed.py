@@ -1,7 +1,7 @@
-"""Where the console's events come from, and the thread that pulls them into the store.
+"""Feed of events, and the thread that pulls it into the store.
 
-The console pulls: the next page is asked for when the last one is stored. Nothing is dropped; it can only fall
-behind, and then says by how much. The screens read `Intake.link`, an immutable value that the thread replaces.
+The console pulls: the next page is requested once the last one is stored. Nothing is dropped; it can only fall behind,
+and then shows by how much. The screens read `Intake.link`, an immutable value that the thread replaces.
 """
 
 import random
@@ -19,107 +19,107 @@ from pg_events.event import Record
 from pg_events_tui.model.store import NOTE, Store
 
 HISTORY: Final = 5_000
-"""Events of the past to begin with."""
+"""Number of past events to load at the start."""
 WAIT_SECONDS: Final = 1.0
 DEADLINE_SECONDS: Final = 10.0
-"""A feed that has not come back from a call for this long is not called live any more."""
+"""Time without an answer after which a feed is no longer called live."""
 FIRST_RETRY_SECONDS: Final = 0.5
 LAST_RETRY_SECONDS: Final = 15.0
 BEHIND_SECONDS: Final = 2.0
-"""Events that are older than this when they arrive mean that the console is behind."""
+"""Age of arriving events from which the console is behind."""
 
 
 class Feed(Protocol):
-    """A blocking source of events in order; used by one thread. `pg_events.log.listener.Listener` is one."""
+    """Blocking source of events in order, used by one thread; for instance `pg_events.log.listener.Listener`."""
 
     def connect(self) -> None:
-        """Raises `PgEventsError`: `DatabaseUnreachable`, `NotInstalled` or `NotPermitted`."""
+        """Connect. Raises `PgEventsError`: `DatabaseUnreachable`, `NotInstalled` or `NotPermitted`."""
         ...
 
     def recent(self, limit: int) -> Sequence[Record]:
-        """The newest of what is there already, oldest first; `poll` goes on right behind it."""
+        """Return the newest existing events, oldest first; `poll` continues after them."""
         ...
 
     def poll(self) -> Sequence[Record]:
-        """The next page, empty when nothing is new. Raises `DatabaseUnreachable` when the link is lost."""
+        """Return the next page, empty if nothing is new. Raises `DatabaseUnreachable` if the connection is lost."""
         ...
 
     def oldest(self) -> int | None:
-        """The id of the oldest event that is kept; None when the log is empty."""
+        """Return the id of the oldest event that is kept; None if the log is empty."""
         ...
 
     def log(self) -> object:
-        """What tells this log from one that was begun anew in its place."""
+        """Identity of the log; it differs if another log was created in its place."""
         ...
 
     def wait(self, timeout_seconds: float) -> None:
-        """Return when a poll may be worth it, at the latest after so many seconds."""
+        """Return when a poll may be worthwhile, at the latest after the timeout."""
         ...
 
     def close(self) -> None: ...
 
 
 State = Literal["connecting", "live", "down", "silent", "stopped", "reading", "saved"]
-"""`reading` and `saved` are those of a saved log."""
+"""State of a link; `reading` and `saved` are those of a saved log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What is known about the way to the database, at one moment."""
+    """State of the connection to the database, at one moment."""
 
     state: State = "connecting"
     since: float = 0.0
-    """When this state began, in seconds since 1970."""
+    """Start of this state, in seconds since 1970."""
     reason: str = ""
-    """Why it is down."""
+    """Reason why it is down."""
     no_room: bool = False
-    """It is down because nothing more can be kept here."""
+    """True if it is down because the store cannot take more events."""
     attempt: int = 0
-    """Attempts to connect since it was lost."""
+    """Number of attempts to reconnect."""
     retry_at: float = 0.0
-    """When the next attempt is due."""
+    """Time of the next attempt."""
     heard: float = 0.0
-    """When the feed last answered, on the monotonic clock."""
+    """Time of the feed's last answer, on the monotonic clock."""
     received: int = 0
-    """Events that came, those of the past that were read at the start included."""
+    """Number of received events, including the past ones read at the start."""
     past: int = 0
-    """How many of these were there before the console."""
+    """Number of past events, from before the console's start."""
     lag_seconds: float | None = None
-    """From the newest event's statement until it was here; None when none has arrived."""
+    """Delay from the newest event's statement to its arrival; None before the first event."""
     newest_at: float = 0.0
     behind: bool = False
-    """More may be waiting, and what came last is old."""
+    """True if more events may be waiting, and the last ones were old."""
     caught_up: int = 0
-    """Events that had to be fetched after the last reconnect."""
+    """Number of events fetched after the last reconnect to catch up."""
     gap: bool = False
-    """After the last reconnect something may be missing; a row says what."""
+    """True if events may be missing after the last reconnect; a row has the details."""
     reconnects: int = 0
     down_seconds: float = 0.0
-    """How long it was lost the last time."""
+    """Duration of the last interruption."""
 
     @property
     def trouble(self) -> str:
-        """What is the matter while it is down, in two words."""
+        """Short reason while it is down."""
         return "no room" if self.no_room else "connection lost" if self.received else "no connection"
 
     @property
     def since_start(self) -> int:
-        """Events that came after the console had started."""
+        """Number of events that arrived after the console's start."""
         return max(0, self.received - self.past)
 
     def seen(self, now: float) -> "Link":
-        """The same, but never live when nothing was heard for too long. `now` is of the monotonic clock."""
+        """Return the link, but not as live if the feed was silent for too long. `now` is of the monotonic clock."""
         if self.state == "live" and now - self.heard > DEADLINE_SECONDS:
             return replace(self, state="silent", reason=f"no answer for {now - self.heard:.0f} s")
         return self
 
 
 class NoRoom(PgEventsError):
-    """The disk with the console's temporary files is full, or the like."""
+    """Storage for the console's temporary files failed, for instance because the disk is full."""
 
 
 class Intake:
-    """Pulls a feed into a store in a thread of its own, and keeps at it when the database is lost."""
+    """Pulls a feed into a store in a separate thread, and reconnects if the database is lost."""
 
     def __init__(
         self,
@@ -131,20 +131,20 @@ class Intake:
         jitter: random.Random | None = None,
         on_records: Callable[[Sequence[Record]], None] = lambda _: None,
     ) -> None:
-        """`now` tells the seconds since 1970; `on_records` is given each page that arrives, in the thread."""
+        """`now` returns the seconds since 1970; `on_records` gets each arriving page, in the thread."""
         self.link = Link(since=now())
         self._time = now
         self._feed = feed
         self._store = store
         self._history = history
-        self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, no secret
+        self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, not a secret
         self._on_records = on_records
         self.lags: deque[float] = deque(maxlen=2_000)
-        """How old each page's newest event was when it was here, the newest last. Read a copy."""
+        """Delay of each page's newest event on arrival, the newest last. Read a copy."""
         self._page: Sequence[Record] = ()
-        """What was asked for and is not stored yet."""
+        """Received page that is not stored yet."""
         self._log: object = None
-        """Which log the events are of."""
+        """Identity of the log that the events are from."""
         self._last_id = 0
         self._stopping = Event()
         self._now = Event()
@@ -158,7 +158,7 @@ class Intake:
         self._thread.start()
 
     def stop(self, timeout: float = 3.0) -> bool:
-        """End the thread and close the feed; False when a call of the feed did not come back in time."""
+        """Stop the thread and close the feed; return False if a call of the feed did not return in time."""
         self._stopping.set()
         self._now.set()
         if self._thread is None:
@@ -167,7 +167,7 @@ class Intake:
         return not self._thread.is_alive()
 
     def reconnect_now(self) -> None:
-        """Do not wait for the next attempt."""
+        """Reconnect without waiting for the next attempt."""
         self._now.set()
 
     def _run(self) -> None:
@@ -190,7 +190,7 @@ class Intake:
 
     def _connect(self) -> None:
         self._feed.connect()
-        was_down = self.link.state == "down" and self.link.received > 0  # else it was never there to be lost
+        was_down = self.link.state == "down" and self.link.received > 0  # else there was no connection to lose
         if not self._has_history:
             self._page = self._page or self._feed.recent(self._history)
             self._take()
@@ -216,7 +216,7 @@ class Intake:
         )
 
     def _gap(self) -> str:
-        """What is missing of the time when the link was lost; empty when nothing is."""
+        """Describe events missing from the interruption; empty if there are none."""
         if self._feed.log() != self._log:
             return "the log was removed meanwhile and begun anew; what was written between that is not here"
         oldest = self._feed.oldest()
@@ -226,7 +226,7 @@ class Intake:
         return f"the log was pruned meanwhile and {begin}; what came after #{self._last_id} and was pruned is not here"
 
     def _note_reconnect(self, now: float, gap: str) -> None:
-        """Rows among the events that say what happened to the link, and whether events may be missing."""
+        """Add rows among the events about the reconnect, and whether events may be missing."""
         lost = datetime.fromtimestamp(self.link.since).astimezone()
         seconds = f"{now - self.link.since:.0f} s"
         words = [
@@ -247,9 +247,12 @@ class Intake:
                 self.link = replace(self.link, heard=monotonic())
 
     def _take(self) -> int:
-        """Store the page in hand and tell of it; how many events it had. What there is no room for stays in hand."""
+        """Store the received page, report it, and return its number of events.
+
+        A page that does not fit is kept for later.
+        """
         page, before = self._page, self._store.end
-        if not self._has_history:  # told before they are there, so that nobody takes them for new
+        if not self._has_history:  # announced before they are stored, so that they do not count as new
             self.link = replace(self.link, past=self.link.received + len(page))
         try:
             self._store_page(page)
@@ -311,12 +314,12 @@ class Intake:
 
 
 def note(last_id: int, at: str, text: str) -> Record:
-    """A row that is no event: a word about the link."""
+    """Create a row that is not an event but a note about the link."""
     return Record(last_id, 0, at, NOTE, None, None, None, None, text, None, None, None)
 
 
 class Rates:
-    """Events a second over the last moments, from counts taken at each tick."""
+    """Events per second over the last moments, from counts taken at each tick."""
 
     def __init__(self, seconds: int = 32) -> None:
         self._seconds = seconds
@@ -324,7 +327,7 @@ class Rates:
         self._total: int | None = None
 
     def add(self, total: int, now: float) -> None:
-        """`total` events were received until `now`."""
+        """Record the `total` of received events until `now`."""
         if self._total is not None:
             second = int(now)
             self._per_second[second] = self._per_second.get(second, 0) + total - self._total
@@ -333,11 +336,11 @@ class Rates:
         self._total = total
 
     def per_second(self, now: float) -> float:
-        """The mean of the last whole seconds."""
+        """Mean of the last whole seconds."""
         second = int(now)
         return sum(self._per_second.get(second - back, 0) for back in (1, 2)) / 2
 
     def series(self, now: float, length: int) -> list[int]:
-        """Each of the last `length` whole seconds, oldest first."""
+        """Counts of the last `length` whole seconds, oldest first."""
         second = int(now)
         return [self._per_second.get(second - back, 0) for back in range(length, 0, -1)]

@@ -1,4 +1,4 @@
-"""The filter of a screen: its text, whether it is on, and what was wrong with what is being typed. Knows no Textual."""
+"""Filter of a screen: its text, whether it is on, and the error while typing. Independent of Textual."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ MAX_HISTORY: Final = 50
 
 
 CONSOLE_WORDS: Final = ("marked", "edited", "failed", "gap")
-"""What `is:` can ask for in the console only: the log does not know it."""
+"""Values of `is:` that only the console can evaluate; the log does not know them."""
 
 _CONSOLE_WORD: Final = re.compile(rf"(?<![\w.:])(-?)is:({'|'.join(CONSOLE_WORDS)})(?![\w*.,|])")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -21,17 +21,17 @@ _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 @dataclass(frozen=True, slots=True)
 class ConsoleWord:
-    """A condition on what only the console knows."""
+    """Condition that only the console can evaluate."""
 
     word: str
     holds: bool
-    """Whether it must be so, or must not."""
+    """True if the condition must hold, False if it must not."""
 
 
 def divided(text: str) -> tuple[str, tuple[ConsoleWord, ...]]:
-    """What the log can be asked for (each character in its place), and what only the console knows.
+    """Split a filter into the log's part (with unchanged character positions), and the console's conditions.
 
-    Raises `FilterError` for the latter inside `or` or parentheses: it is asked for beside the rest.
+    Raises `FilterError` for a console condition inside `or` or parentheses, because it applies to the whole filter.
     """
     bare = _QUOTED.sub(lambda found: "x" * len(found[0]), text)
     found = list(_CONSOLE_WORD.finditer(bare))
@@ -45,25 +45,25 @@ def divided(text: str) -> tuple[str, tuple[ConsoleWord, ...]]:
 
 
 class Filtering:
-    """A text that cannot be read leaves the last one that could in force."""
+    """Filter text and its parsed form. After an invalid text, the last valid one remains in force."""
 
     def __init__(self, read: Callable[[str], Filter] = parse) -> None:
-        """`read` makes a filter of a text, or raises `FilterError`."""
+        """`read` parses a text to a filter, or raises `FilterError`."""
         self._read = read
         self.text = ""
-        """What is applied; kept while the filter is off."""
+        """Applied text; kept while the filter is off."""
         self.on = False
         self.wanted: Filter | None = None
-        """What is in force; None shows everything."""
+        """Filter in force; None shows everything."""
         self.console_words: tuple[ConsoleWord, ...] = ()
-        """And what only the console knows."""
+        """Conditions in force that only the console can evaluate."""
         self.error: FilterError | None = None
         self.history: list[str] = []
-        """Filters that were kept, the newest last."""
+        """Filters that were accepted, the newest last."""
         self._before = ("", False)
 
     def apply(self, text: str, on: bool) -> bool:
-        """Put a text in force, or take it off; False when it cannot be read: see `error`."""
+        """Apply a text, or turn it off. Returns False if it is not valid; see `error`."""
         try:
             asked, words = divided(text) if on else ("", ())
             wanted = self._read(asked) if asked.strip() else None
@@ -75,7 +75,7 @@ class Filtering:
         return True
 
     def begin(self) -> None:
-        """The user starts to type: what is in force now can be had back."""
+        """Begin editing, and remember the filter in force to restore it."""
         self._before = (self.text, self.on)
         self.error = None
 
@@ -83,26 +83,26 @@ class Filtering:
         self.apply(*self._before)
 
     def keep(self) -> None:
-        """The user is content with what was typed."""
+        """Accept the typed text."""
         self.error = None
         remember(self.history, self.text)
 
 
 def remember(history: list[str], text: str) -> None:
-    """Put the text at the end of a history without doubles."""
+    """Append the text to a history without duplicates."""
     if text.strip():
         history[:] = [*[one for one in history if one != text], text][-MAX_HISTORY:]
 
 
 def narrowed(text: str, condition: str) -> str:
-    """The filter that asks for the condition, too."""
+    """Return the filter with one more condition."""
     if not text.strip():
         return condition
     return f"({text}) {condition}" if " or " in text.lower() else f"{text} {condition}"
 
 
 def spelt(value: Any) -> str:
-    """A value as a filter reads it: text in quotes, the rest as it is."""
+    """Format a value for a filter: texts in quotes, others as they are."""
     if value is None:
         return "null"
     if isinstance(value, bool):

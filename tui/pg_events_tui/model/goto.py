@@ -1,4 +1,4 @@
-"""Where `@` goes: an event's number, or a moment. Knows no Textual."""
+"""Targets of `@`: an event's number, or a time. Independent of Textual."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _NUMBER: Final = re.compile(r"#\d{1,19}|\d{1,19}", re.ASCII)
 
 
 def row(store: Store, text: str, read: Callable[[str], Filter] = parse) -> int | None:
-    """The row meant; None when there is none: see `problem`. `read` makes a filter of a text."""
+    """Return the target row, or None if there is none; see `problem`. `read` parses a text to a filter."""
     wanted = text.strip()
     if _NUMBER.fullmatch(wanted):
         return store.row_of_id(int(wanted.removeprefix("#")))
@@ -23,7 +23,7 @@ def row(store: Store, text: str, read: Callable[[str], Filter] = parse) -> int |
 
 
 def problem(store: Store, text: str, read: Callable[[str], Filter] = parse) -> str:
-    """What is wrong with it, empty when nothing is."""
+    """Describe the error in the text; empty if it is valid."""
     wanted = text.strip()
     if _NUMBER.fullmatch(wanted):
         number = wanted.removeprefix("#")
@@ -34,7 +34,7 @@ def problem(store: Store, text: str, read: Callable[[str], Filter] = parse) -> s
 
 
 def _moment(text: str, read: Callable[[str], Filter]) -> float | None:
-    """Seconds since 1970, read as the filter reads a time."""
+    """Parse a time as in filters, as seconds since 1970."""
     try:
         condition: Condition = read(f"since:{quote(text)}").condition
     except FilterError:

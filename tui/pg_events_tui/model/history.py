@@ -1,4 +1,4 @@
-"""Other events of the same row, or DDL of the same object: found in slices, nearest first. Knows no Textual."""
+"""Other events of the same row, or DDL of the same object, found in slices, nearest first. Independent of Textual."""
 
 import json
 from collections.abc import Iterator
@@ -16,23 +16,23 @@ from pg_events_tui.model.summary import GIANT_BYTES
 
 BLOCK: Final = 4_096
 MAX_EACH_WAY: Final = 50
-"""Events found before and after; more are not looked for."""
+"""Maximum number of events to find before, and after."""
 
 
 class RowHistory:
-    """What happened to a row before and after an event."""
+    """Changes of a row before and after an event."""
 
     def __init__(self, store: Store, row: int) -> None:
-        """Raises `IndexError` when the event is not kept (any more)."""
+        """Raises `IndexError` if the event is not kept (any more)."""
         record = store.record(row)
         self.row = row
         self.table = table_title(record.table_schema, record.table_name)
         self.key = row_key(record)
-        """What tells the row; of DDL nothing: its object tells it."""
+        """Key of the row; None for DDL, which is identified by its object."""
         self.is_keyless = row_keys.is_keyless(record.table_schema, record.table_name)
-        """The table has no key: rows cannot be told apart."""
+        """True if the table has no key, so that its rows are indistinguishable."""
         self.older: list[int] = []
-        """Nearest first, as is `newer`."""
+        """Older rows, nearest first, as in `newer`."""
         self.newer: list[int] = []
         self._store = store
         self._is_ddl = record.kind == SCHEMA
@@ -43,11 +43,11 @@ class RowHistory:
 
     @property
     def complete(self) -> bool:
-        """Nothing more is to be found among the older ones."""
+        """True if the search for older events has finished."""
         return self._is_over or self._down <= self._store.first or len(self.older) >= MAX_EACH_WAY
 
     def search(self, seconds: float) -> bool:
-        """Look on for about so long; False when there is nothing left to look at."""
+        """Continue the search for about the given time; False once it is complete."""
         deadline = perf_counter() + seconds
         while not self._is_over and perf_counter() < deadline:
             before = (self._down, self._up)
@@ -92,7 +92,7 @@ class RowHistory:
 
 
 def row_key(record: Record) -> RowKey | None:
-    """What tells the row from others, None when nothing can tell."""
+    """Return the key of the row; None if it is indistinguishable."""
     if record.kind == SCHEMA:
         return None
     try:
@@ -103,7 +103,7 @@ def row_key(record: Record) -> RowKey | None:
 
 
 def _spelt(value: Any) -> str:
-    """Characters that stand in the row's JSON, whichever way it was written; empty when nothing is sure."""
+    """Return characters that occur in the row's JSON in any notation; empty if none are certain."""
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, str):

@@ -1,6 +1,6 @@
-"""Ends what takes too long: a regular expression can backtrack without end, and while it does nothing else runs.
+"""Limits the time of regular expressions, which can backtrack endlessly and block everything else.
 
-The engine of `re` looks for signals now and then, so a timer of the processor's time can end it, in the main thread only.
+The engine of `re` checks for signals, so that a timer of CPU time can stop it, in the main thread only.
 """
 
 import signal
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from typing import Final
 
 SECONDS: Final = 1.0
-"""Of the processor, whatever else the machine does."""
+"""CPU time, independent of the load of the machine."""
 
 
 class TakesTooLong(Exception):
-    """It was ended."""
+    """The time limit was exceeded."""
 
 
 @contextmanager
 def limited(seconds: float = SECONDS) -> Generator[None]:
-    """Raise `TakesTooLong` out of what takes longer. Beside the main thread nothing is limited; not to be nested."""
+    """Raise `TakesTooLong` in a block that exceeds the limit. Without effect outside the main thread; do not nest."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Where a console can be: databases of the settings, and saved logs. Pure."""
+"""Places that a console can show: databases of the settings, and saved logs. Pure."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,25 +8,25 @@ from pg_events.config.settings import Settings
 
 @dataclass(frozen=True)
 class Place:
-    """A database or a saved log, and how it is marked."""
+    """Database or saved log, and its label."""
 
     name: str = ""
-    """That of its profile; empty when it has none."""
+    """Name of the profile; empty without one."""
     settings: Settings | None = None
     log: Path | None = None
     label: str = ""
     colour: str = ""
-    """As Textual reads it: `red`, `#cc3344`."""
+    """Colour in Textual's notation: `red`, `#cc3344`."""
     read_only: bool = False
     words: str = ""
-    """Which database it is, for people."""
+    """Description of the database for the user."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the console is, where it can go, and where it came from."""
+    """Current place of the console, other places, and the previous one."""
 
     here: Place = Place()
     profiles: tuple[Place, ...] = ()
     back: Place | None = None
-    """Where leaving leads to; None out of the console."""
+    """Previous place, to return to; None to quit the console."""

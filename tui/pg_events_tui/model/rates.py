@@ -1,4 +1,4 @@
-"""How many events came, in all and by table, over the last seconds and minutes; and how late they came. Pure."""
+"""Counts of events, in total and by table, over the last seconds and minutes; and their delays. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 SECONDS: Final = 60
 MINUTES: Final = 60
 MAX_TABLES: Final = 2_000
-"""More are counted together."""
+"""Maximum number of tables counted separately."""
 OTHERS: Final = "(others)"
 
 
@@ -20,9 +20,9 @@ class Series:
         self.minutes: dict[int, int] = {}
         self.total = 0
         self.last = 0.0
-        """When the last one came."""
+        """Time of the last event."""
         self.most = 0
-        """In one second."""
+        """Maximum in one second."""
 
     def add(self, count: int, now: float) -> None:
         second, minute = int(now), int(now // 60)
@@ -37,16 +37,16 @@ class Series:
                     del kept[old]
 
     def per_second(self, now: float) -> float:
-        """The mean of the last two whole seconds."""
+        """Mean of the last two whole seconds."""
         second = int(now)
         return (self.seconds.get(second - 1, 0) + self.seconds.get(second - 2, 0)) / 2
 
     def by_second(self, now: float, length: int, step: int = 1) -> list[int]:
-        """The last `length` spans of `step` whole seconds, oldest first."""
+        """Counts of the last `length` spans of `step` whole seconds, oldest first."""
         return _series(self.seconds, int(now), length, step)
 
     def by_minute(self, now: float, length: int) -> list[int]:
-        """The last `length` minutes, the current one included, oldest first."""
+        """Counts of the last `length` minutes, including the current one, oldest first."""
         return _series(self.minutes, int(now // 60) + 1, length, 1)
 
 
@@ -55,12 +55,12 @@ def _series(counts: Mapping[int, int], end: int, length: int, step: int) -> list
 
 
 class TableRates:
-    """A series for each table."""
+    """Series by table."""
 
     def __init__(self) -> None:
         self.tables: dict[str, Series] = {}
         self.since = 0.0
-        """When counting began."""
+        """Time at which counting began."""
 
     def add(self, counts: Mapping[str, int], now: float) -> None:
         self.since = self.since or now
@@ -70,6 +70,6 @@ class TableRates:
 
 
 def percentiles(values: Iterable[float], shares: Sequence[float] = (0.5, 0.99, 1.0)) -> list[float]:
-    """Of no values, nothing."""
+    """Return the percentiles of the values; empty without values."""
     ordered = sorted(values)
     return [ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in shares] if ordered else []

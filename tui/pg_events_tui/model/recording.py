@@ -1,4 +1,4 @@
-"""Recording what arrives into a file, while the console goes on; and writing chosen events to one."""
+"""Records arriving events to a file while the console runs, and writes selected events to a file."""
 
 import csv
 import io
@@ -20,14 +20,14 @@ KINDS: Final = (".jsonl", ".jsonl.gz", ".csv", ".sql")
 
 
 class Recorder:
-    """A file that grows with what arrives, or none. `take` is called by the intake's thread, the rest by the console's."""
+    """Recording to a file, if one is active. `take` is called by the intake's thread, the rest by the console's."""
 
     def __init__(self) -> None:
         self._writer: Writer | None = None
         self._wanted: Filter | None = None
         self._lock = Lock()
         self.problem = ""
-        """Why the recording ended by itself; the console says it once and takes it away."""
+        """Reason why the recording stopped by itself; the console reports it once and clears it."""
 
     @property
     def path(self) -> Path | None:
@@ -48,7 +48,7 @@ class Recorder:
             return 0
 
     def start(self, path: str | Path, header: Header, wanted: Filter | None = None) -> None:
-        """Raises `UsageError` when the file exists or cannot be made."""
+        """Start recording. Raises `UsageError` if the file exists or cannot be created."""
         with self._lock:
             if self._writer is None:
                 self._wanted = wanted
@@ -69,7 +69,7 @@ class Recorder:
                 self._writer = None
 
     def stop(self) -> int:
-        """How many events the file has. Raises `PgEventsError` when its end could not be written."""
+        """Stop recording, and return the number of events. Raises `PgEventsError` if the end could not be written."""
         with self._lock:
             writer, self._writer = self._writer, None
         if writer is None:
@@ -79,9 +79,9 @@ class Recorder:
 
 
 def write(store: Store, rows: Sequence[int], path: str | Path, header: Header) -> int:
-    """Write events to a new file, in a form that its name tells; how many. Blocks.
+    """Write events to a new file in the format of its name, and return their number. Blocks.
 
-    Raises `UsageError` when the file exists, cannot be made, or its name tells no form.
+    Raises `UsageError` if the file exists, cannot be created, or has an unknown ending.
     """
     target = Path(path).expanduser()
     if not target.name.endswith(KINDS):
@@ -111,7 +111,7 @@ def _records(store: Store, rows: Sequence[int]) -> Iterator[Record]:
     for row in rows:
         try:
             record = store.record(row)
-        except IndexError:  # dropped in the meantime
+        except IndexError:  # dropped meanwhile
             continue
         if record.kind != NOTE:
             yield record
@@ -129,7 +129,7 @@ def _csv(cells: Sequence[object]) -> str:
 
 
 def csv_line(record: Record) -> str:
-    """One event as a row of a spreadsheet, with JSON in its cells."""
+    """Format an event as CSV, with JSON in its cells."""
     table = table_title(record.table_schema, record.table_name)
     who = (record.session_user, record.application_name)
     rows = (record.old_data, record.new_data, record.ddl, record.query)
@@ -137,7 +137,7 @@ def csv_line(record: Record) -> str:
 
 
 def sql_line(record: Record) -> str:
-    """The client's statement behind a comment that says whose it was; without one, a comment only."""
+    """Format the client's statement after a comment about its origin; without a statement, only the comment."""
     table = table_title(record.table_schema, record.table_name)
     who = json.dumps(f"{record.session_user or ''} {record.application_name or ''}".strip())
     head = f"-- #{record.id} {record.at} {record.kind} {json.dumps(table)} by {who}\n"
@@ -147,7 +147,7 @@ def sql_line(record: Record) -> str:
 
 
 def new_file_problem(text: str) -> str:
-    """What is wrong with the name of a file to be made; empty when nothing is."""
+    """Describe the error in the name of a file to create; empty if it is valid."""
     path = Path(text).expanduser()
     if not text.strip() or path.is_dir():
         return "give the name of a file"
@@ -161,7 +161,7 @@ def new_file_problem(text: str) -> str:
 
 
 def write_text(path: str | Path, text: str) -> str:
-    """Into a new file that only the user can read. Returns why it could not be, else nothing."""
+    """Write a new file with access for the user only. Returns the reason of a failure, else an empty text."""
     target = Path(path).expanduser()
     try:
         with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What tells the rows of a table apart: its primary key, as the catalog of the database on show says. Knows no Textual."""
+"""Row keys of tables: the primary keys in the catalog of the shown database. Independent of Textual."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -7,50 +7,50 @@ from pg_events.diff import changes
 
 
 class RowKey(NamedTuple):
-    """The columns that tell a row from others, and their values."""
+    """Key columns of a row, and their values."""
 
     columns: tuple[str, ...]
     values: tuple[Any, ...]
 
     @property
     def words(self) -> str:
-        """`order_id = 29, position = 1`."""
+        """Key as text: `order_id = 29, position = 1`."""
         return ", ".join(
             f"{name} = {changes.spelled(value)}" for name, value in zip(self.columns, self.values, strict=True)
         )
 
     @property
     def short(self) -> str:
-        """`29·1`."""
+        """Key as short text: `29·1`."""
         return "·".join(map(changes.spelled, self.values))
 
 
 _known: Final[dict[tuple[str, str], tuple[str, ...]]] = {}
-"""Of the one database that a console shows at a time; nothing is known of a saved log's."""
+"""Key columns by table of the shown database; empty for a saved log."""
 
 
 def learn(tables: Iterable[tuple[str, str, Iterable[str]]]) -> None:
-    """Schema, table and columns of the primary key, none of one without: of the database that is shown from now on."""
+    """Set the keys of the shown database: schema, table and columns of the primary key, empty without one."""
     found = {(schema, name): tuple(columns) for schema, name, columns in tables}
     _known.clear()
     _known.update(found)
 
 
 def forget() -> None:
-    """Another database, or a saved log, is shown."""
+    """Clear the keys, when another database or a saved log is shown."""
     _known.clear()
 
 
 def is_keyless(schema: str | None, table: str | None) -> bool:
-    """The catalog says that the table has no key: its rows cannot be told apart."""
+    """Return True if the table has no key according to the catalog, so that its rows are indistinguishable."""
     return _known.get((schema or "", table or "")) == ()
 
 
 def of_row(schema: str | None, table: str | None, row: Mapping[str, Any]) -> RowKey | None:
-    """The row's key; None when nothing tells it from others.
+    """Return the key of a row; None if it is indistinguishable.
 
-    Of a table that the catalog does not know, as in a saved log, the column that most likely does: `id`, `<table>_id`, then
-    the first one.
+    For a table that is not in the catalog, as in a saved log, it is the most likely column: `id`, `<table>_id`, or else the
+    first one.
     """
     columns = _known.get((schema or "", table or ""))
     if columns is None:

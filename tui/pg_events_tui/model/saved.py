@@ -1,4 +1,4 @@
-"""A saved log as the console's source: read into the store by a thread, in bounded memory, without any database."""
+"""Saved log as the console's source: read to the store by a thread, in bounded memory, without a database."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,10 +19,10 @@ PAGE: Final = 1_000
 
 
 class SavedLog:
-    """Reads the file once; what `Intake` is for a database."""
+    """Reads the file once; the counterpart of `Intake` for a database."""
 
     def __init__(self, path: str | Path, store: Store) -> None:
-        """Raises `UsageError` when there is no such file, or it cannot be opened."""
+        """Raises `UsageError` if the file does not exist or cannot be opened."""
         self.path = Path(path)
         self.link = Link(state="reading", since=time())
         self._reader = journal.read(path)
@@ -33,7 +33,7 @@ class SavedLog:
 
     @property
     def database(self) -> str:
-        """Whose events these are, as the file says; known once it is being read."""
+        """Database of the events according to the file; known once reading has begun."""
         header = self._reader.header
         return header.database if header else ""
 
@@ -42,7 +42,7 @@ class SavedLog:
         self._thread.start()
 
     def stop(self, timeout: float = 3.0) -> bool:
-        """End the thread; False when it did not in time."""
+        """Stop the thread; return False if it did not stop in time."""
         self._stopping.set()
         if self._thread is None:
             return True
@@ -50,11 +50,11 @@ class SavedLog:
         return not self._thread.is_alive()
 
     def ends_at(self) -> datetime | None:
-        """When the newest event that was read so far was captured."""
+        """Time at which the newest event read so far was captured."""
         return self._newest
 
     def reconnect_now(self) -> None:
-        """There is nothing to connect to."""
+        """Do nothing, because there is no connection."""
 
     def _run(self) -> None:
         problem = ""
@@ -82,7 +82,7 @@ class SavedLog:
             yield page
 
     def _words(self) -> str:
-        """What could not be read, or is not kept; empty when all is here."""
+        """Describe lines that were unreadable, or are not kept; empty if there are none."""
         words: list[str] = []
         if self._reader.bad_lines:
             first = self._reader.problems[0]

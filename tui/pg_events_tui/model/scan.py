@@ -1,8 +1,8 @@
-"""A filter over the store, fast: by its columns and raw texts first, event by event only where these cannot tell.
+"""Fast filter over the store: by columns and raw texts first, and by whole events only where these do not suffice.
 
-It finds exactly the rows whose `Filter.matches` is true. Columns (kind, number, table, user, time) are compared without
-reading a text; free text is looked for in many rows at once; whatever needs the JSON is asked only of rows that can
-hold it. Knows no Textual.
+It finds exactly the rows for which `Filter.matches` is true. Columns (kind, number, table, user, time) are compared without
+reading a text; free text is searched in many rows at a time; conditions on JSON are evaluated only for rows that can
+match. Independent of Textual.
 """
 
 import json
@@ -39,15 +39,15 @@ from pg_events_tui.model.segment import AT_BYTES, NOTE, Block
 from pg_events_tui.model.store import Store
 
 BLOCK: Final = 16_384
-"""Rows looked at together, at most."""
+"""Maximum number of rows in a block."""
 
 Passing = Callable[[int, int], Sequence[int]]
-"""Which of the store's rows from the first to before the second pass, ascending."""
+"""Returns the store's matching rows from the first to before the second, ascending."""
 Select = Callable[[Block, Sequence[int]], Sequence[int]]
-"""Which of these rows of a block (numbered from 0, ascending) pass."""
+"""Returns the matching rows among those given of a block (numbered from 0, ascending)."""
 
-# Characters beyond ASCII that become an ASCII letter, alone or among others, when case is folded: ß ŉ ſ ǰ İ ẖ…ẞ K ff…st.
-# A row with one may hold an ASCII text that its bytes do not.
+# Non-ASCII characters that case folding turns into ASCII letters, alone or among others: ß ŉ ſ ǰ İ ẖ…ẞ K ff…st.
+# A row with one may match an ASCII text that its bytes do not contain.
 _FOLDS_TO_ASCII: Final = re.compile(
     rb"\xc3\x9f|\xc4\xb0|\xc5[\x89\xbf]|\xc7\xb0|\xe1\xba[\x96-\x9e]|\xe2\x84\xaa|\xef\xac[\x80-\x86]"
 )
@@ -60,9 +60,9 @@ def passing(
     also: Callable[[int], bool] | None = None,
     too_slow: Callable[[], object] = lambda: None,
 ) -> Passing:
-    """How a view finds what a filter asks for. `also` is a further condition on the store's row.
+    """Return a function that finds the rows matching a filter. `also` is a further condition on the store's row.
 
-    `too_slow` is told when a regular expression was given up: then none of the rows in hand passes.
+    `too_slow` is called when a regular expression exceeds its time; then no row of that block matches.
     """
     select = _all if wanted is None else _select(store, wanted.condition)
     note = ord(NOTE)
@@ -102,11 +102,11 @@ def _can_backtrack(condition: Condition) -> bool:
 
 
 def behind(first: int, passing: Passing) -> Passing:
-    """What passes of the rows from `first` on."""
+    """Limit a search to the rows from `first` on."""
     return lambda start, stop: passing(max(start, first), stop) if stop > first else ()
 
 
-def _all(block: Block, rows: Sequence[int]) -> Sequence[int]:  # noqa: ARG001 - the same call as of the others
+def _all(block: Block, rows: Sequence[int]) -> Sequence[int]:  # noqa: ARG001 - same signature as the others
     return rows
 
 
@@ -178,12 +178,12 @@ def _numbers(
 
 
 def _bare(block: Block, row: int) -> Record:
-    """The event without its texts."""
+    """Event without its texts."""
     return Record(block.ids[row], block.xids[row], "", chr(block.kinds[row]), *(None,) * 8)
 
 
 def _names(store: Store, condition: Names) -> Select:
-    """The names that match are found once; then only numbers are compared."""
+    """Find the matching names once, and then compare only numbers."""
     holds = condition.test()
     known: dict[int, bool] = {}
     blank = Record(0, 0, "", "U", *(None,) * 8)
@@ -211,7 +211,7 @@ def _names(store: Store, condition: Names) -> Select:
 
 
 def _time(is_since: bool, limit: float, holds: Test, block: Block, rows: Sequence[int]) -> Sequence[int]:
-    """Doubles tell microseconds apart until the year 2100; a time that is not readable is kept as 0."""
+    """Compare times. Floats are exact to the microsecond until the year 2100; an unreadable time is stored as 0."""
     times = block.times
     if 0.0 in times:
         return [
@@ -233,7 +233,7 @@ def _tested(holds: Test, block: Block, row: int) -> bool:
 
 
 def _text(store: Store, condition: Text) -> Select:
-    """Free text: in the lines of many rows at once, and in the names of the tables."""
+    """Search free text, in the lines of many rows at a time and in the names of the tables."""
     holds = condition.test()
     text = condition.text.casefold()
     in_json = json.dumps(text, ensure_ascii=False)[1:-1]
@@ -274,18 +274,18 @@ def _text(store: Store, condition: Text) -> Select:
     return select
 
 
-def _may_hold_any(block: Block, row: int) -> bool:  # noqa: ARG001 - the same call
+def _may_hold_any(block: Block, row: int) -> bool:  # noqa: ARG001 - same signature
     return True
 
 
 def _may_hold_foreign(block: Block, row: int) -> bool:
-    """What is beyond ASCII can only be found in what is: letters that folding makes two of included."""
+    """Return True if the line has non-ASCII characters or escapes, as a match of non-ASCII text requires."""
     line = block.line(row)
     return not line.isascii() or b"\\" in line
 
 
 def _names_with(store: Store, text: str) -> Callable[[int], bool]:
-    """Whether the table with a number has the text in its qualified name."""
+    """Return a test of whether the table with a number has the text in its qualified name."""
     known: dict[int, bool] = {}
     holds = Text(text).test()
 
@@ -300,26 +300,26 @@ def _names_with(store: Store, text: str) -> Callable[[int], bool]:
 
 
 SAMPLE: Final = 16
-"""Rows of a block that tell whether most of it has a text."""
+"""Number of sampled rows of a block, to decide whether most of them have a text."""
 
 
 def rows_with(lines: bytes, needle: bytes, block: Block, skip: int = 0) -> list[int]:
-    """The rows of the block whose line has the bytes, not counting its first `skip`."""
+    """Return the rows of the block whose line has the bytes, after its first `skip` bytes."""
     sample = min(SAMPLE, block.size)
     found = _look_into_each(lines, needle, block, skip, 0, sample)
-    # What is rare is looked for in all rows at once, what is common in one after the other.
+    # A rare text is searched in all rows at once, a common one row by row.
     look = _look_into_each if len(found) * 4 > sample else _look_ahead
     return found + look(lines, needle, block, skip, sample, block.size)
 
 
 def _rows_with_in_any_case(lines: bytes, needle: bytes, block: Block) -> Sequence[int]:
-    """The rows whose texts have the bytes, `needle` being in small letters."""
+    """Return the rows whose texts have the bytes in any case; `needle` is in lower case."""
     if needle.upper() == needle:
         return rows_with(lines, needle, block, skip=AT_BYTES)
     sample = min(SAMPLE, block.size)
     if len(_look_into_each(lines, needle, block, AT_BYTES, 0, sample)) * 4 <= sample:
         return rows_with(lines.lower(), needle, block, skip=AT_BYTES)
-    # Most have it as it is spelt: to make all letters small would cost more than the search.
+    # Most rows have it in this case: converting everything to lower case would cost more than the search.
     found = _look_into_each(lines, needle, block, AT_BYTES, 0, block.size)
     if len(found) == block.size:
         return found
@@ -358,7 +358,7 @@ def _look_ahead(lines: bytes, needle: bytes, block: Block, skip: int, first: int
     return found
 
 
-# ── What needs the event itself ──
+# ── Conditions on the event itself ──
 
 
 def _rest(condition: Query | Regex | Column | Key | Changed | Tag | OfExtension) -> Select:
@@ -371,7 +371,7 @@ def _rest(condition: Query | Regex | Column | Key | Changed | Tag | OfExtension)
         elif needle and len(rows) * 8 >= block.size:
             lines = block.text.lower() if folded else block.text
             may = set(rows_with(lines, needle, block))
-            may.update(rows_with(lines, b"\\", block))  # A backslash may spell any character in another way.
+            may.update(rows_with(lines, b"\\", block))  # A backslash may escape any character.
             if folded and not lines.isascii():
                 may.update(range(block.size))
             rows = [row for row in rows if row in may]
@@ -381,7 +381,7 @@ def _rest(condition: Query | Regex | Column | Key | Changed | Tag | OfExtension)
 
 
 def _needle(condition: Any) -> tuple[bytes, bool]:
-    """Bytes that a line must hold, and whether in whatever case; empty when there are none."""
+    """Return bytes that a line must contain, and whether case is ignored; empty if there are none."""
     if isinstance(condition, Column | Key) and condition.operator == "=" and len(condition.values) == 1:
         value = condition.values[0]
         if value.form in ("text", "word") and value.text.isascii():

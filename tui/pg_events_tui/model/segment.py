@@ -1,4 +1,4 @@
-"""Some of the store's events on end: a file of lines, and columns of numbers in memory."""
+"""Consecutive events of the store: a file of lines, and numeric columns in memory."""
 
 import os
 import tempfile
@@ -11,28 +11,28 @@ from typing import IO, Final, Generic, TypeVar, cast
 from pg_events.event import SCHEMA, Record
 
 NOTE: Final = "N"
-"""Kind of a row that is no event but a word about the way to the database: a gap, a reconnect. Its `query` says it."""
+"""Kind of a row that is not an event but a note on the link, as a gap or a reconnect. Its `query` has the text."""
 
 AT_BYTES: Final = 40
-"""At the start of each line stands the event's time, padded to this; behind it the texts a search looks into."""
+"""Padded size of the event's time, which begins each line; the searchable texts follow."""
 _NOTHING: Final = b"\x01"
-"""Stands for None. No JSON and no statement is this one control character."""
+"""Marker of None. Neither JSON nor a statement consists of this one control character."""
 IN_LINE: Final = 0
-"""A name's number when there are too many names to be numbered: it then stands at the end of the line."""
+"""Number of all names beyond the maximum; these are stored at the end of the line."""
 _MAX_NAMES: Final = 65_536
 
 T = TypeVar("T")
 
 
 class Names(Generic[T]):
-    """Names that events share, each with a number from 1; a name beyond the last number has none."""
+    """Shared names of events, numbered from 1; names beyond the maximum have no number."""
 
     def __init__(self) -> None:
         self._names: list[T | None] = [None]
         self._numbers: dict[T, int] = {}
 
     def number(self, name: T) -> int:
-        """0 when there is no number left."""
+        """Return the number of a name; 0 if there is none left."""
         found = self._numbers.get(name)
         if found is None:
             if len(self._names) >= _MAX_NAMES:
@@ -46,16 +46,16 @@ class Names(Generic[T]):
         return cast("T", self._names[number])
 
     def __iter__(self) -> Iterator[T]:
-        """Those that have a number."""
+        """Iterate over the numbered names."""
         return iter(tuple(self._numbers))
 
 
 class EventNames:
-    """The names that events share."""
+    """Names that events share."""
 
     def __init__(self) -> None:
         self.tables = Names[tuple[str | None, str | None, bool]]()
-        """Schema, name, and whether it is of a schema event (then the name is an identity)."""
+        """Schema, name, and whether it is of a schema event (with an identity as its name)."""
         self.users = Names[str | None]()
         self.applications = Names[str | None]()
 
@@ -68,7 +68,7 @@ class EventNames:
 
 
 class Segment:
-    """Some events in a file that has no name, so that it is gone with the process even when that is killed."""
+    """Consecutive events in an unnamed file, which disappears with the process even if that is killed."""
 
     def __init__(self, start: int, directory: str | None) -> None:
         self.start = start
@@ -86,7 +86,7 @@ class Segment:
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="pg_events-", dir=directory, buffering=0)  # noqa: SIM115
 
     def write(self, lines: bytes) -> None:
-        """Write behind what was added. Lines are visible to readers only after `add`; what a full disk cut short never is."""
+        """Write after the added lines. Readers see lines only after `add`, so never those cut off by a full disk."""
         view, place = memoryview(lines), self.size
         while view:
             count = os.pwrite(self._file.fileno(), view, place)
@@ -110,7 +110,7 @@ class Segment:
         return self.offsets[position + 1] if position + 1 < len(self.offsets) else self.size
 
     def read(self, position: int, stop: int) -> bytes:
-        """The lines from `position` to before `stop`; `pread` shares no file position with the writer."""
+        """Read the lines from `position` to before `stop`; `pread` does not share a file position with the writer."""
         start = self.offsets[position]
         return os.pread(self._file.fileno(), self.end_of(stop - 1) - start, start)
 
@@ -123,7 +123,7 @@ class Segment:
 
 
 class Block:
-    """Some rows on end: their columns, and their texts once somebody asks for them."""
+    """Consecutive rows: their columns, and their texts once requested."""
 
     __slots__ = (
         "_lock", "_names", "_position", "_segment", "_text",
@@ -131,9 +131,9 @@ class Block:
     )  # fmt: skip
 
     def __init__(self, names: EventNames, segment: Segment, position: int, last: int, lock: Lock) -> None:
-        """Called under the lock."""
+        """Requires the lock."""
         self.row = segment.start + position
-        """The store's row of the block's first."""
+        """Row of the store of the block's first row."""
         self.size = last - position
         self.kinds = bytes(segment.kinds[position:last])
         self.ids = segment.ids[position:last]
@@ -144,7 +144,7 @@ class Block:
         self.times = segment.times[position:last]
         self.base = segment.offsets[position]
         self.edges = segment.offsets[position : last + 1]
-        """Where each row's line begins, and where the last one ends; `text` begins at `base`."""
+        """Start of each row's line, and the end of the last one; `text` begins at `base`."""
         if len(self.edges) == self.size:
             self.edges.append(segment.end_of(last - 1))
         self._names = names
@@ -156,25 +156,25 @@ class Block:
             self._read()
 
     def _read(self) -> bytes:
-        """Under the lock."""
+        """Read the lines. Requires the lock."""
         segment, position = self._segment, self._position
         self._text = b"" if segment.is_closed else segment.read(position, position + self.size)
         return self._text
 
     @property
     def text(self) -> bytes:
-        """The lines of all its rows, one behind the other; empty when they were dropped in the meantime."""
+        """Concatenated lines of all rows; empty if they were dropped meanwhile."""
         if self._text is not None:
             return self._text
         with self._lock:
             return self._read()
 
     def line(self, number: int) -> bytes:
-        """What is stored of the block's row with this number, from 0; empty when it is not kept any more."""
+        """Return the stored line of a row, numbered from 0 in the block; empty if it is no longer kept."""
         return self.text[self.edges[number] - self.base : self.edges[number + 1] - self.base]
 
     def record(self, number: int) -> Record:
-        """The block's row with this number, from 0. Raises `IndexError` when it is not kept any more."""
+        """Return the event of a row, numbered from 0 in the block. Raises `IndexError` if it is no longer kept."""
         line = self.line(number)
         if not line:
             raise IndexError("the row is not kept any more")
@@ -200,14 +200,14 @@ class Block:
 
 
 def encoded(record: Record, *, spell_names: bool) -> bytes:
-    """A line: the time, the texts a search looks into, and the names if they have no numbers."""
+    """Encode an event as a line: the time, the searchable texts, and the names if they have no numbers."""
     at = record.at.encode("ascii", "replace")
     if len(at) > AT_BYTES:  # not from a database
         at = _shortened(record.at).encode("ascii", "replace")[:AT_BYTES]
     texts = [record.query, record.old_data, record.new_data, record.ddl]
     if spell_names:
         texts += [record.table_schema, record.table_name, record.session_user, record.application_name]
-    # A NUL cannot come from the database; from a file it could.
+    # A NUL cannot come from the database, but from a file.
     return at.ljust(AT_BYTES) + b"\0".join(
         _NOTHING if text is None else text.encode("utf-8", "surrogatepass").replace(b"\0", b"\xef\xbf\xbd")
         for text in texts

@@ -1,6 +1,6 @@
-"""What the console remembers of a database until it is opened again: a small private file for each.
+"""State of the console that is kept between sessions: a small private file for each database.
 
-A file that is missing, broken, too large or of another version is passed over with a line that says so.
+A file that is missing, broken, too large or of another version is ignored, with a message.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ MAX_BYTES: Final = 256_000
 
 
 def directory() -> Path:
-    """`$XDG_STATE_HOME/pg_events`, else `~/.local/state/pg_events`."""
+    """Directory of the files: `$XDG_STATE_HOME/pg_events`, else `~/.local/state/pg_events`."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "state") / "pg_events"
 
 
 def path_for(name: str, folder: Path | None = None) -> Path:
-    """The file for a database (or a saved log) with this name."""
+    """File of a database (or a saved log) by its name."""
     readable = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)[:40]
     return (folder or directory()) / f"console-{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.json"
 
@@ -33,7 +33,7 @@ NOTHING: Final[Values] = {}
 
 
 def load(path: Path) -> tuple[Values, str]:
-    """What was kept, and why nothing was if so; empty when there is no file."""
+    """Load the values, with the reason if that failed; empty if there is no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -46,7 +46,7 @@ def load(path: Path) -> tuple[Values, str]:
         return {}, f"{path} cannot be read: {error.strerror}; what was remembered is passed over"
     try:
         if len(data) > MAX_BYTES:
-            raise ValueError("too large")  # noqa: TRY301 - one way out for all that is wrong with it
+            raise ValueError("too large")  # noqa: TRY301 - one way out for all errors
         found: object = json.loads(data)
     except (ValueError, RecursionError):
         return {}, f"{path} is broken; what was remembered is passed over"
@@ -56,7 +56,7 @@ def load(path: Path) -> tuple[Values, str]:
 
 
 def save(path: Path, values: Mapping[str, Any]) -> str:
-    """Write it, for the user's eyes only, whole or not at all. Returns why it could not be, else nothing."""
+    """Write the file atomically, with access for the user only. Returns the reason of a failure, else an empty text."""
     data = json.dumps({"version": VERSION, **values}).encode("ascii")
     if len(data) > MAX_BYTES:
         return f"more than {MAX_BYTES:,} bytes to remember"
@@ -67,7 +67,7 @@ def save(path: Path, values: Mapping[str, Any]) -> str:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
             Path(temporary).replace(path)
-        except BaseException:  # Ctrl-C too must leave no half file behind
+        except BaseException:  # after Ctrl-C, too, no partial file may remain
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
@@ -76,7 +76,7 @@ def save(path: Path, values: Mapping[str, Any]) -> str:
 
 
 def text(values: Mapping[str, Any], name: str, default: str = "") -> str:
-    """A text out of what was kept; whatever else stands there is passed over, as in the others."""
+    """Return a text of the values, or the default for other types, as the functions below."""
     found = values.get(name)
     return found if isinstance(found, str) else default
 

@@ -1,8 +1,8 @@
-"""Where the console keeps what it has seen: appended by the reader thread, read by the screens, bounded, on disk.
+"""Storage of the console's events: appended by the reader thread, read by the screens, bounded, on disk.
 
-Events stand in segments, each a temporary file of JSON Lines with a few columns of numbers in memory, so that a
-million of them cost tens of megabytes. An event's *row* is its number since the console started: it never changes
-and is never used again, so whoever holds a row (the selection, a mark) cannot be moved by what is appended or trimmed.
+Events are stored in segments, each a temporary file of JSON Lines with a few numeric columns in memory, so that a
+million of them cost tens of megabytes. An event's *row* is its number since the console's start: it never changes and is
+never reused, so that references to rows (the selection, a mark) are not affected by appending or trimming.
 """
 
 from array import array
@@ -18,22 +18,22 @@ from pg_events_tui.model.segment import NOTE as NOTE
 DEFAULT_EVENTS: Final = 1_000_000
 DEFAULT_BYTES: Final = 4 * 1024**3
 SLICE_BYTES: Final = 8_000_000
-"""So much is read at one go by those who look through everything, give or take a row."""
+"""Approximate number of bytes read per step by searches through everything."""
 SEGMENTS: Final = 20
-"""The bound is kept by dropping a whole segment, so up to a twentieth less than the bound may be there."""
+"""Number of segments. A whole segment is dropped at the bound, so up to a twentieth fewer events may be kept."""
 
 
 class Store:
-    """The events seen, oldest first.
+    """Received events, oldest first.
 
-    One thread appends and any thread reads. What is costly (encoding, writing) happens outside the lock; the lock is
-    held to publish a page's columns, to drop a segment and to read. A row below `end` is therefore always complete.
+    One thread appends and any thread reads. Costly work (encoding, writing) happens outside the lock; the lock is held to
+    publish a page's columns, to drop a segment and to read. A row below `end` is therefore always complete.
     """
 
     def __init__(
         self, max_events: int = DEFAULT_EVENTS, max_bytes: int = DEFAULT_BYTES, directory: str | None = None
     ) -> None:
-        """`directory` holds the temporary files; None is the system's place for them."""
+        """`directory` holds the temporary files; None is the system's default."""
         self._segment_events = max(1, max_events // SEGMENTS)
         self._segment_bytes = max(1, max_bytes // SEGMENTS)
         self._max_events = max_events
@@ -50,12 +50,12 @@ class Store:
 
     @property
     def first(self) -> int:
-        """The oldest row kept; equals `end` when there is none."""
+        """Oldest row kept; equals `end` if there is none."""
         return self._starts[0]
 
     @property
     def end(self) -> int:
-        """One past the newest row: how many events were ever appended."""
+        """One past the newest row: the number of events ever appended."""
         return self._end
 
     def __len__(self) -> int:
@@ -64,24 +64,24 @@ class Store:
 
     @property
     def event_count(self) -> int:
-        """How many of the kept rows are events: all but the notes."""
+        """Number of kept rows that are events, not notes."""
         with self._lock:
             return self._end - self._starts[0] - sum(segment.notes for segment in self._segments)
 
     @property
     def size_bytes(self) -> int:
-        """What the kept events take on disk."""
+        """Size of the kept events on disk."""
         return self._all_bytes - self._dropped_bytes
 
     def append(self, records: Sequence[Record]) -> None:
-        """Add a page. Called by one thread only."""
+        """Append a page. Called by one thread only."""
         start = 0
         while start < len(records):
             start += self._append_to_segment(records, start)
         self._trim()
 
     def _append_to_segment(self, records: Sequence[Record], start: int) -> int:
-        """Put into the newest segment what it still takes; how many that were."""
+        """Append the records that fit to the newest segment, and return their number."""
         segment = self._segments[-1]
         if len(segment.ids) >= self._segment_events or segment.size >= self._segment_bytes:
             segment = self._open_segment()
@@ -114,7 +114,7 @@ class Store:
         return segment
 
     def _trim(self) -> None:
-        """Drop the oldest segments until the bounds hold; never the one being written."""
+        """Drop the oldest segments until the bounds hold, but never the current one."""
         while len(self._segments) > 1 and (
             self._end - self._starts[0] > self._max_events or self.size_bytes > self._max_bytes
         ):
@@ -125,29 +125,29 @@ class Store:
                 segment.close()
 
     def record(self, row: int) -> Record:
-        """The event at `row`. Raises `IndexError` when it is not kept (any more)."""
+        """Return the event at `row`. Raises `IndexError` if it is not kept (any more)."""
         with self._lock:
             segment, position = self._find(row)
             block = Block(self._names, segment, position, position + 1, self._lock)
         return block.record(0)
 
     def records(self, start: int, stop: int) -> Iterator[tuple[int, Record]]:
-        """The kept ones of the rows from `start` to before `stop`, with their rows."""
+        """Yield the kept rows from `start` to before `stop`, with their events."""
         for block in self.blocks(start, stop, 256):
             for number in range(block.size):
                 yield block.row + number, block.record(number)
 
     def reach_back(self, stop: int, rows: int) -> int:
-        """From which row on to look at what lies before `stop`: so many rows at most, and `SLICE_BYTES`; at least one."""
+        """Return the first row of a step back from `stop`, limited by `rows` and `SLICE_BYTES`, but of at least one row."""
         with self._lock:
-            if not self._starts[0] < stop <= self._end:  # dropped in the meantime
+            if not self._starts[0] < stop <= self._end:  # dropped meanwhile
                 return stop - rows
             segment, position = self._find(stop - 1)
             limit = segment.end_of(position) - SLICE_BYTES
             return segment.start + bisect_left(segment.offsets, limit, max(0, position + 1 - rows), position)
 
     def reach_on(self, start: int, rows: int) -> int:
-        """Before which row to stop when looking on from `start`: the same the other way."""
+        """Return the end of a step on from `start`, limited as in `reach_back`."""
         with self._lock:
             if not self._starts[0] <= start < self._end:
                 return start + rows
@@ -157,7 +157,7 @@ class Store:
             return segment.start + bisect_right(segment.offsets, limit, position + 1, max(last, position + 1))
 
     def blocks(self, start: int, stop: int, size: int) -> "Iterator[Block]":
-        """The kept ones of the rows from `start` to before `stop`, in blocks of at most `size`, ascending."""
+        """Yield the kept rows from `start` to before `stop` in blocks of at most `size`, ascending."""
         row = start
         while True:
             with self._lock:
@@ -177,7 +177,7 @@ class Store:
         return segment, row - segment.start
 
     def kind(self, row: int) -> str:
-        """`I` `U` `D` `T` or `S`, without reading the event."""
+        """Return the kind, `I` `U` `D` `T` or `S`, without reading the event."""
         with self._lock:
             segment, position = self._find(row)
             return chr(segment.kinds[position])
@@ -193,13 +193,13 @@ class Store:
             return segment.xids[position]
 
     def at(self, row: int) -> float:
-        """When it happened, in seconds since 1970."""
+        """Return the time of the event, in seconds since 1970."""
         with self._lock:
             segment, position = self._find(row)
             return segment.times[position]
 
     def table(self, row: int) -> str:
-        """`schema.table`, without reading the event."""
+        """Return `schema.table` without reading the event."""
         with self._lock:
             segment, position = self._find(row)
             number = segment.tables[position]
@@ -210,13 +210,13 @@ class Store:
         return table_title(schema, name)
 
     def line_bytes(self, row: int) -> int:
-        """How large the event is, so that a giant one need not be read to be listed."""
+        """Return the size of the event, so that large ones can be listed without reading them."""
         with self._lock:
             segment, position = self._find(row)
             return segment.end_of(position) - segment.offsets[position]
 
     def rows_of_kind(self, kind: str, start: int, stop: int) -> list[int]:
-        """The kept rows from `start` to before `stop` with this kind, ascending. Fast: it looks at one column."""
+        """Return the kept rows from `start` to before `stop` of this kind, ascending. Fast, because it reads one column."""
         wanted = kind.encode("ascii")
         rows: list[int] = []
         with self._lock:
@@ -228,12 +228,12 @@ class Store:
         return rows
 
     def kind_count(self, kind: str) -> int:
-        """How many of the kept rows have this kind."""
+        """Number of kept rows of this kind."""
         with self._lock:
             return sum(segment.kinds.count(kind.encode("ascii")) for segment in self._segments)
 
     def table_counts(self, start: int, stop: int) -> dict[str, int]:
-        """How many of the rows from `start` to before `stop` each table has; DDL counts as `ddl`."""
+        """Count the rows from `start` to before `stop` by table; DDL counts as `ddl`."""
         counts: dict[int, int] = {}
         for block in self.blocks(start, stop, 4_096):
             for number in block.tables:
@@ -246,7 +246,7 @@ class Store:
         return found
 
     def row_of_id(self, wanted: int) -> int | None:
-        """The row of the event with this id; the newest segment's, should it have come twice."""
+        """Return the row of the event with this id; of duplicates, that in the newest segment."""
         with self._lock:
             for segment in reversed(self._segments):
                 for position in _places(segment.ids, wanted):
@@ -255,7 +255,7 @@ class Store:
         return None
 
     def row_at(self, moment: float) -> int | None:
-        """The first row that happened at that moment (seconds since 1970) or later, else the newest; None if empty."""
+        """Return the first row at that time (seconds since 1970) or later, else the newest; None if empty."""
         with self._lock:
             for segment in self._segments:
                 if segment.times and max(segment.times) >= moment:
@@ -263,14 +263,14 @@ class Store:
             return self._end - 1 if self._end > self._starts[0] else None
 
     def close(self) -> None:
-        """Give the disk space back. The store cannot be used afterwards."""
+        """Release the disk space. The store cannot be used afterwards."""
         with self._lock:
             for segment in self._segments:
                 segment.close()
 
 
 def table_title(schema: str | None, name: str | None) -> str:
-    """The name of a table as lists show it; a schema event's name carries its schema already."""
+    """Format the name of a table for lists; a schema event's name already includes its schema."""
     if name is None:
         return schema or ""
     return name if schema is None or name.startswith((f"{schema}.", f'"{schema}".')) else f"{schema}.{name}"

@@ -1,6 +1,6 @@
-"""One event as one row of a list: who, what, which row, what changed. Pure.
+"""Event as one row of a list: who, what, which row, and the changes. Pure.
 
-Parsing a giant event only to list it would freeze the console, so from a size on the row says the size instead.
+Parsing a very large event only to list it would freeze the console, so its row shows the size instead.
 """
 
 import json
@@ -15,13 +15,13 @@ from pg_events_tui.model import row_keys
 from pg_events_tui.model.store import NOTE, Store
 
 GIANT_BYTES: Final = 256_000
-"""Events larger than this are not read to be listed."""
+"""Size from which events are not parsed for lists."""
 
 LETTERS: Final[Mapping[str, str]] = {"I": "I", "U": "U", "D": "D", "T": "T", SCHEMA: "!", NOTE: "·"}
 
 
 class Summary(NamedTuple):
-    """The cells of a row, as text from the database: not yet cleaned, not yet cut."""
+    """Cells of a row, as text from the database, neither cleaned nor shortened."""
 
     kind: str
     seq: str
@@ -30,17 +30,17 @@ class Summary(NamedTuple):
     key: str
     changed: str
     names: Sequence[str]
-    """The changed columns of an UPDATE."""
+    """Changed columns of an UPDATE."""
     tx: str
     user: str
     application: str
     size: int
-    """In bytes, as it is stored."""
+    """Size in bytes as stored."""
     query: str
 
 
 def summary(store: Store, row: int) -> Summary:
-    """Raises `IndexError` when the row was trimmed."""
+    """Summarize an event. Raises `IndexError` if the row was trimmed."""
     kind, seq, tx = store.kind(row), str(store.id(row)), str(store.xid(row))
     at, table, size = store.at(row), store.table(row), store.line_bytes(row)
     if size > GIANT_BYTES:
@@ -77,7 +77,7 @@ def _schema_cells(record: Record) -> _Cells:
 
 
 def schema_members(record: Record) -> Mapping[str, Any]:
-    """What the event trigger told; empty when it cannot be read."""
+    """Return the data of the event trigger; empty if it is not readable."""
     try:
         found = json.loads(record.ddl or "{}")
     except (ValueError, RecursionError):
@@ -86,7 +86,7 @@ def schema_members(record: Record) -> Mapping[str, Any]:
 
 
 def column_words(ddl: Mapping[str, Any]) -> list[str]:
-    """`+paid_ref -note ~total`: what happened to the columns of an altered table."""
+    """Format the changed columns of an altered table: `+paid_ref -note ~total`."""
     if str(ddl.get("command_tag", "")).startswith("CREATE TABLE"):
         return [f"{len(columns(ddl, 'added'))} cols"]
     signs = (("+", "added"), ("-", "removed"), ("~", "changed"))
@@ -94,7 +94,7 @@ def column_words(ddl: Mapping[str, Any]) -> list[str]:
 
 
 def columns(ddl: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:
-    """The `added`, `removed` or `changed` columns of a table, if the event tells of any."""
+    """Return the `added`, `removed` or `changed` columns of a table, if the event has any."""
     found: Any = ddl.get("columns")
     listed = cast("Mapping[str, Any]", found).get(what) if isinstance(found, dict) else None
     if not isinstance(listed, list):
@@ -103,12 +103,12 @@ def columns(ddl: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:
 
 
 def day(at: float, zone: tzinfo | None) -> date:
-    """The day of a moment in the zone (None: local time)."""
+    """Return the day of a time in the zone (None: local time)."""
     return datetime.fromtimestamp(at, zone).date()
 
 
 def clock(at: float, zone: tzinfo | None, *, date: bool = False) -> str:
-    """`14:03:21.882` in the zone (None: local time)."""
+    """Format a time as `14:03:21.882` in the zone (None: local time)."""
     moment = datetime.fromtimestamp(at, zone) if zone else datetime.fromtimestamp(at).astimezone()
     text = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
     return f"{moment:%m-%d} {text}" if date else text

@@ -1,7 +1,7 @@
-"""What a list shows of the store, and which row is selected. Knows no Textual, no width and no colour.
+"""View of the store in a list, and the selected row. Independent of Textual, widths and colours.
 
-The selection is a row of the store, not a place in the list. Rows that are appended, trimmed or filtered therefore
-cannot move it: only the user does, or following, which always selects the newest.
+The selection is a row of the store, not a position in the list. Appending, trimming and filtering therefore never move
+it: only the user does, or following, which always selects the newest.
 """
 
 from array import array
@@ -15,32 +15,32 @@ from pg_events_tui.model.scan import Passing
 from pg_events_tui.model.store import Store
 
 CHUNK: Final = 256
-"""Rows looked at before the clock is, to begin with; a filter that is fast looks at more."""
+"""Initial number of rows between checks of the clock; fast filters use more."""
 MAX_CHUNK: Final = 16_384
 MAX_SORTED: Final = 50_000
-"""Rows that can be sorted: more would hold up the keys."""
+"""Maximum number of rows to sort, so that keys stay responsive."""
 
 
 class Mode(Enum):
-    """What happens to the list when an event arrives."""
+    """Behaviour of the list when an event arrives."""
 
     FOLLOW = "follow"
-    """The newest is selected and in sight."""
+    """The newest event is selected and in sight."""
     FROZEN = "frozen"
-    """It is added below; what the user looks at stays."""
+    """Events are added below; the visible rows stay."""
     PAUSED = "paused"
-    """Nothing is added until the user resumes. The store goes on."""
+    """Nothing is added until the user resumes. The store continues."""
 
 
 class Rows(Protocol):
-    """A growing sequence of the store's rows, ascending."""
+    """Growing sequence of the store's rows, ascending."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> int: ...
 
 
 class View:
-    """The rows of a store that pass a filter, in order, with one of them selected."""
+    """Rows of a store that match a filter, in order, with one of them selected."""
 
     def __init__(self, store: Store, *, newest_first: bool = False) -> None:
         self.store = store
@@ -48,23 +48,23 @@ class View:
         self.mode = Mode.FOLLOW
         self.marks: set[int] = set()
         self.wanted: int | None = None
-        """The row the user chose. It stays chosen while a filter hides it."""
+        """Row that the user chose. It stays chosen while a filter hides it."""
         self._passing: Passing | None = None
         self._rows: _All | _Found | _Sorted = _All(store)
         self.sorted_by = ""
-        """The column, when what is shown is not in the order of the log."""
-        self._seen = 0  # Rows from here on arrived after following ended, and the user has not been at them.
+        """Column of the sort order; empty for the order of the log."""
+        self._seen = 0  # Rows from here on arrived after following ended and have not been visited.
         self._limit: int | None = None  # While paused: the first row that is not shown.
-        self._pending = 0  # While paused: how many rows that pass are held back,
+        self._pending = 0  # While paused: number of matching rows that are held back,
         self._counted = 0  # of those before this one.
 
-    # ---- what is shown
+    # ---- shown rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def row(self, index: int) -> int:
-        """The store's row at a place in the list."""
+        """Return the store's row at a position in the list."""
         return self._rows[len(self._rows) - 1 - index if self._is_upside_down else index]
 
     @property
@@ -72,14 +72,14 @@ class View:
         return self.newest_first and not self.sorted_by
 
     def index(self, row: int) -> int | None:
-        """The place of a row in the list, None when it is not shown."""
+        """Return the position of a row in the list; None if it is not shown."""
         place = self._rows.place(row)
         if place >= len(self._rows) or self._rows[place] != row:
             return None
         return len(self._rows) - 1 - place if self._is_upside_down else place
 
     def rows(self) -> Sequence[int]:
-        """All rows that are shown, in the order of the log."""
+        """All shown rows, in the order of the log."""
         return self._rows.ascending()
 
     @property
@@ -88,12 +88,12 @@ class View:
 
     @property
     def searching(self) -> float | None:
-        """How much of the older events a new filter has looked at, 0 to 1; None when it is through."""
+        """Progress of a new filter through the older events, 0 to 1; None once complete."""
         return self._rows.progress
 
     @property
     def new(self) -> int:
-        """How many rows that pass arrived since following ended and were not visited yet."""
+        """Number of matching rows that arrived since following ended and were not visited yet."""
         if self.mode is Mode.FOLLOW:
             return 0
         return self._rows.since(self._seen) + self._pending
@@ -102,7 +102,7 @@ class View:
 
     @property
     def selected(self) -> int | None:
-        """The chosen row if it is shown, else the nearest older one that is, else the nearest newer one."""
+        """Chosen row if it is shown, else the nearest older one, else the nearest newer one."""
         count = len(self._rows)
         if not count:
             return None
@@ -119,7 +119,7 @@ class View:
         return None if row is None else self.index(row)
 
     def select(self, index: int) -> None:
-        """The user chooses a place: following ends."""
+        """Select a position for the user, which ends following."""
         if len(self._rows):
             self.hold()
             self.wanted = self.row(max(0, min(index, len(self._rows) - 1)))
@@ -131,14 +131,14 @@ class View:
             self.select(index + by)
 
     def hold(self) -> None:
-        """Stop following, at the row that is selected now."""
+        """Stop following, at the currently selected row."""
         if self.mode is Mode.FOLLOW:
             self.wanted = self.selected
             self.mode = Mode.FROZEN
             self._seen = self._rows.stop
 
     def follow(self) -> None:
-        """Select the newest, and each newer one."""
+        """Select the newest row, and each newer one."""
         self.mode = Mode.FOLLOW
         self._limit = None
         self._pending = 0
@@ -147,7 +147,7 @@ class View:
         self.sync()
 
     def toggle_pause(self) -> None:
-        """Freeze everything shown, or go back to following. Never touches the store."""
+        """Freeze the shown rows, or resume following. Never affects the store."""
         if self.mode is Mode.PAUSED:
             self.follow()
             return
@@ -157,7 +157,7 @@ class View:
         self._pending = 0
 
     def toggle_mark(self) -> bool | None:
-        """Mark the selected row, or take its mark away; what it has now, None when there is nothing selected."""
+        """Toggle the mark of the selected row, and return its new state; None without a selection."""
         row = self.selected
         if row is None:
             return None
@@ -166,9 +166,9 @@ class View:
         return row in self.marks
 
     def sort(self, column: str, key: Callable[[int], Any], *, descending: bool = False) -> bool:
-        """Show what is shown now in another order, and nothing new until the user follows or resumes.
+        """Sort the currently shown rows, and add none until the user follows or resumes.
 
-        False when there are too many rows: see `MAX_SORTED`.
+        Returns False if there are too many rows: see `MAX_SORTED`.
         """
         if len(self._rows) > MAX_SORTED:
             return False
@@ -179,10 +179,10 @@ class View:
         self.sorted_by = column
         return True
 
-    # ---- what changes
+    # ---- changes
 
     def set_filter(self, passing: Passing | None) -> None:
-        """Show only what passes; None shows all. Older events are looked at by `search`, newest first."""
+        """Show only matching rows; None shows all. Older events are searched by `search`, newest first."""
         if self.mode is not Mode.FOLLOW and self.wanted is None:
             self.wanted = self.selected
         stop = self.store.end if self._limit is None else self._limit
@@ -193,7 +193,7 @@ class View:
         self._pending = 0
 
     def sync(self, seconds: float = 0.01) -> None:
-        """Take in what the store has added and dropped, for at most about `seconds`."""
+        """Apply additions and removals of the store, for about `seconds` at most."""
         self._rows.trim()
         if self.marks and min(self.marks) < self.store.first:
             self.marks = {row for row in self.marks if row >= self.store.first}
@@ -205,7 +205,7 @@ class View:
             self.wanted = None
 
     def _count(self, seconds: float) -> None:
-        """While paused: count what would be added."""
+        """Count the rows that are held back while paused."""
         end = self.store.end
         if self._passing is None:
             self._pending += end - self._counted
@@ -218,12 +218,12 @@ class View:
             self._counted = stop
 
     def search(self, seconds: float = 0.01) -> bool:
-        """Look at older events for a new filter, for at most about `seconds`; False when there is nothing left."""
+        """Search older events for a new filter, for about `seconds` at most; False once complete."""
         return self._rows.search(seconds)
 
 
 class _All:
-    """Every row of the store."""
+    """All rows of the store."""
 
     progress: float | None = None
 
@@ -253,7 +253,7 @@ class _All:
         self._first = self._store.first
         self.stop = max(self.stop, self._first)
 
-    def extend(self, seconds: float) -> None:  # noqa: ARG002 - the same call as on `_Found`
+    def extend(self, seconds: float) -> None:  # noqa: ARG002 - same signature as in `_Found`
         self.stop = max(self.stop, self._store.end)
 
     def search(self, seconds: float) -> bool:  # noqa: ARG002
@@ -261,7 +261,7 @@ class _All:
 
 
 class _Found:
-    """The rows that pass a filter: older ones as the search finds them, newer ones as they arrive."""
+    """Rows that match a filter: older ones as the search finds them, newer ones as they arrive."""
 
     def __init__(self, store: Store, passing: Passing, stop: int) -> None:
         self._store = store
@@ -334,7 +334,7 @@ class _Found:
 
 
 class _Sorted:
-    """Some rows in an order of their own; nothing is added."""
+    """Rows in a custom order, without additions."""
 
     progress: float | None = None
 
@@ -357,13 +357,13 @@ class _Sorted:
         return self._rows[index]
 
     def place(self, row: int) -> int:
-        """Beyond the end when it is not shown: there is no place where it would be."""
+        """Return the position of a row; beyond the end if it is not shown, because there is no place for it."""
         return self._places.get(row, len(self._rows))
 
     def ascending(self) -> Sequence[int]:
         return sorted(self._rows)
 
-    def since(self, row: int) -> int:  # noqa: ARG002 - the same call as on the others
+    def since(self, row: int) -> int:  # noqa: ARG002 - same signature as in the others
         return 0
 
     def trim(self) -> None:
@@ -378,7 +378,7 @@ class _Sorted:
 
 
 def next_chunk(chunk: int, took: float, seconds: float) -> int:
-    """How many rows to look at next, so that one look takes about half of `seconds`."""
+    """Return the number of rows for the next step, so that it takes about half of `seconds`."""
     if took > seconds:
         return max(CHUNK, chunk // 4)
     return min(MAX_CHUNK, chunk * 2) if took * 4 < seconds else chunk

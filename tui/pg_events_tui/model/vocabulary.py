@@ -1,4 +1,4 @@
-"""The names that the console has seen so far, for completion."""
+"""Names that the console has seen so far, for completion."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -10,11 +10,11 @@ from pg_events_tui.model.store import Store, table_title
 from pg_events_tui.model.summary import schema_members
 
 LOOKED_AT: Final = 200
-"""The newest events that tell columns and commands."""
+"""Number of newest events searched for columns and commands."""
 
 
 def names(store: Store, kind: str) -> Sequence[str]:
-    """Tables, users, applications; columns and commands of the newest events."""
+    """Return the seen names of a kind: tables, users, applications; and columns and commands of the newest events."""
     match kind:
         case "table":
             return sorted(
