@@ -1,1 +1,1 @@
-"""Events and state as lines of text. Knows no Textual."""
+"""Events and state as lines of text. Independent of Textual."""

@@ -1,4 +1,4 @@
-"""The forms in which an event can be copied, and the conditions that its values make. Pure."""
+"""Formats for copying an event, and filter conditions of its values. Pure."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -18,22 +18,22 @@ from pg_events_tui.text.describe import FACES as FACES
 
 MAX_CONDITIONS: Final = 24
 MAX_VALUE: Final = 200
-"""Characters of a value that make a condition somebody would want."""
+"""Maximum length of a value that is offered as a condition."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """One way to copy an event."""
+    """Format for copying an event."""
 
     key: str
     label: str
     text: Callable[[Record], str | None]
-    """None when the event has nothing of it."""
+    """Returns None if the event does not have this format."""
     takes_apart: bool = False
-    """It reads the rows' JSON, which holds up the keys when they are giants."""
+    """True if the format parses the rows' JSON, which blocks the keys for very large events."""
 
     def why_not(self, record: Record) -> str:
-        """Why the event cannot be copied so; empty when it can."""
+        """Reason why the event cannot be copied in this format; empty if it can."""
         if self.takes_apart and describe.is_giant(record):
             return "its rows are too large"
         return "" if self.text(record) is not None else "this event has none"
@@ -82,11 +82,11 @@ FORMS: Final[tuple[Form, ...]] = (
     Form("x", "filter for this transaction", lambda record: f"tx:{record.xid}"),
     Form("c", "CSV line", csv_line),
 )
-"""`y y` copies the payload."""
+"""Formats to choose from; `y y` copies the payload."""
 
 
 def conditions(record: Record) -> list[str]:
-    """Conditions that the event fulfils: its table, operation, row, who, and the values that changed."""
+    """Return conditions that the event fulfils: its table, operation, row, user, and changed values."""
     found = [f"table:{spelt(qualified_name(record))}"]
     if record.kind == SCHEMA:
         found += ["is:ddl", f"tag:{spelt(str(schema_members(record).get('command_tag') or ''))}"]
@@ -103,7 +103,7 @@ def conditions(record: Record) -> list[str]:
 
 
 def _values(record: Record) -> Sequence[str]:
-    """Of an UPDATE what changed, down into JSON; of the others every column that is short."""
+    """Return the changes of an UPDATE, down into JSON, or every short column of other events."""
     try:
         old, new = changes.row_of(record.old_data), changes.row_of(record.new_data)
     except (ValueError, RecursionError):
@@ -123,5 +123,5 @@ def _is_plain(value: Any) -> bool:
 
 
 def _path(path: Sequence[Step]) -> str:
-    """As the filter writes it: `details.items.2.sku`."""
+    """Format a path as in filters: `details.items.2.sku`."""
     return ".".join(step if re.fullmatch(r"\w+", step) else spelt(step) for step in map(str, path))

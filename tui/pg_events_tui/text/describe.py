@@ -1,4 +1,4 @@
-"""One event as text: its head, and its faces Diff, Split, JSON and SQL. Pure."""
+"""Event as text: its head, and its faces Diff, Split, JSON and SQL. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -21,11 +21,11 @@ FACES: Final = ("Diff", "Split", "JSON", "SQL")
 
 READ_BYTES: Final = 8_000_000
 READ_VALUES: Final = 400_000
-"""Larger rows, and rows of more values, are shown as the text they are: to take them apart would take too long."""
+"""Size or number of values from which rows are shown as raw text, because parsing would take too long."""
 
 
 def title(record: Record) -> str:
-    """`#184220 UPDATE public.orders`; not cleaned."""
+    """Format the title `#184220 UPDATE public.orders`; not cleaned."""
     if record.kind == NOTE:
         return "about the link"
     if record.kind == SCHEMA:
@@ -36,7 +36,7 @@ def title(record: Record) -> str:
 
 
 def head(record: Record, zone: tzinfo | None) -> list[Line]:
-    """Which row, when, in which transaction, by whom."""
+    """Format the row key, time, transaction and user."""
     if record.kind == NOTE:
         return [line(span("when  ", "label"), HANG, span(_when(record.at, zone)))]
     rows: list[tuple[str, str]] = []
@@ -73,17 +73,17 @@ def _when(at: str, zone: tzinfo | None) -> str:
 
 
 def is_giant(record: Record) -> bool:
-    """Its rows are shown as text, and not compared."""
+    """Return True if the rows are shown as text without comparison."""
     return _is_long((record.old_data or "", record.new_data or ""))
 
 
 def _is_long(texts: Sequence[str]) -> bool:
-    """Every value but the first stands behind a comma."""
+    """Return True if the texts are too large or have too many values, which is estimated by counting commas."""
     return sum(map(len, texts)) > READ_BYTES or sum(text.count(",") for text in texts) > READ_VALUES
 
 
 def face(record: Record, name: str, cells: int, *, unfolded: bool = False) -> list[Line]:
-    """The text of one face for a pane so many cells wide; `unfolded` shows unchanged columns too."""
+    """Format a face for a pane of this width; `unfolded` shows unchanged columns, too."""
     try:
         return _face(record, name, cells, unfolded)
     except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ def _folded(same: int) -> list[Line]:
 
 
 def _as_text(record: Record, words: str) -> list[Line]:
-    """Rows that are not taken apart: where the one text differs from the other."""
+    """Format rows without parsing them: the part where the two texts differ."""
     lines = [_note(words), line()]
     old, new = record.old_data, record.new_data
     if old is None or new is None:
@@ -197,7 +197,7 @@ def _not_null(column: Mapping[str, Any]) -> str:
 
 
 def _was(column: Mapping[str, Any], kind: str) -> str:
-    """`bigint → numeric(12,2), was named total`."""
+    """Format the former state of a column: `bigint → numeric(12,2), was named total`."""
     words: list[str] = []
     old_type = column.get("old_type")
     words.append(f"{old_type} → {kind}" if old_type and old_type != kind else kind)
@@ -210,7 +210,7 @@ def _was(column: Mapping[str, Any], kind: str) -> str:
 
 
 def impact(record: Record, tables: Sequence[Table] | None) -> list[Line]:
-    """What a DDL event meant for the capture of its table, told from how the table is covered now."""
+    """Describe the effect of a DDL event on the capture of its table, by the current coverage."""
     ddl = schema_members(record)
     tag, kind = str(ddl.get("command_tag") or ""), str(ddl.get("object_type") or "")
     words: list[Line] = []

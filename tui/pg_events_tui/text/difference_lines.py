@@ -1,4 +1,4 @@
-"""What an event changed, as lines: the changed places one below the other, or the old row beside the new one. Pure."""
+"""Changes of an event as lines: one below the other, or the old row beside the new one. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -13,15 +13,15 @@ from pg_events_tui.text.lines import HANG, MAX_TEXT, Line, Span, crop, line, sho
 
 ROLES: Final[Mapping[str, str]] = {"+": "added", "-": "removed", "~": "changed", " ": "same"}
 PAGE_CELLS: Final = 30
-"""The narrowest page that stands beside another."""
+"""Minimum width of a page for two side by side."""
 GUTTER: Final = " │ "
 MAX_NAME: Final = 200
 COMPACT: Final = 48
-"""Characters of JSON that stand on one line."""
+"""Maximum length of JSON on a single line."""
 MAX_INDENTED: Final = 20
-"""Deeper JSON is not spread over lines."""
+"""Maximum depth of indented JSON; deeper values stay on one line."""
 AROUND: Final = 30
-"""Characters before and behind what differs in two long texts that are still shown."""
+"""Number of characters shown before and after the difference of two long texts."""
 
 Side = Literal["old", "new"]
 
@@ -34,11 +34,11 @@ def value_role(value: Any) -> str:
     return ""
 
 
-# ---- one changed place below the other
+# ---- changes below each other
 
 
 def changed_lines(changes: Sequence[Change], cells: int, *, both: bool) -> list[Line]:
-    """A table of place, old and new; what is too wide for it stands below its place. `both`: there are two rows."""
+    """Format a table of place, old and new; wide values follow below their place. `both`: there are two rows."""
     names = [shorten(span(change.name).text, MAX_NAME) for change in changes]
     label = min(24, max(8, cells * 2 // 5), max((cell_len(name) for name in names), default=0)) + 2
     room = max(8, (cells - label - 4) // 2) if both else max(8, cells - label - 2)
@@ -92,7 +92,7 @@ def _two(start: Line, change: Change, fits: bool, old_cells: int, room: int, cel
 
 
 def _short(value: Any, nested: bool, room: int) -> str | None:
-    """The value as one short text, None when it needs lines of its own."""
+    """Return the value as one short text; None if it needs several lines."""
     if isinstance(value, str) and len(value) > room * 2:
         return None
     text = spelled(value, nested=nested, most=room * 4)
@@ -102,11 +102,11 @@ def _short(value: Any, nested: bool, room: int) -> str | None:
     return text if cell_len(text) <= room else None
 
 
-# ---- two values, with what they share
+# ---- two values and their common parts
 
 
 def _told_apart(old: Any, new: Any, nested: bool, roles: tuple[str, str] = ("", "")) -> tuple[list[Line], list[Line]]:
-    """The lines of both; of two long texts what they share is dimmed, and only hinted at where it is much."""
+    """Return the lines of both values; common parts of two long texts are dimmed and shortened."""
     if isinstance(old, str) and isinstance(new, str) and min(len(old), len(new)) > AROUND:
         return contrasted(spelled(old, nested=nested), spelled(new, nested=nested))
     return _spelled_lines(old, roles[0], nested), _spelled_lines(new, roles[1], nested)
@@ -117,19 +117,19 @@ def _spelled_lines(value: Any, role: str, nested: bool) -> list[Line]:
 
 
 def json_lines(value: Any, role: str = "") -> list[Line]:
-    """JSON of any size, indented."""
+    """Format JSON of any size with indentation."""
     return _cut(difference.pretty(value, most=MAX_TEXT), role, is_json=True)
 
 
 def _cut(text: str, role: str, *, is_json: bool) -> list[Line]:
-    """The lines; JSON that is longer was written no further."""
+    """Return the lines; JSON that is longer was already cut off."""
     if not is_json or len(text) <= MAX_TEXT:
         return text_lines(text, role)
     return [*text_lines(text[:MAX_TEXT], role), line(span("… the rest is not shown", "note"))]
 
 
 def contrasted(old: str, new: str) -> tuple[list[Line], list[Line]]:
-    """Two texts of any size, cut to where they part."""
+    """Return two texts of any size, shortened to the part where they differ."""
     start, end = common(old, new)
     start -= _of_a_word(old[max(0, start - AROUND) : start][::-1], old[start : start + 1] + new[start : start + 1])
     left, right = len(old) - end, len(new) - end
@@ -138,7 +138,7 @@ def contrasted(old: str, new: str) -> tuple[list[Line], list[Line]]:
 
 
 def _of_a_word(shared: str, beside: str) -> int:
-    """How many of the shared characters belong to a word that is not the same; `shared` begins where the texts part."""
+    """Count the common characters that belong to a differing word; `shared` begins where the texts differ."""
     if not any(map(str.isalnum, beside)):
         return 0
     return next((at for at, letter in enumerate(shared) if not letter.isalnum()), 0)
@@ -158,7 +158,7 @@ def _parted(text: str, start: int, end: int, role: str) -> list[Line]:
 
 
 def _joined(pieces: Iterable[tuple[str, str]]) -> list[Line]:
-    """Pieces of one text as lines; a line may be made of several."""
+    """Split the pieces of one text into lines; a line may have several pieces."""
     lines: list[Line] = [()]
     for text, role in pieces:
         if text:
@@ -172,7 +172,7 @@ def _joined(pieces: Iterable[tuple[str, str]]) -> list[Line]:
 
 
 def split_lines(page: Page, cells: int) -> list[Line]:
-    """Old beside new where there is room for both, else below each other; a row that is alone has all the room."""
+    """Format old and new side by side if they fit, else below each other; a single row has the full width."""
     entries = [one for one in page if isinstance(one, Entry)]
     sides = [side for side in ("old", "new") if any(_of(one, side)[1] is not MISSING for one in entries)]
     blocks = [(_told(one, len(sides) == 2), one) for one in page if not (isinstance(one, Fold) and not one.depth)]
@@ -207,7 +207,7 @@ def _of(entry: Entry, side: Side) -> tuple[difference.Step, Any]:
 
 
 def _told(one: Entry | Fold, is_pair: bool) -> tuple[list[Line], list[Line]]:
-    """The lines of an entry on each page."""
+    """Return the lines of an entry on each page."""
     if isinstance(one, Fold):
         words = [line("  " * (one.depth + 1), span(f"… {one.count:,} the same", "note"))]
         return words, words
@@ -243,7 +243,7 @@ def _page_lines(entry: Entry, side: Side, is_pair: bool, told: list[Line] | None
 
 
 def _value_lines(value: Any, role: str, depth: int) -> list[Line]:
-    """A value on one line, or on several when it is JSON of some length, or a text that has several."""
+    """Format a value on one line, or on several for long JSON or multi-line text."""
     if isinstance(value, dict | list) and value and depth < MAX_INDENTED:
         text = difference.pretty(value, indent=None, most=COMPACT)
         return text_lines(text, role) if len(text) <= COMPACT else json_lines(value, role)

@@ -1,4 +1,4 @@
-"""What the rows on top tell, the same on every screen. Pure."""
+"""Top rows, the same on every screen. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SHORT: Final = {"Coverage": "Cov"}
 
 @dataclass(frozen=True)
 class Health:
-    """Everything the top rows tell, at one moment."""
+    """State shown in the top rows, at one moment."""
 
     database: str
     link: Link
@@ -32,32 +32,32 @@ class Health:
     paused: bool
     read_only: bool
     rate: float
-    """Events a second."""
+    """Events per second."""
     rates: Sequence[int]
     kept: int
-    """Events in the store."""
+    """Number of events in the store."""
     kept_bytes: int
     problems: int | None
-    """Tables that are not covered as they should be; None when not known."""
+    """Number of tables without the desired coverage; None if unknown."""
     running: bool = False
-    """A replay is running."""
+    """True while a replay is running."""
     label: str = ""
-    """What the profile calls the database."""
+    """Label of the database in its profile."""
     colour: str = ""
-    """And its colour."""
+    """Colour of the database in its profile."""
     recorded_bytes: int | None = None
-    """Size of the file that is being recorded; None when there is none."""
+    """Size of the file that is being recorded; None if there is none."""
     failed: int = 0
-    """Events whose callback gave up, as far as is known."""
+    """Number of known events whose callback gave up."""
 
 
 def count_words(count: int) -> str:
-    """`184k` where room is short."""
+    """Format a count in a short form: `184k`."""
     return f"{count:,}" if count < 10_000 else f"{count / 1000:.0f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
 
 
 def state_words(health: Health) -> tuple[str, str]:
-    """The link in a word, and its role. Only a database that answers is LIVE."""
+    """Return the link's state in a word, and its role. Only a responding database is LIVE."""
     link, now = health.link, health.now.timestamp()
     since = max(0, int(now - link.since))
     match link.state:
@@ -96,7 +96,7 @@ def behind_words(health: Health) -> tuple[str, str]:
 
 
 def health_line(health: Health, cells: int) -> Line:
-    """The first row."""
+    """Format the first row."""
     wide = cells >= 100
     spark = span(sparkline(health.rates[-8:] if wide else health.rates[-6:]).strip(), "accent")
     state, lag, behind = span(*state_words(health)), span(*lag_words(health)), span(*behind_words(health))
@@ -124,7 +124,7 @@ def health_line(health: Health, cells: int) -> Line:
 
 
 def tab_line(health: Health, current: str, cells: int) -> tuple[Line, list[tuple[int, int, str]]]:
-    """The second row, and where its tabs are: from, to, mode."""
+    """Format the second row, and return the positions of its tabs: start, end, mode."""
     parts: list[Span] = []
     places: list[tuple[int, int, str]] = []
     for number, (mode, name) in enumerate(TABS, 1):
@@ -150,7 +150,7 @@ def tab_line(health: Health, current: str, cells: int) -> tuple[Line, list[tuple
 
 
 def banner_lines(health: Health, cells: int) -> list[Line]:
-    """What is wrong with the link and what happens next; empty when nothing is."""
+    """Describe the problem of the link and the next action; empty if there is none."""
     link = health.link
     if link.state == "silent":
         return [

@@ -1,7 +1,7 @@
-"""Lines of text with roles: what the console says, before anything is drawn.
+"""Lines of text with roles, independent of drawing.
 
-A role (`key`, `added`, `null`, …) is a word that a widget turns into a colour. Text from a database may hold
-anything; it is made harmless here, when a span is made, and nowhere is it parsed as markup.
+A role (`key`, `added`, `null`, …) is a word that a widget turns into a colour. Text from a database may contain anything;
+it is made harmless here, when a span is made, and is never parsed as markup.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,13 +12,13 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 from pg_events.text import clean
 
 MAX_LINE: Final = 2_000
-"""Characters of one line that are shown."""
+"""Maximum length of a shown line."""
 MAX_TEXT: Final = 200_000
-"""Characters that are shown in all."""
+"""Maximum number of shown characters in total."""
 
 
 class Span(NamedTuple):
-    """A piece of one line."""
+    """Part of a line."""
 
     text: str
     role: str = ""
@@ -27,14 +27,14 @@ class Span(NamedTuple):
 Line = tuple[Span, ...]
 
 Item = tuple[object, Line | Callable[[], Line]]
-"""A row of a list: what it is known by, and its line; one of many is made when it comes in sight."""
+"""Row of a list: its key, and its line; in long lists a function that makes the line when it comes in sight."""
 
 HANG: Final = Span("", "hang")
-"""Where the rows below go on when a line is wrapped."""
+"""Marker of the indentation for the rows below when a line is wrapped."""
 
 
 def span(text: object, role: str = "") -> Span:
-    """Text as it may be shown: control and direction characters visible, never a line break in it."""
+    """Create a span of safe text: control and direction characters are visible, without line breaks."""
     return Span(clean(str(text)), role)
 
 
@@ -43,12 +43,12 @@ def line(*parts: Span | str) -> Line:
 
 
 def width(parts: Iterable[Span]) -> int:
-    """In cells of the terminal."""
+    """Width in cells of the terminal."""
     return sum(cell_len(part.text) for part in parts)
 
 
 def fit(text: str, cells: int) -> str:
-    """Exactly so many cells: padded, or cut with `…`."""
+    """Fit the text to an exact width: padded, or shortened with `…`."""
     if cells <= 0:
         return ""
     if cell_len(text) <= cells:
@@ -57,18 +57,18 @@ def fit(text: str, cells: int) -> str:
 
 
 def fit_right(text: str, cells: int) -> str:
-    """The same, padded on the left."""
+    """Fit the text to an exact width, padded on the left."""
     short = fit(text, cells).rstrip() if cell_len(text) > cells else text
     return " " * (cells - cell_len(short)) + short
 
 
 def shorten(text: str, cells: int) -> str:
-    """At most so many cells, cut with `…`."""
+    """Shorten the text with `…` to a maximum width."""
     return fit(text, cells).rstrip() if cell_len(text) > cells else text
 
 
 def justify(left: Line, right: Line, cells: int) -> Line:
-    """`left` and `right` at the two ends of a row; the left gives way."""
+    """Align `left` and `right` to both ends of a row; the left one is shortened if necessary."""
     room = cells - width(right)
     if room <= 0:
         return crop(right, cells)
@@ -77,7 +77,7 @@ def justify(left: Line, right: Line, cells: int) -> Line:
 
 
 def crop(parts: Line, cells: int) -> Line:
-    """At most so many cells; `…` shows that something was cut."""
+    """Shorten the line with `…` to a maximum width."""
     if width(parts) <= cells:
         return parts
     kept: list[Span] = []
@@ -94,12 +94,13 @@ def crop(parts: Line, cells: int) -> Line:
 
 
 _BREAKS: Final = " ,;)]}"
-"""A row can end behind one of these."""
+"""Characters after which a row can be broken."""
 
 
 def wrap(parts: Line, cells: int, indent: int = 0) -> list[Line]:
-    """The line as rows of at most so many cells, broken between words where that leaves no row too short; all but the first
-    begin at `HANG`, or are indented.
+    """Wrap the line into rows of a maximum width, between words unless a row would be too short.
+
+    All rows but the first begin at `HANG`, or are indented.
     """
     if cells <= 0:
         return []
@@ -121,7 +122,7 @@ def wrap(parts: Line, cells: int, indent: int = 0) -> list[Line]:
 
 
 def _row_end(text: str, start: int, cells: int) -> int:
-    """Where the row ends that begins at `start`."""
+    """Return the end of the row that begins at `start`."""
     piece = _first_piece(text[start : start + cells * 4 + 4], cells) or text[start : start + 1]
     end = start + len(piece)
     if end == len(text) or text[end] == " " or text[end - 1] in _BREAKS:
@@ -131,7 +132,7 @@ def _row_end(text: str, start: int, cells: int) -> int:
 
 
 def _cut_out(parts: Line, start: int, end: int) -> Line:
-    """The characters from `start` to `end`, in their roles."""
+    """Return the characters from `start` to `end` with their roles."""
     found: list[Span] = []
     place = 0
     for text, role in parts:
@@ -148,13 +149,13 @@ def _first_piece(text: str, cells: int) -> str:
         return text
     if text.isascii():
         return text[:cells]
-    # Only the first piece is wanted: more than four characters a cell is combining marks piled up.
+    # Only the first piece is needed: more than four characters per cell are stacked combining marks.
     pieces = chop_cells(text[: cells * 4 + 4], cells)
     return pieces[0] if pieces else text
 
 
 def text_lines(text: str, role: str = "") -> list[Line]:
-    """Text of any size as lines, cut where a person has seen enough; the last line says so."""
+    """Split text of any size into lines, shortened to a readable length; the last line says so."""
     cut = text[:MAX_TEXT]
     lines: list[Line] = []
     for one in cut.split("\n"):
@@ -169,7 +170,7 @@ def text_lines(text: str, role: str = "") -> list[Line]:
 
 
 def table(rows: Sequence[Sequence[Span]], gap: int = 2) -> list[Line]:
-    """Rows of cells with the columns aligned; the last column is as wide as it likes."""
+    """Align the cells of rows in columns; the last column has any width."""
     if not rows:
         return []
     widths = [max((cell_len(row[column].text) for row in rows if column < len(row)), default=0) for column in range(9)]
@@ -181,13 +182,13 @@ def table(rows: Sequence[Sequence[Span]], gap: int = 2) -> list[Line]:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """One character a value, the largest is full height; a space where nothing was."""
+    """Draw one character per value, the largest at full height; a space for zero."""
     top = max(values, default=0)
     return "".join(" " if value <= 0 else "▁▂▃▄▅▆▇█"[min(7, int(value / top * 7.999))] for value in values)
 
 
 def plot(values: Sequence[float], rows: int) -> list[str]:
-    """Bars, a character wide each and so many rows high, the largest at full height; the top row first."""
+    """Draw bars of one character's width over several rows, the largest at full height; the top row first."""
     top = max(values, default=0)
     eighths = [0 if value <= 0 else max(1, round(value / top * rows * 8)) for value in values]
     return [

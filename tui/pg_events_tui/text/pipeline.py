@@ -1,4 +1,4 @@
-"""The pipeline as lines of text: link, lag, rates, consumers, failed events, transactions. Pure."""
+"""Pipeline as lines of text: link, lag, rates, consumers, failed events, transactions. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,15 +42,15 @@ Items = list[Item]
 
 @dataclass(frozen=True)
 class Numbers:
-    """All that the two panes on top are made from."""
+    """Data of the two top panes."""
 
     health: Health
     told: DatabaseHealth | None
     problem: str
-    """Why the database did not tell."""
+    """Reason why the database did not answer."""
     lags: Sequence[float]
     tick_seconds: Sequence[float]
-    """What the last ticks cost the console."""
+    """Durations of the console's last ticks."""
     rss_bytes: int
     zone: tzinfo | None
 
@@ -60,12 +60,12 @@ def _fact(name: str, text: str, role: str = "", note: str = "") -> Line:
 
 
 def link_lines(n: Numbers, cells: int) -> list[Line]:
-    """The way to the database, in a pane so many cells wide."""
+    """Describe the connection to the database, for a pane of this width."""
     return _cropped(_link_lines(n), cells)
 
 
 def _cropped(lines: list[Line], cells: int) -> list[Line]:
-    """A fact a line, whatever is cut for it; a reason may go on below."""
+    """Shorten each fact to one line."""
     return [crop(one, cells) for one in lines]
 
 
@@ -89,7 +89,7 @@ def _link_lines(n: Numbers) -> list[Line]:
 
 
 def pipeline_lines(n: Numbers, cells: int) -> list[Line]:
-    """From commit to here, and what it costs."""
+    """Describe the way from commit to the console, and its cost."""
     return _cropped(_pipeline_lines(n), cells)
 
 
@@ -167,7 +167,7 @@ def rows_of(
 
 def _rate_rows(rates: TableRates, now: float, cells: int, sort: str) -> tuple[Line, Items]:
     name_cells = min(max([len(name) for name in rates.tables] or [8]), 32, max(12, cells - 47))
-    wide = cells >= name_cells + 64  # with the sign of the cursor and a scrollbar
+    wide = cells >= name_cells + 64  # including the cursor sign and a scrollbar
     head = fit("table", name_cells) + fit_right("now/s", 8) + "  " + fit("1 min", 15) + "  "
     head += (fit("1 h", 15) + "  " if wide else "") + fit_right("max/s", 7) + fit_right("all", 11)
     order: dict[str, Callable[[tuple[str, Series]], Any]] = {
@@ -272,7 +272,7 @@ def _clock(at: datetime, zone: tzinfo | None) -> str:
 def detail(
     face: str, key: object, told: DatabaseHealth | None, rates: TableRates, now: float, cells: int, zone: tzinfo | None
 ) -> tuple[str, list[Line]]:
-    """Title and text for the selected row."""
+    """Title and text of the selected row."""
     if face == "Rates":
         series = rates.tables.get(str(key))
         return (str(key), _rate_detail(series, now, cells)) if series else ("No table", [])
@@ -307,7 +307,7 @@ def _rate_detail(series: Series, now: float, cells: int) -> list[Line]:
 
 
 def failed_lines(one: Failed, zone: tzinfo | None) -> list[Line]:
-    """Error, traceback and payload of a failed event."""
+    """Format the error, traceback and payload of a failed event."""
     try:
         payload = changes.pretty(changes.row_of(one.payload))
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What the console has seen, in numbers. Pure."""
+"""Statistics of the events seen by the console. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from pg_events_tui.text.lines import Line, line, span, table
 
 @dataclass(frozen=True)
 class Stats:
-    """All that `:stats` tells."""
+    """Data of `:stats`."""
 
     health: Health
     shown: int
     marked: int
     kinds: Mapping[str, int]
-    """Events by what they are: INSERT, DDL."""
+    """Number of events by kind: INSERT, DDL."""
     tables: Mapping[str, int]
     lags: Sequence[float]
     rss_bytes: int
 
 
 def stats_lines(stats: Stats) -> list[Line]:
-    """Totals, then what the events are, then the tables, the busiest first."""
+    """Format totals, then the kinds, then the tables, the busiest first."""
     health = stats.health
     lag = percentiles(stats.lags)
     facts = [
