@@ -1,1 +1,1 @@
-"""A replay as the console has it: its events, its outcomes, its lines. Knows no Textual."""
+"""Replay in the console: its events, outcomes and lines. Independent of Textual."""

@@ -1,4 +1,4 @@
-"""A replay as lines: the rows on top, and a row of its queue. Pure."""
+"""Replay as lines: the top rows, and a row of its queue. Pure."""
 
 from datetime import tzinfo
 from functools import lru_cache
@@ -16,14 +16,14 @@ from pg_events_tui.replay.session import Replay, Stage
 from pg_events_tui.text.lines import Line, fit, fit_right, line, span
 
 SPEEDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0, None)
-"""As `+` and `-` go through them; None is as fast as the callbacks are."""
+"""Speeds for `+` and `-`; None is as fast as the callbacks are."""
 NOT_UNDONE: Final = "What a callback does outside cannot be undone."
 READ_BYTES: Final = 64_000
-"""Payloads larger than this are not read for a row of the list."""
+"""Size from which payloads are not read for a row of the list."""
 WITH_NUMBER: Final = 76
-"""Cells from which a queue has a column for the place of an event, and the time its milliseconds."""
+"""Width from which a queue has a column for an event's position, and shows the time with milliseconds."""
 WITH_SEQ: Final = 62
-"""Cells from which it has one for the event's number."""
+"""Width from which a queue has a column for the event's number."""
 
 STAGES: Final[dict[Stage, tuple[str, str]]] = {
     "loading": ("LOADING", "warning"),
@@ -43,7 +43,7 @@ CHANGE_ROLES: Final = {"works now": "good", "fails now": "bad", "fails still": "
 LETTERS: Final = {"INSERT": "I", "UPDATE": "U", "DELETE": "D", "TRUNCATE": "T"}
 
 
-# ---- on top
+# ---- top rows
 
 
 def source_line(replay: Replay | None) -> tuple[Line, Line]:
@@ -82,7 +82,7 @@ def speed_words(pace: Pace) -> str:
 
 
 def stage_words(replay: Replay) -> tuple[str, str]:
-    """How it is with the whole, in a word or three, and their role."""
+    """Describe the overall state in up to three words, with their role."""
     stage = replay.stage
     failed = replay.counts().get("failed", 0)
     return (f"DONE, {failed:,} failed", "bad") if stage == "done" and failed else STAGES[stage]
@@ -136,7 +136,7 @@ def queue_heading(cells: int) -> Line:
 
 
 def _widths(cells: int) -> tuple[int, int, int]:
-    """Cells of table, key and result: what is left beside number, seq, time, op, ms and the scrollbar."""
+    """Return the widths of table, key and result, which share the space beside number, seq, time, op, ms and the scrollbar."""
     room = max(24, cells - (44 if cells >= WITH_NUMBER else 33 if cells >= WITH_SEQ else 24))
     key = min(10, max(5, room // 6))
     table = min(30, max(8, room * 2 // 5))
@@ -168,7 +168,7 @@ def queue_row(replay: Replay, row: int, cells: int, zone: tzinfo | None) -> Line
 
 @lru_cache(maxsize=512)
 def key_words(payload: str) -> str:
-    """The value that tells the row from others."""
+    """Format the key value of the row."""
     try:
         found = record(payload) if payload else None
         if found is None or found.kind in "ST":
@@ -181,7 +181,7 @@ def key_words(payload: str) -> str:
 
 
 def result_words(replay: Replay, row: int) -> tuple[str, str]:
-    """What became of an event, in words, and their role."""
+    """Describe the result of an event, with its role."""
     state = replay.state(row)
     outcome = replay.outcome(row)
     words = state
@@ -204,10 +204,10 @@ def result_words(replay: Replay, row: int) -> tuple[str, str]:
 
 
 def short_name(callback: str) -> str:
-    """`on_order` of `shop.handlers.on_order`."""
+    """Return the function's name: `on_order` of `shop.handlers.on_order`."""
     return callback.replace(":", ".").rpartition(".")[2]
 
 
 def error_name(outcome: Outcome) -> str:
-    """`KeyError`, `Killed`."""
+    """Return the name of the error: `KeyError`, `Killed`."""
     return (outcome.error or "").partition(":")[0].rpartition(".")[2]

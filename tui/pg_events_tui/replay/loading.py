@@ -1,4 +1,4 @@
-"""Where the events of a replay come from, and how they get into its queue. No Textual."""
+"""Loads the events of a replay from their origin into its queue. Independent of Textual."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,39 +19,39 @@ from pg_events_tui.replay.queue import Queue, ids_words
 
 @dataclass(frozen=True)
 class Origin:
-    """What is to be replayed."""
+    """Events to replay."""
 
     words: str
-    """For people: `3 marked`, `night.jsonl`."""
+    """Description for the user: `3 marked`, `night.jsonl`."""
     job: Job
     items: Callable[[], Iterable[Item]] | None = None
-    """Gives the events, in the order of their positions, in place of the job's source. Called by a thread."""
+    """Returns the events in the order of their positions, instead of the job's source. Called by a thread."""
     past: Run | None = None
-    """The run that these are the events of."""
+    """Run that the events are from."""
     where: str = ""
-    """What they were narrowed by here."""
+    """Filter by which the events were narrowed in the console."""
     left_out: int = 0
-    """Events that were not taken, because there are too many."""
+    """Number of events that were left out, because there are too many."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What a replay would do, as far as the queue alone does not tell."""
+    """Plan of a replay, apart from its queue."""
 
     counts: Mapping[tuple[str, bool], int] = field(default_factory=dict[tuple[str, bool], int])
-    """What (`UPDATE shop.orders`), and whether it is a schema event -> events."""
+    """Number of events by description (`UPDATE shop.orders`), and whether it is a schema event."""
     drift: Sequence[str] = ()
     failed: Mapping[int, str] = field(default_factory=dict[int, str])
-    """Ids of events that a worker gave up -> consumer and error."""
+    """Consumer and error by id, for events that a worker gave up."""
     bad_lines: int = 0
 
 
 class NotWanted(Exception):
-    """Nobody wants the queue any more."""
+    """The queue is no longer needed."""
 
 
 def fill(origin: Origin, queue: Queue, is_wanted: Callable[[], bool]) -> Planned:
-    """Put the events into the queue. Raises `PgEventsError`, and `NotWanted` as soon as nobody wants them any more."""
+    """Load the events into the queue. Raises `PgEventsError`, and `NotWanted` as soon as they are no longer needed."""
     job = origin.job
     source = _source(origin)
     database = job.settings.database_url
@@ -84,20 +84,20 @@ def _source(origin: Origin) -> Source:
         return origin.job.open()
     try:
         source: Source | None = origin.job.open()
-    except UsageError:  # the results are there all the same
+    except UsageError:  # the results are there nevertheless
         source = None
     return _Given(lambda: _with_outcomes(source.items() if source else (), past))
 
 
 def named(origin: Origin, queue: Queue) -> Job:
-    """The job of a run over these events, so that others find them where they were."""
+    """Return the job of a run over these events, by which they can be found again."""
     if origin.items is None or origin.left_out or str(origin.job.wanted):
         return origin.job
     return replace(origin.job, wanted=parse(ids_words(queue.ids())))
 
 
 class _Given:
-    """Events that are at hand, as a source."""
+    """Events in memory, as a source."""
 
     name = LOG
     bad_lines = 0
@@ -113,7 +113,7 @@ class _Given:
 
 
 def _with_outcomes(items: Iterable[Item], past: Run) -> Iterator[Item]:
-    """The events of a run, and in the place of those that are gone what the run tells of them."""
+    """Yield the events of a run, and for missing ones the outcomes recorded in the run."""
     at = datetime.fromisoformat(past.started_at)
     told = {one.position: (one.id, one.what) for one in past.outcomes()}
     remains = (

@@ -1,6 +1,6 @@
-"""The events of a replay, in order: enough of each in memory to list it, the payloads in a file. Pure.
+"""Ordered events of a replay: enough of each in memory to list it, the payloads in a file. Pure.
 
-A queue is filled once, by one thread, and may be read by others meanwhile.
+A queue is filled once, by one thread; others may read it at the same time.
 """
 
 import tempfile
@@ -13,13 +13,13 @@ from typing import Final
 from pg_events.playback.source import Item
 
 MAX_QUEUED: Final = 100_000
-"""More are counted, not queued: that is what `pg_events replay` is for."""
+"""Maximum number of queued events; more are only counted, as `pg_events replay` is meant for those."""
 MAX_NAMED: Final = 5_000
-"""So many ranges of ids a run's filter names."""
+"""Maximum number of id ranges in a run's filter."""
 
 
 class Queue:
-    """Items whose positions rise. A payload that is not known is empty."""
+    """Items with ascending positions. An unknown payload is empty."""
 
     def __init__(self) -> None:
         self._items: list[Item] = []
@@ -28,7 +28,7 @@ class Queue:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the queue
         self._lock = Lock()
         self.left_out = 0
-        """Events that there was no room for."""
+        """Number of events that did not fit."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -48,15 +48,15 @@ class Queue:
             self._items.append(item._replace(payload="", event=None))
 
     def item(self, row: int) -> Item:
-        """Without its payload."""
+        """Return the item without its payload."""
         return self._items[row]
 
     def payload(self, row: int) -> str:
-        """As it was captured; empty when it is not known any more."""
+        """Return the captured payload; empty if it is no longer known."""
         return self._read(row, self._ends[row + 1] - self._ends[row])
 
     def beginning(self, row: int, limit: int) -> str:
-        """The payload, or nothing when it is larger than that many bytes."""
+        """Return the payload, or an empty text if it exceeds the limit in bytes."""
         size = self._ends[row + 1] - self._ends[row]
         return self._read(row, size) if size <= limit else ""
 
@@ -71,12 +71,12 @@ class Queue:
             return self._file.read(size).decode("utf-8", "surrogatepass")
 
     def row_at(self, position: int) -> int | None:
-        """The row of the event at a position of the source."""
+        """Return the row of the event at a position of the source."""
         row = bisect_left(self._positions, position)
         return row if row < len(self._positions) and self._positions[row] == position else None
 
     def close(self) -> None:
-        """Give the disk space back; no payload is known any more."""
+        """Release the disk space; no payload is known afterwards."""
         with self._lock:
             self._file.close()
 
@@ -85,7 +85,7 @@ class Queue:
 
 
 def ids_words(ids: Iterable[int]) -> str:
-    """A filter for exactly these events; for what is in their range when there are too many to be named."""
+    """Return a filter for exactly these events, or for their whole range if there are too many."""
     found = sorted(set(ids))
     if not found:
         return ""
@@ -101,7 +101,7 @@ def ids_words(ids: Iterable[int]) -> str:
 
 
 class Rows:
-    """Some rows of a queue, in order, as the source of a playback; those whose payload is not known are passed over."""
+    """Rows of a queue, in order, as the source of a playback; those with unknown payload are skipped."""
 
     name = ""
     bad_lines = 0

@@ -1,8 +1,8 @@
-"""A replay as the console has it: a queue of events, what became of each, and the playback that carries them. No Textual.
+"""Replay in the console: a queue of events, their outcomes, and the playback that delivers them. Independent of Textual.
 
-Filling the queue and playing are the work of threads of its own; the console looks ten times a second at what is so.
-Callbacks run in a process of their own (`pg_events.playback.targets.There`), which is started anew whenever playing begins, so that
-it has the code as it is then. Runs are kept where `pg_events runs` finds them.
+The queue is filled and played by separate threads; the console reads the state ten times a second. Callbacks run in a
+separate process (`pg_events.playback.targets.There`), which is restarted whenever playing begins, so that it has the
+current code. Runs are stored where `pg_events runs` finds them.
 """
 
 from collections import Counter
@@ -30,23 +30,23 @@ Stage = Literal[
 
 COUNTED: Final[tuple[RowState, ...]] = ("ok", "failed", "skipped", "running")
 LIVE_CHARACTERS: Final = 20_000
-"""Kept of what a callback prints while it runs."""
+"""Maximum length of a running callback's output that is kept."""
 KEPT_CHARACTERS: Final = 16_000_000
-"""Of outputs and tracebacks in memory; the run's file has them all."""
+"""Maximum length of outputs and tracebacks in memory; the run's file has all of them."""
 
 
 @dataclass(frozen=True)
 class Leg:
-    """Some events on their way: from the start of a process to its end."""
+    """Part of a playback, from the start of a process to its end."""
 
     rows: Sequence[int]
     moves: bool
-    """Whether what is next moves along; else these are done again."""
+    """True if the next row advances; False if events are repeated."""
     steering: Steering
 
 
 class Replay:
-    """One queue and its run."""
+    """Queue and its run."""
 
     def __init__(self, origin: Origin, pace: Pace) -> None:
         self.origin = origin
@@ -54,46 +54,46 @@ class Replay:
         self.job = origin.job
         self.queue = Queue()
         self.planned: Planned | None = None
-        """None while the queue is being filled."""
+        """Plan; None while the queue is being filled."""
         self.problem = ""
-        """Why it could not be planned, or not be played."""
+        """Reason why planning or playing failed."""
         self.is_real = False
-        """The plan was left: callbacks may be called."""
+        """True once the plan was left, so that callbacks may be called."""
         self.next_row = 0
         self._states: dict[int, RowState] = {}
-        """Of the rows that are not queued any more."""
+        """State of the rows that are no longer queued."""
         self._tally: Counter[RowState] = Counter()
         self.attempts: dict[int, list[Outcome]] = {}
         self.edited: dict[int, str] = {}
-        """Row -> the payload as it was edited; the queue holds the original."""
+        """Edited payloads by row; the queue has the originals."""
         self.replayed_edited = frozenset[int]()
         """Ids of the events of which an edited copy was delivered."""
         self.current: tuple[int, float] | None = None
-        """The row whose callback runs, and since when on the clock."""
+        """Row whose callback is running, and its start time on the clock."""
         self.last_row: int | None = None
-        """The row that was given to its callback last."""
+        """Row that was last passed to its callback."""
         self.output = ""
-        """What that callback printed so far."""
+        """Output of that callback so far."""
         self.kept: Run | None = None
-        """Where the outcomes are kept."""
+        """Run that stores the outcomes."""
         self.other: Run | None = None
-        """The run that this one is compared with."""
+        """Run to compare this one with."""
         self.version = 0
-        """Rises with every change."""
+        """Version, incremented by every change."""
         self._others: Mapping[int, Outcome] = {}
         self._pace = pace
         self._characters = 0
         self._caller: There | None = None
         self._leg: Leg | None = None
         self._after: Leg | None = None
-        """What is to be played when the leg in hand has ended."""
+        """Leg to play after the current one."""
         self._ended: Stage = "ready"
         self._lock = RLock()
         self._is_closed = False
         self._thread: Thread | None = None
         self._retarget()
 
-    # ---- into what
+    # ---- callbacks
 
     def _retarget(self) -> None:
         try:
@@ -104,18 +104,18 @@ class Replay:
         self.names = reference_names(self._found)
 
     def into(self, *, is_schema: bool) -> str:
-        """The callback for events of a kind; empty when there is none."""
+        """Return the callback for events of a kind; empty if there is none."""
         number = self.routes.schema if is_schema else self.routes.data
         return "" if number is None else self.names[number]
 
     def choose_callback(self, name: str | None) -> None:
-        """Another callback for every event, or those of the settings: back to the plan, and a run of its own."""
+        """Choose another callback for all events, or those of the settings. Returns to the plan, with a separate run."""
         self.job = replace(self.job, callback=name)
         self._retarget()
         self.anew()
 
     def anew(self) -> None:
-        """From the top, as another run; that one is compared with this one."""
+        """Restart from the beginning as another run, which is compared with this one."""
         former = self.kept
         self.is_real, self.problem, self._ended, self.next_row = False, "", "ready", 0
         self.kept, self.job = None, replace(self.job, resumes=None, attempts=None)
@@ -128,7 +128,7 @@ class Replay:
     # ---- the plan
 
     def load(self) -> None:
-        """Fill the queue; returns at once."""
+        """Start filling the queue, and return immediately."""
         self._start(self._load)
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -177,7 +177,7 @@ class Replay:
             self.next_row = len(self.queue)
         self.kept = past
 
-    # ---- what is so
+    # ---- state
 
     @property
     def stage(self) -> Stage:
@@ -200,13 +200,13 @@ class Replay:
 
     @property
     def due_seconds(self) -> float | None:
-        """In how many seconds the next event's time comes."""
+        """Time until the next event is due."""
         leg = self._leg
         return leg.steering.due_seconds if leg else None
 
     @property
     def running_seconds(self) -> float | None:
-        """How long the callback in hand has been running."""
+        """Running time of the current callback."""
         current = self.current
         return None if current is None else self.clock() - current[1]
 
@@ -221,11 +221,11 @@ class Replay:
         return found or "queued"
 
     def counts(self) -> Mapping[str, int]:
-        """How many rows are in each state that is not `queued`."""
+        """Number of rows by state, without `queued` ones."""
         return {name: self._tally[name] for name in COUNTED if self._tally[name]}
 
     def _set(self, row: int, state: RowState) -> None:
-        """`queued` forgets what was."""
+        """Set the state of a row; `queued` clears it."""
         was = self._states.pop(row, None)
         if was is not None:
             self._tally[was] -= 1
@@ -235,7 +235,7 @@ class Replay:
         self.version += 1
 
     def outcome(self, row: int) -> Outcome | None:
-        """What became of an event the last time it was tried."""
+        """Return the outcome of an event's last attempt."""
         found = self.attempts.get(row)
         return found[-1] if found else None
 
@@ -243,23 +243,23 @@ class Replay:
         return sorted(row for row, state in list(self._states.items()) if state == "failed")
 
     def change(self, row: int) -> str:
-        """How an event fares beside the run that this one is compared with; empty when both are good, or there is none."""
+        """Compare the outcome of an event with the other run; empty if both are good, or there is none."""
         if self.other is None:
             return ""
         item, now = self.queue.item(row), self.outcome(row)
         return (runs.change(self._others.get(item.id), now) or "") if now is not None else ""
 
     def then(self, row: int) -> Outcome | None:
-        """What became of the event in the other run."""
+        """Return the outcome of the event in the other run."""
         return self._others.get(self.queue.item(row).id)
 
     def compare_with(self, other: Run) -> None:
-        """Blocks while it reads that run."""
+        """Compare with another run. Blocks while reading it."""
         self._others = other.by_id()
         self.other = other
         self.version += 1
 
-    # ---- steering
+    # ---- control
 
     def set_pace(self, pace: Pace) -> None:
         self._pace = pace
@@ -287,7 +287,7 @@ class Replay:
         leg.steering.step()
 
     def skip(self) -> None:
-        """Pass over the next event."""
+        """Skip the next event."""
         row = self.next_row
         if row < len(self.queue):
             if row not in self._states:
@@ -297,7 +297,7 @@ class Replay:
                 self._leg.steering.skip(self.queue.item(row).position)
 
     def move(self, row: int) -> None:
-        """Make that row the next one. What plays ends."""
+        """Make the row the next one, and stop playing."""
         self.stop()
         self._move(max(0, min(row, len(self.queue))))
 
@@ -306,27 +306,27 @@ class Replay:
         self.version += 1
 
     def again(self, rows: Sequence[int]) -> None:
-        """Deliver these once more, with the code as it is now."""
+        """Deliver the rows once more, with the current code."""
         self._begin(Leg(rows, False, Steering(self._pace)))
 
     def stop(self) -> None:
-        """Finish the event in hand."""
+        """Stop after the current event."""
         with self._lock:
             self._after = None
             if self._leg is not None:
                 self._leg.steering.stop()
 
     def kill(self) -> None:
-        """Do not wait for the event in hand."""
+        """Stop without waiting for the current event."""
         self.stop()
         if (caller := self._caller_in_hand) is not None:
             caller.kill()
 
     _caller_in_hand: There | None = None
-    """The process that starts or runs."""
+    """Process that starts or runs."""
 
     def edit(self, row: int, payload: str) -> None:
-        """What is to be delivered in place of the original, which stays as it is."""
+        """Set the payload to deliver instead of the original, which is unchanged."""
         if payload == self.queue.payload(row):
             self.edited.pop(row, None)
         else:
@@ -335,18 +335,18 @@ class Replay:
 
     @property
     def edited_ids(self) -> frozenset[int]:
-        """The ids of the events of which there is an edited copy, or of which one was delivered."""
+        """Ids of the events that have an edited copy, or of which one was delivered."""
         return self.replayed_edited | frozenset(self.queue.item(row).id for row in list(self.edited))
 
     def close(self) -> None:
-        """Stop everything, at once: what hangs is killed."""
+        """Stop everything immediately, and kill a process that hangs."""
         self._is_closed = True
         self.kill()
         if self._thread is None or not self._thread.is_alive():
-            self.queue.close()  # else it does, when it ends
+            self.queue.close()  # else the thread closes it at its end
 
     def wait(self, seconds: float) -> None:
-        """Until what was closed has ended."""
+        """Wait until everything that was closed has ended."""
         if self._thread is not None:
             self._thread.join(seconds)
 
@@ -427,7 +427,7 @@ class Replay:
         self._characters += len(outcome.output or "") + len(outcome.traceback or "")
         if self._characters > KEPT_CHARACTERS:
             outcome = replace(outcome, output=None, traceback=None)
-        if outcome.edited:  # another set, never a changed one: it is read by another thread
+        if outcome.edited:  # replaced, never changed, because another thread reads it
             self.replayed_edited = self.replayed_edited | {outcome.id}
         self.attempts.setdefault(row, []).append(outcome)
         self._set(row, "ok" if outcome.ok else "failed")

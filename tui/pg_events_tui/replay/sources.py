@@ -1,4 +1,4 @@
-"""Where the events of a replay come from: what is selected, marked or shown, a file, the log, the failed ones. No Textual."""
+"""Origins of a replay's events: selected, marked or shown ones, a file, the log, failed events. Independent of Textual."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -22,21 +22,21 @@ from pg_events_tui.replay.queue import MAX_QUEUED, ids_words
 
 ALL: Final = parse("")
 FindOrigin = Callable[[], Origin | None]
-"""What to replay; None when that is still to be asked."""
+"""Returns the events to replay; None if the user is still to be asked."""
 
 
 class Origins:
-    """What can be replayed from a console that shows this."""
+    """Origins that the console offers, by what it shows."""
 
     def __init__(self, settings: Settings, store: Store, log: Path | None) -> None:
-        """`log` is the saved log that is shown, None when it is a database."""
+        """`log` is the saved log that is shown, None for a database."""
         self._settings = settings
         self._store = store
         self._log = log
 
     @property
     def callbacks(self) -> Sequence[str]:
-        """The names of those that the settings hold."""
+        """Names of the callbacks in the settings."""
         return known_callbacks(self._settings)
 
     def event(self, row: int) -> Origin:
@@ -54,8 +54,10 @@ class Origins:
         return self._of_rows(f"{len(chosen):,} marked", chosen)
 
     def shown(self, view: View, wanted: Filter | None) -> Origin:
-        """What a view shows, as it is now. `wanted` is the filter that tells exactly that, within their range; None when
-        only the events themselves do."""
+        """Return the currently shown events of a view.
+
+        `wanted` is the filter that describes exactly these within their range; None if only the events themselves do.
+        """
         count = min(len(view), MAX_QUEUED)
         rows = [view.row(index) for index in range(count)]
         origin = self._of_rows(f"{len(view):,} shown", rows)
@@ -66,7 +68,7 @@ class Origins:
         return replace(origin, left_out=len(view) - count)
 
     def kept(self) -> Origin:
-        """All that the console keeps."""
+        """Return all events that the console keeps."""
         if self._log is not None:
             return self.file(self._log)
         rows = range(self._store.first, self._store.end)
@@ -80,21 +82,21 @@ class Origins:
         return Origin("the whole log", Job(self._settings, LOG, ALL))
 
     def failed(self) -> Origin:
-        """What workers gave up; each event once."""
+        """Return the events that workers gave up, without duplicates."""
         return Origin(
             "failed events", Job(self._settings, LOG, ALL), lambda: _failed(self._settings.database_url or "")
         )
 
     def run(self, run: Run) -> Origin:
-        """The events of a run that was kept. Raises `UsageError` when it is that of another database."""
+        """Return the events of a stored run. Raises `UsageError` if it is of another database."""
         return Origin(f"run {run.run}", resumed(run, self._settings), past=run)
 
     def edited_ids(self) -> frozenset[int]:
-        """The events of here of which an edited copy was replayed, as the runs that were kept tell. Blocks."""
+        """Return the ids of this place's events of which an edited copy was replayed, by the stored runs. Blocks."""
         return frozenset(one for run in runs.kept() if self._is_of(run) for one in run.edited_ids())
 
     def _is_of(self, run: Run) -> bool:
-        """The events of that run are those of here."""
+        """Return True if the run has events of this place."""
         if self._log is not None:
             return run.asked.source == str(self._log.absolute())
         url = self._settings.database_url
@@ -116,12 +118,12 @@ class Origins:
 
 
 def into(origin: Origin, callback: str | None) -> Origin:
-    """The same events, into that callback; None is those of the settings."""
+    """Return the same events for another callback; None for those of the settings."""
     return replace(origin, job=replace(origin.job, callback=callback))
 
 
 def filtered(origin: Origin, wanted: Filter) -> Origin:
-    """Only those of them that are asked for."""
+    """Return only the matching events."""
     before, items = str(origin.job.wanted), origin.items
     job = replace(origin.job, wanted=parse(f"({before}) ({wanted})") if before else wanted)
     if items is None:
@@ -138,7 +140,7 @@ def filtered(origin: Origin, wanted: Filter) -> Origin:
 
 def _records(store: Store, rows: Iterable[int]) -> Iterator[Record]:
     for row in rows:
-        with suppress(IndexError):  # dropped in the meantime
+        with suppress(IndexError):  # dropped meanwhile
             if store.kind(row) != NOTE:
                 yield store.record(row)
 

@@ -1,4 +1,4 @@
-"""One event of a replay as lines: its faces; the plan; the runs that were kept. Pure."""
+"""Faces of a replayed event as lines; the plan; the stored runs. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from pg_events_tui.text.lines import HANG, Line, Span, fit, line, span, text_lin
 FACES: Final = ("Result", "Output", "Payload", "Edit", "Compare")
 SHOWN_BYTES: Final = 2_000_000
 EDIT_CELLS: Final = 48
-"""The pane in a terminal of 120 columns."""
+"""Width of the pane in a terminal of 120 columns."""
 
 
 # ---- one event
@@ -41,7 +41,7 @@ def faces_line(current: int) -> Line:
 
 
 def face_lines(replay: Replay, row: int, face: str) -> list[Line]:
-    """What one face tells of an event of the queue."""
+    """Format a face of an event in the queue."""
     outcome = replay.outcome(row)
     running = replay.current
     if face == "Payload":
@@ -79,11 +79,11 @@ def untried_lines(replay: Replay, row: int) -> list[Line]:
 
 
 def outcome_lines(outcome: Outcome) -> list[Line]:
-    """What it returned, or how it failed: the error first, then the way there."""
+    """Format the return value, or the failure: the error first, then its traceback."""
     if outcome.ok:
         return [line(span("returned ", "label"), HANG, span(outcome.returned or "None"))]
     error = outcome.error or "failed"
-    way = (outcome.traceback or "").rstrip().removesuffix(error)  # which stands on top already
+    way = (outcome.traceback or "").rstrip().removesuffix(error)  # which is already at the top
     return [*text_lines(error, "bad"), line(), *traceback_lines(way)]
 
 
@@ -92,7 +92,7 @@ _VARIABLE: Final = re.compile(r"    (?P<name>[A-Za-z_]\w*) = ")
 
 
 def traceback_lines(text: str) -> list[Line]:
-    """As Python prints it, with the places, the code and the variables told apart."""
+    """Format a traceback as Python does, with different roles for places, code and variables."""
     lines: list[Line] = []
     after_place = is_frame = False
     for one in text.rstrip().split("\n"):
@@ -118,7 +118,7 @@ def traceback_lines(text: str) -> list[Line]:
 
 
 def place(outcome: Outcome) -> str:
-    """The innermost of the user's frames: `shop/handlers.py:41`."""
+    """Return the innermost of the user's frames: `shop/handlers.py:41`."""
     frames = [found for one in (outcome.traceback or "").split("\n") if (found := _FRAME.fullmatch(one))]
     return "/".join(frames[-1]["file"].split("/")[-2:]) + f":{frames[-1]['number']}" if frames else ""
 
@@ -130,7 +130,7 @@ def output_lines(text: str | None) -> list[Line]:
 
 
 def payload_lines(replay: Replay, row: int, outcome: Outcome | None) -> list[Line]:
-    """What the callback gets, or got the last time."""
+    """Format the payload that the callback gets, or got in the last attempt."""
     if replay.queue.payload_bytes(row) > SHOWN_BYTES:
         return [line(span("too large to be shown here", "note"))]
     payload = replay.edited.get(row) or replay.queue.payload(row)
@@ -146,7 +146,7 @@ def payload_lines(replay: Replay, row: int, outcome: Outcome | None) -> list[Lin
 
 
 def edit_lines(replay: Replay, row: int) -> list[Line]:
-    """What was changed in the copy."""
+    """Format the changes in the edited copy."""
     edited = replay.edited.get(row)
     if edited is None:
         return [line(span("delivered as it was captured; e edits a copy in $EDITOR", "note"))]
@@ -160,7 +160,7 @@ def edit_lines(replay: Replay, row: int) -> list[Line]:
 
 
 def compare_lines(replay: Replay, row: int, outcome: Outcome | None) -> list[Line]:
-    """Every attempt of this run, and the event in the other one."""
+    """Format every attempt of this run, and the event in the other one."""
     lines: list[Line] = []
     for one in replay.attempts.get(row, [])[-20:]:
         lines.append(_told(f"attempt {one.attempt}", one))
@@ -197,7 +197,7 @@ def _told(name: str, one: Outcome) -> Line:
 
 
 def plan_lines(replay: Replay) -> list[Line]:
-    """What would go where, what has changed since, what failed before, what is not undone."""
+    """Describe the plan: destinations, changes since then, earlier failures, and irreversible effects."""
     planned = replay.planned
     if replay.problem:
         return text_lines(replay.problem, "bad")
@@ -240,7 +240,7 @@ def plan_lines(replay: Replay) -> list[Line]:
     return lines
 
 
-# ---- runs that were kept
+# ---- stored runs
 
 
 RUN_HEADING: Final = tuple(
@@ -249,7 +249,7 @@ RUN_HEADING: Final = tuple(
 
 
 def run_columns(run: Run, zone: tzinfo | None) -> Sequence[Span]:
-    """A row of the list of runs, under `RUN_HEADING`."""
+    """Format a row of the list of runs, below `RUN_HEADING`."""
     total = run.sum()
     at = datetime.fromisoformat(run.started_at).astimezone(zone)
     source = run.asked.source.rpartition("/")[2]
