@@ -1,1 +1,1 @@
-"""The commands typed after `:`, and their completion."""
+"""Commands typed after `:`, and their completion."""

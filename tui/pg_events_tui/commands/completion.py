@@ -1,4 +1,4 @@
-"""Completing what is being typed: as far as it is certain, then one candidate after the other. Pure."""
+"""Completion of typed text: the common part first, then each candidate in turn. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class Completion(NamedTuple):
-    """What can stand from a place in a text to its end."""
+    """Candidates for the text from a position to its end."""
 
     start: int
     candidates: Sequence[str]
@@ -16,13 +16,13 @@ NOTHING: Final = Completion(0, ())
 
 
 def matching(names: Iterable[str], begin: str) -> list[str]:
-    """The names that begin so, whatever the case, without doubles and in their order."""
+    """Return the names with this beginning in any case, without duplicates and in their order."""
     low = begin.casefold()
     return list(dict.fromkeys(name for name in names if name.casefold().startswith(low)))
 
 
 class Completer:
-    """What the Tab key does in a field."""
+    """Completion by the Tab key in a field."""
 
     def __init__(self, find: Callable[[str], Completion]) -> None:
         self._find = find
@@ -31,13 +31,13 @@ class Completer:
         self._place = 0
 
     def candidates(self, text: str) -> Sequence[str]:
-        """What could stand where the text ends."""
+        """Return the candidates for the end of the text."""
         if self._round is not None and text == self._told:
             return self._round[1].candidates
         return self._find(text).candidates
 
     def press(self, text: str, back: bool = False) -> str:
-        """The text, completed; pressed again, with the next candidate in place of the last."""
+        """Return the completed text; if pressed again, with the next candidate instead of the last."""
         if self._round is not None and text == self._told:
             self._place += -1 if back else 1
         else:
@@ -55,7 +55,7 @@ class Completer:
 
 
 def _certain(begin: str, candidates: Sequence[str]) -> str:
-    """As far as all candidates agree."""
+    """Return the common beginning of all candidates."""
     alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*candidates, strict=False))
     prefix = "".join(letters[0] for letters in alike)
     return prefix if len(prefix) > len(begin) or len(candidates) == 1 else begin

@@ -1,4 +1,4 @@
-"""How a filter that is being typed can go on: its fields, and the values seen so far. Pure."""
+"""Completion of a typed filter: its fields, and the values seen so far. Pure."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from pg_events_tui.commands.completion import Completion, matching
 from pg_events_tui.model.filtering import CONSOLE_WORDS
 
 Seen = Callable[[str], Sequence[str]]
-"""The names seen so far: of `table`, `user`, `app`, `tag` or `column`."""
+"""Returns the names seen so far of a kind: `table`, `user`, `app`, `tag` or `column`."""
 
 _LAST: Final = re.compile(r"""[^\s()]*$""")
 _CONDITION: Final = re.compile(r"(\w+)(!=|:|=)(.*[,|])?(.*)$")
@@ -23,7 +23,7 @@ _SEEN: Final = {"table": "table", "user": "user", "app": "app", "tag": "tag", "c
 
 
 def completion(text: str, seen: Seen) -> Completion:
-    """The last word, completed: a field, or a value of the field before it."""
+    """Complete the last word: a field, or a value of the field before it."""
     last = _LAST.search(text)
     assert last is not None
     start = last.start() + (last[0].startswith("-"))
@@ -36,7 +36,7 @@ def completion(text: str, seen: Seen) -> Completion:
         begin = condition[4]
         values = _VALUES.get(condition[1]) or list(map(_spelt, seen(_SEEN.get(condition[1], ""))))
         found = matching(values, begin)
-        if not found and condition[1] == "table":  # a table is found without its schema, too
+        if not found and condition[1] == "table":  # a table matches without its schema, too
             found = matching((name.rpartition(".")[2] for name in values), begin)
         return Completion(len(text) - len(begin), found)
     fields = [f"{one.name}{'.' if one.name in ('new', 'old') else ':'}" for one in FIELDS]

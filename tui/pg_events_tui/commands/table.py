@@ -1,4 +1,4 @@
-"""The commands that are typed behind `:`, in one table: reading, completion, help and palette are made from it. Pure."""
+"""Commands typed after `:`, in one table: the source of parsing, completion, help and palette. Pure."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ SELECTORS: Final = {
     "@all": "all that is kept here",
 }
 REPLAYED: Final = {**SELECTORS, "@failed": "what workers gave up", LOG: "the whole log"}
-"""What can be replayed; anything else is a file."""
+"""Selectors of events to replay; everything else is a file."""
 FORMS: Final = ("jsonl", "csv", "sql")
 SPEED_WORDS: Final = {("max" if speed is None else f"{speed:g}x"): speed for speed in SPEEDS}
 CHOICES: Final = {
@@ -30,18 +30,20 @@ CHOICES: Final = {
     "mode": ("plan", "real"),
     "speed": tuple(SPEED_WORDS),
 }
-"""Kinds of which there are only these."""
+"""Kinds with a fixed set of values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing that can be told to the console."""
+    """Command of the console."""
 
     name: str
-    """One word or two."""
+    """Name of one or two words."""
     takes: tuple[str, ...]
-    """What stands behind it, in this order: the kind of each; `?` may be left out, `…` takes the rest of the line, and
-    `to callback?` has the word `to` in front."""
+    """Kinds of the arguments, in order.
+
+    `?` marks an optional argument, `…` takes the rest of the line, and `to callback?` follows the word `to`.
+    """
     help: str
 
     @property
@@ -50,15 +52,15 @@ class Command:
 
     @property
     def needs(self) -> bool:
-        """It says nothing without something behind it."""
+        """True if the command requires an argument."""
         return any(not kind.endswith("?") for kind in self.takes)
 
 
 class Part(NamedTuple):
-    """What may stand behind a command."""
+    """Argument of a command."""
 
     lead: str
-    """The word in front of it; empty when there is none."""
+    """Word before the argument; empty if there is none."""
     kind: str
     is_optional: bool
     takes_rest: bool
@@ -72,7 +74,7 @@ class Part(NamedTuple):
         return f"[{word}]" if self.is_optional else word
 
     def is_left_out(self, word: str) -> bool:
-        """The word that stands here is that of a later part."""
+        """Return True if the word belongs to a later argument."""
         if not self.is_optional or not word:
             return False
         return word != self.lead if self.lead else word not in CHOICES.get(self.kind, (word,))
@@ -126,7 +128,7 @@ _TOKEN: Final = re.compile(r'"([^"]*)"|(\S+)')
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A command and what stands behind it, by kind; what was left out is empty."""
+    """Command and its arguments by kind; omitted ones are empty."""
 
     name: str
     arguments: dict[str, str]
@@ -136,7 +138,7 @@ class Call:
 
 
 def parse(text: str) -> Call:
-    """Read a line. Raises `UsageError` of one line that names the value and the remedy."""
+    """Parse a line. Raises `UsageError` with one line that names the value and the remedy."""
     command, rest = _command(text)
     found: dict[str, str] = {}
     for part in map(_part, command.takes):
@@ -162,7 +164,7 @@ def parse(text: str) -> Call:
 
 
 def begun(text: str) -> Command | None:
-    """The command of a line that goes on behind its name."""
+    """Return the command of a line that continues after its name."""
     try:
         command, rest = _command(text)
     except UsageError:
@@ -171,7 +173,7 @@ def begun(text: str) -> Command | None:
 
 
 def _command(text: str) -> tuple[Command, str]:
-    """The command at the start of a line, and what stands behind it."""
+    """Return the command at the start of a line, and the rest."""
     words = text.strip().removeprefix(":").split(maxsplit=2)
     for count in (2, 1):
         command = _BY_NAME.get(" ".join(words[:count]))
@@ -192,7 +194,7 @@ def _command(text: str) -> tuple[Command, str]:
 
 
 def _token(text: str) -> tuple[str, str]:
-    """The first word, without its quotes, and what follows."""
+    """Return the first word without quotes, and the rest."""
     match = _TOKEN.match(text)
     if match is None:
         return "", ""
@@ -200,7 +202,7 @@ def _token(text: str) -> tuple[str, str]:
 
 
 def listed(text: str) -> list[str]:
-    """The names that stand behind each other, without their quotes."""
+    """Return the names of a list without quotes."""
     return [quoted or bare for quoted, bare in re.findall(r'"([^"]+)"|([^\s,"]+)', text)]
 
 
@@ -227,13 +229,13 @@ def _with_form(path: str, form: str) -> str:
 # ── Completion ──
 
 LISTS: Final = ("columns", "tables")
-"""Kinds of which several stand behind each other."""
+"""Kinds that accept several values."""
 Known = Callable[[str, str], Sequence[str]]
-"""What there is of a kind that begins so."""
+"""Returns the known values of a kind with this beginning."""
 
 
 def completion(text: str, known: Known) -> Completion:
-    """How the last word can go on."""
+    """Return candidates for the last word."""
     names = [f"{name} " if command.takes else name for name, command in _BY_NAME.items()]
     try:
         command, rest = _command(text)
