@@ -1,1 +1,1 @@
-"""Parts of screens: lists, panes, rows and fields that paint lines of text."""
+"""Parts of screens: lists, panes, rows and fields that draw lines of text."""

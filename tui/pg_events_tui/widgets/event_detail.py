@@ -1,4 +1,4 @@
-"""One event in full: its head, one of its faces, and what else happened to the same row."""
+"""Details of an event: its head, one of its faces, and other events of the same row."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -18,14 +18,14 @@ from pg_events_tui.widgets.event_list import KIND_ROLES, fit_names
 from pg_events_tui.widgets.text_pane import TextPane
 
 HISTORY_SECONDS: Final = 0.004
-"""How long one tick looks for other events of the row."""
+"""Time per tick of the search for other events of the row."""
 SETTLE_SECONDS: Final = 0.15
-"""A selection this young is only passing by."""
+"""Age from which a selection is drawn in full; younger ones are only passing by."""
 SHOWN_EACH_WAY: Final = 4
 
 
 class EventDetail(TextPane):
-    """Draws what it is told to; the screen says which event."""
+    """Detail of the event that the screen sets."""
 
     def __init__(self, store: Store, zone: tzinfo | None, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -44,7 +44,7 @@ class EventDetail(TextPane):
         return describe.FACES[self.face]
 
     def show_event(self, row: int | None, *, passing_by: bool, notes: Sequence[Line] = ()) -> None:
-        """Draw the event, if anything about it changed. `passing_by`: the list is following, spare the giants."""
+        """Draw the event, if it has changed. `passing_by`: the list is following, so very large events are skipped."""
         if row != self._row:
             self._row, self._since, self.history = row, monotonic(), None
         self._look_into_history(passing_by)
@@ -101,7 +101,7 @@ class EventDetail(TextPane):
             self.history.search(HISTORY_SECONDS)
 
     def load_history(self) -> RowHistory | None:
-        """Begin to look for other events of the row, if that has not begun; None when there is no such event."""
+        """Begin the search for other events of the row, if necessary; returns None if there is no such event."""
         if self.history is None and self._row is not None:
             try:
                 if self._store.line_bytes(self._row) <= GIANT_BYTES:

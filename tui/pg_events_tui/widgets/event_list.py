@@ -1,4 +1,4 @@
-"""The list of events: a `View` drawn row by row."""
+"""List of events: a `View` drawn row by row."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, tzinfo
@@ -18,18 +18,18 @@ KIND_ROLES: Final = {"I": "added", "U": "changed", "D": "removed", "T": "removed
 
 
 COLUMNS: Final = ("seq", "time", "op", "table", "key", "changed", "tx", "user", "application", "size", "query")
-"""Every column there is."""
+"""All columns."""
 
 
 class Column(NamedTuple):
-    """A column of the list and how many cells it has."""
+    """Column of the list and its width."""
 
     name: str
     cells: int
 
 
 def fit_names(names: Sequence[str], cells: int) -> str:
-    """As many names as there is room for, and how many more: `status,total,+2`."""
+    """Fit names into the width, with the number of those left out: `status,total,+2`."""
     for count in range(len(names), 0, -1):
         text = ",".join([*names[:count], *([f"+{len(names) - count}"] if count < len(names) else [])])
         if cell_len(span(text).text) <= cells:
@@ -53,13 +53,13 @@ class EventList(LineList):
         self.view = view
         self.zone = zone
         self.narrow = False
-        """No room for the numbers of event and transaction."""
+        """True if there is no room for the numbers of event and transaction."""
         self.extra = False
-        """Room for who did it."""
+        """True if there is room for the user and application."""
         self.chosen: Sequence[str] = ()
-        """The columns the user wants, in order; empty: those that there is room for."""
+        """Columns chosen by the user, in order; if empty, those that fit are shown."""
         self.matches: Callable[[int], bool] | None = None
-        """Whether a row is one that is being looked for."""
+        """Returns True for rows that match the search."""
         self._dates = dates
         self._today = today
         self._time_cells = 18 if dates else 12
@@ -87,12 +87,12 @@ class EventList(LineList):
         return (self.view.row(index), self.narrow, self.extra, *self.chosen, *self._cells())
 
     def change(self, change: Callable[[], object]) -> None:
-        """Do something to the view that may add, drop or hide rows; what is selected stays where it is on screen."""
+        """Change the view by a function that may add, drop or hide rows; the selected row keeps its position on screen."""
         change()
         self.settle()
 
     def settle(self) -> None:
-        """Draw what the view became since the last time."""
+        """Draw the changes of the view since the last call."""
         self.update_size()
         count, count_was = self.count, self._count_was
         cursor, cursor_was = self.cursor, self._cursor_was
@@ -114,7 +114,7 @@ class EventList(LineList):
         self._cursor_was, self._count_was = self.cursor, self.count
 
     def action_last(self) -> None:
-        """Follow again."""
+        """Resume following."""
         self.change(self.view.follow)
         self.post_message(self.Moved(self))
 
@@ -152,9 +152,9 @@ class EventList(LineList):
         return [Column(name, cells.get(name, max(6, width - fixed - 1))) for name in wanted]
 
     def _fitting(self) -> list[str]:
-        """The columns as they come: those that there is room for."""
+        """Return the columns that fit, in their order."""
         if self._dates:
-            # DDL has no row to tell, and its statement needs the room; the detail has the transaction.
+            # DDL has no row key, and its statement needs the room; the detail has the transaction.
             return ["time", "op", "table", "changed", *(["user", "application"] if self.extra else [])]
         if self.narrow:
             return ["time", "op", "table", "key", "changed"]
@@ -171,7 +171,7 @@ class EventList(LineList):
         return tuple(Span(fit(titles.get(name, name), cells) + " ", "heading") for name, cells in self._columns(width))
 
     def _measure(self) -> None:
-        """Widen columns for what is in sight; they never shrink, so that nothing jumps about."""
+        """Widen columns for the visible rows; they never shrink, so that the layout is stable."""
         top = round(self.scroll_y)
         before = self._cells()
         for index in range(top, min(top + self.body_height, self.count)):
@@ -192,7 +192,7 @@ class EventList(LineList):
         return self._today is not None and day(at, self.zone) != self._today()
 
     def _time(self, at: float) -> str:
-        """The time of day; of another day to the second, with the date."""
+        """Format the time of day; on another day with the date, to the second."""
         if self._dates or not self._is_of_another_day(at):
             return clock(at, self.zone, date=self._dates)
         return clock(at, self.zone, date=True)[:14]
@@ -200,7 +200,7 @@ class EventList(LineList):
     def row_line(self, index: int, width: int) -> Line:
         try:
             found = summary(self.view.store, self.view.row(index))
-        except IndexError:  # trimmed between the tick and now
+        except IndexError:  # trimmed since the tick
             return (span("…", "note"),)
         if found.kind == NOTE:
             return self._note(found, width)
@@ -209,7 +209,7 @@ class EventList(LineList):
         return tuple(self._cell(found, name, cells) for name, cells in self._columns(width))
 
     def _note(self, found: Summary, width: int) -> Line:
-        """A word about the link, across all columns."""
+        """Format a note about the link, across all columns."""
         words = span(f"── {clock(found.at, self.zone)} {found.changed} ").text
         return (Span(fit(words + "─" * max(0, width - cell_len(words)), width), "noted"),)
 

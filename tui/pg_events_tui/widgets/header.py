@@ -1,4 +1,4 @@
-"""The rows on top, the same on every screen: health, tabs, and a banner when the database is lost."""
+"""Top rows, the same on every screen: health, tabs, and a banner if the database is lost."""
 
 from textual import events
 from textual.message import Message
@@ -11,10 +11,10 @@ from pg_events_tui.widgets.painted import Painted
 
 
 class Header(Painted):
-    """Health and tabs; two rows, four when the database is lost."""
+    """Health and tabs in two rows, or four if the database is lost."""
 
     class Chosen(Message):
-        """A tab was clicked."""
+        """Message that a tab was clicked."""
 
         def __init__(self, mode: str) -> None:
             super().__init__()

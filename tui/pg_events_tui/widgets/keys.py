@@ -1,4 +1,4 @@
-"""Every key of the console, in one table: the bindings, the key rows, the help and the palette are made from it.
+"""All keys of the console, in one table: the source of bindings, key rows, help and palette.
 
 A key means the same on every screen. A key that asks for a confirmation is never the key that confirms.
 """
@@ -19,30 +19,30 @@ REPLAY: Final = ("replay",)
 LISTS: Final = ("live", "schema", "coverage")
 
 ANYWHERE: Final = {"app.quit": "ctrl+q", "app.palette": "ctrl+p"}
-"""What works in dialogs and fields, too; not `ctrl+c`, which copies there."""
+"""Keys that also work in dialogs and fields; not `ctrl+c`, which copies there."""
 _NAMED: Final = frozenset(str(key.value) for key in Keys)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One thing a key does."""
+    """Action of a key."""
 
     id: str
-    """Under which it can be given another key."""
+    """Id by which the key can be remapped."""
     keys: str
-    """As Textual calls them, separated by commas."""
+    """Keys in Textual's notation, separated by commas."""
     shown: str
-    """As people call them."""
+    """Key as shown to the user."""
     action: str
     label: str
-    """One or two words for the key rows."""
+    """Label of one or two words for the key rows."""
     help: str
-    """A sentence for the help, the palette and the tooltip."""
+    """Sentence for the help, the palette and the tooltip."""
     screens: tuple[str, ...] = EVERYWHERE
     row: int = 0
-    """In which key row it stands, 1 or 2; 0 is in the help only."""
+    """Number of its key row, 1 or 2; 0 is in the help only."""
     widget: bool = False
-    """Bound by the list, not by the screen."""
+    """True if bound by the list instead of the screen."""
 
 
 KEYS: Final[tuple[Key, ...]] = (
@@ -444,12 +444,12 @@ KEYS: Final[tuple[Key, ...]] = (
 
 
 def on_screen(screen: str, table: Iterable[Key] = KEYS) -> Iterable[Key]:
-    """The keys that mean something there, in the table's order."""
+    """Yield the keys of a screen, in the table's order."""
     return (key for key in table if screen in key.screens)
 
 
 def remapped(keymap: Mapping[str, str]) -> tuple[Key, ...]:
-    """The table with other keys (separated by commas) for some ids. Raises `UsageError` with what is wrong."""
+    """Return the table with other keys (separated by commas) for some ids. Raises `UsageError` for invalid ones."""
     known = {key.id: key for key in KEYS if key.keys}
     for name in keymap:
         if name not in known:
@@ -470,25 +470,25 @@ def remapped(keymap: Mapping[str, str]) -> tuple[Key, ...]:
 
 
 def shown_keys(keys: str) -> str:
-    """As people call them: `f5`, `=`."""
+    """Return the keys as shown to the user: `f5`, `=`."""
     names = {"equals_sign": "=", "number_sign": "#", "at": "@", "slash": "/", "colon": ":", "question_mark": "?",
              "left_square_bracket": "[", "right_square_bracket": "]", "enter": "⏎", "escape": "esc"}  # fmt: skip
     return " ".join(names.get(one.strip(), one.strip()) for one in keys.split(","))
 
 
 def bindings(screen: str) -> list[Binding]:
-    """For a screen's `BINDINGS`."""
+    """Return the `BINDINGS` of a screen."""
     return [_binding(key) for key in on_screen(screen) if key.keys and not key.widget]
 
 
 def bindings_anywhere() -> list[Binding]:
-    """For the app's own `BINDINGS`: these come before those of any screen."""
+    """Return the app's own `BINDINGS`, which take precedence over those of any screen."""
     found = (replace(key, keys=ANYWHERE[key.id]) for key in KEYS if key.id in ANYWHERE)
     return [replace(_binding(key), priority=True) for key in found]
 
 
 def typed_anywhere(table: Iterable[Key]) -> frozenset[str]:
-    """The actions of the app that a key is for which writes a letter in a field."""
+    """Return the app's actions whose key types a letter in a field."""
     return frozenset(
         key.action.removeprefix("app.") for key in table if key.id in ANYWHERE and any(map(_types, key.keys.split(",")))
     )
@@ -499,7 +499,7 @@ def _types(key: str) -> bool:
 
 
 def list_bindings() -> list[Binding]:
-    """For the `BINDINGS` of a list."""
+    """Return the `BINDINGS` of a list."""
     return [_binding(key) for key in KEYS if key.widget]
 
 

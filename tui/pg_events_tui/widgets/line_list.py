@@ -1,4 +1,4 @@
-"""A list of any length of which only the rows in sight are ever looked at (Textual's line API)."""
+"""List of any length that reads only the visible rows (Textual's line API)."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -21,12 +21,12 @@ NOTHING: Final[Mapping[object, Sequence[Line]]] = MappingProxyType({})
 
 
 class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # ← and → are the screen's
-    """One selected row among many, under a heading that stays. Subclasses say how many there are and what they hold."""
+    """List with one selected row, under a fixed heading. Subclasses provide the number of rows and their contents."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.list_bindings()]
 
     class Moved(Message):
-        """The user selected another row."""
+        """Message that the user selected another row."""
 
         def __init__(self, source: "LineList") -> None:
             super().__init__()
@@ -37,7 +37,7 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
             return self.source
 
     class Opened(Message):
-        """The user wants the selected row in full."""
+        """Message that the user opened the selected row."""
 
     def __init__(self, *, id: str | None = None, empty: str = "nothing here") -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -47,7 +47,7 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
 
     @property
     def empty(self) -> str | Sequence[str]:
-        """What is said when there is no row."""
+        """Text that is shown if there are no rows."""
         return self._empty
 
     @empty.setter
@@ -56,7 +56,7 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
             self._empty = words
             self.refresh()
 
-    # ---- what a subclass tells
+    # ---- for subclasses
 
     @property
     def count(self) -> int:
@@ -64,30 +64,30 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
 
     @property
     def cursor(self) -> int | None:
-        """The place of the selected row."""
+        """Position of the selected row."""
         raise NotImplementedError
 
     def is_selected(self, index: int) -> bool:
-        """Is the row at this place the selected one, or part of it?"""
+        """Return True if the row at this position is selected, or part of the selected one."""
         return index == self.cursor
 
     def select(self, index: int) -> None:
-        """The user chose this place; it is within the list."""
+        """Select a position for the user; it is within the list."""
         raise NotImplementedError
 
     def heading(self, width: int) -> Line:
         raise NotImplementedError
 
     def row_line(self, index: int, width: int) -> Line:
-        """Exactly the cells of the row, without the mark in front."""
+        """Return the row at its exact width, without the mark in front."""
         raise NotImplementedError
 
     def row_key(self, index: int) -> object | None:
-        """What the row's drawing depends on beside the width; None when it must not be kept."""
+        """Return the state, besides the width, that the row's drawing depends on; None if it must not be cached."""
         raise NotImplementedError
 
     def row_mark(self, index: int) -> str:  # noqa: ARG002 - for subclasses
-        """The character in front of the row."""
+        """Return the character in front of the row."""
         return " "
 
     # ---- drawing
@@ -132,12 +132,12 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
         self._strips.clear()
 
     def redraw(self) -> None:
-        """Everything kept is out of date."""
+        """Discard everything cached."""
         self._strips.clear()
         self.refresh()
 
     def update_size(self) -> None:
-        """The number of rows changed. Setting the size lays out the screen, so only when it did."""
+        """Update the number of rows. Setting the size triggers a layout, so it is set only if it changed."""
         size = Size(self.size.width, self.count + 1)
         if size != self.virtual_size:
             self.virtual_size = size
@@ -149,7 +149,7 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
     # ---- moving
 
     def show_cursor(self) -> None:
-        """Scroll as little as possible so that the selected row is in sight."""
+        """Scroll as little as possible to bring the selected row in sight."""
         index = self.cursor
         if index is None:
             return
@@ -164,11 +164,11 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
             self.jump(last - height + 1)
 
     def jump(self, top: int) -> None:
-        """Put this place at the top."""
+        """Scroll this position to the top."""
         self.scroll_to(y=max(0, top), animate=False, immediate=True, force=True)
 
     def choose(self, index: int) -> None:
-        """The user selects a place."""
+        """Select a position for the user."""
         if self.count:
             self.select(max(0, min(index, self.count - 1)))
             self.show_cursor()
@@ -201,25 +201,25 @@ class LineList(Painted, ScrollView, can_focus=True, inherit_bindings=False):  # 
 
 
 class ItemList(LineList):
-    """Items that are all in memory (tables, steps, attempts), known by a key so that the selection survives a reload.
+    """Items in memory (tables, steps, attempts), identified by a key so that the selection survives a reload.
 
-    An item is a row, and as many below it as it needs.
+    An item has one row, and any number of rows below it.
     """
 
     def __init__(self, *, id: str | None = None, empty: str = "nothing here") -> None:  # noqa: A002
         super().__init__(id=id, empty=empty)
         self._keys: list[object] = []
         self._rows: list[tuple[int, Line | Callable[[], Line]]] = []
-        """Of which item each is, and what stands there."""
+        """Item and line of each row."""
         self._first: list[int] = []
-        """The first row of each item."""
+        """First row of each item."""
         self.marks: Collection[object] = ()
-        """Keys of the items that are marked."""
+        """Keys of the marked items."""
         self._heading: Line = ()
         self._selected = 0
 
     def show(self, heading: Line, items: Sequence[Item], below: Mapping[object, Sequence[Line]] = NOTHING) -> None:
-        """Replace the items: a key and a line each, and by the key the lines below it."""
+        """Replace the items, each a key and a line, and by the key the lines below it."""
         chosen = self.selected_key
         self._heading = heading
         self._keys = [key for key, _ in items]
@@ -271,7 +271,7 @@ class ItemList(LineList):
         found = self._rows[index][1]
         return crop(found() if callable(found) else found, width)
 
-    def row_key(self, index: int) -> object | None:  # noqa: ARG002 - few rows, drawn anew
+    def row_key(self, index: int) -> object | None:  # noqa: ARG002 - few rows, redrawn each time
         return None
 
     def row_mark(self, index: int) -> str:

@@ -1,4 +1,4 @@
-"""How lines with roles become strips of a terminal: the only place where the console makes segments."""
+"""Drawing of lines with roles as strips of a terminal: the only place where the console makes segments."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Final
@@ -15,29 +15,29 @@ ROLES: Final = (
     "label", "heading", "note", "null", "number", "new", "key", "strong", "good", "warning", "bad", "accent", "quiet",
     "added", "removed", "changed", "same", "schema", "cursor", "cursor-quiet", "tab", "match", "noted", "plot",
 )  # fmt: skip
-"""Each is styled as `.role--<name>` in console.tcss."""
+"""Roles; each is styled as `.role--<name>` in console.tcss."""
 
 
 def readable_on(ground: str) -> str:
-    """Black or white, whichever can be read on that colour."""
+    """Return black or white, whichever is readable on the colour."""
     return Color.parse(ground).get_contrast_text(1.0).hex[:7]
 
 
 class Painted(Widget):
-    """A widget that draws lines itself."""
+    """Widget that draws lines itself."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"role--{role}" for role in ROLES}
     ALLOW_SELECT = False
 
     def role_style(self, role: str) -> Style:
-        """The role's own colours; of what it does not set, the widget's."""
-        if role.startswith("on:"):  # a colour that a profile chose
+        """Return the role's own colours, with the widget's for those that it does not set."""
+        if role.startswith("on:"):  # a colour of a profile
             ground = role.removeprefix("on:")
             return Style(bgcolor=ground, color=readable_on(ground), bold=True)
         return self.get_component_rich_style(f"role--{role}", partial=True) if role else Style.null()
 
     def strip(self, parts: Iterable[Span], width: int, base: Style | None = None) -> Strip:
-        """One row of exactly so many cells. `base` lies under every role."""
+        """Return a row of an exact width. `base` is the style below every role."""
         ground = self.rich_style if base is None else self.rich_style + base
         segments = [Segment(text, ground + self.role_style(role) if role else ground) for text, role in parts if text]
         return Strip(segments).adjust_cell_length(width, ground)

@@ -1,4 +1,4 @@
-"""The queue of a replay as a list: only the rows in sight are looked at."""
+"""Queue of a replay as a list that reads only the visible rows."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -10,7 +10,7 @@ from pg_events_tui.widgets.line_list import LineList
 
 
 class QueueList(LineList):
-    """Draws what it is given; the screen steers."""
+    """List of the given rows, controlled by the screen."""
 
     def __init__(self, zone: tzinfo | None, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -20,7 +20,7 @@ class QueueList(LineList):
         self._selected = 0
 
     def show(self, replay: Replay | None, rows: Sequence[int]) -> None:
-        """These rows of the queue; the selected one stays where it is among them."""
+        """Show these rows of the queue; the selected one keeps its position among them."""
         chosen = self.selected_row if replay is self._replay else None
         self._replay, self._rows = replay, rows
         if chosen is not None and self.selected_row != chosen:
@@ -34,7 +34,7 @@ class QueueList(LineList):
         return self._rows[self._selected] if self._selected < len(self._rows) else None
 
     def select_row(self, row: int) -> None:
-        """Without a word to anybody: what plays has come so far."""
+        """Select a row without a message, because playing has reached it."""
         place = (
             row if isinstance(self._rows, range) else next((n for n, one in enumerate(self._rows) if one == row), -1)
         )

@@ -1,4 +1,4 @@
-"""Single rows: the filter on top, the state in words and the keys at the bottom."""
+"""Single rows: the filter at the top, the state and the keys at the bottom."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -18,7 +18,7 @@ from pg_events_tui.widgets.short_input import ShortInput
 
 
 class Row(Painted):
-    """One row with something at each end."""
+    """Row with text at both ends."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -30,22 +30,22 @@ class Row(Painted):
             self._left, self._right = left, right
             self.refresh()
 
-    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is only one row
         return self.strip(justify(self._left, self._right, self.size.width), self.size.width)
 
 
 class FilterRow(Vertical):
-    """The filter: a row that tells what is shown, or a field to type in with a word about it below."""
+    """Filter: a row that describes the shown events, or a field with a hint below it."""
 
     class Changed(Message):
-        """The text was edited."""
+        """Message that the text was edited."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Closed(Message):
-        """Editing ended; `kept` is False when the user wants back what was."""
+        """Message that editing ended; `kept` is False if the user cancelled."""
 
         def __init__(self, kept: bool) -> None:
             super().__init__()
@@ -70,18 +70,18 @@ class FilterRow(Vertical):
 
     @property
     def text(self) -> str:
-        """What stands in the field."""
+        """Text in the field."""
         return self.query_one("#filter-input", FilterInput).value
 
     @property
     def candidates(self) -> Sequence[str]:
-        """Among which Tab goes round; empty until it is pressed."""
+        """Candidates that Tab cycles through; empty until it is pressed."""
         return self.query_one("#filter-input", FilterInput).candidates
 
     def edit(
         self, text: str, history: Sequence[str] = (), complete: Callable[[str], Completion] = lambda _: NOTHING
     ) -> None:
-        """Begin to edit; ↑ and ↓ go through the history, the newest of which is the last, and Tab completes."""
+        """Begin editing; ↑ and ↓ go through the history, with the newest at its end, and Tab completes."""
         field = self.query_one("#filter-input", FilterInput)
         field.begin(history, complete)
         self._show_field(True)
@@ -90,11 +90,11 @@ class FilterRow(Vertical):
         field.focus()
 
     def words(self, left: Line, right: Line) -> None:
-        """What is shown while nothing is edited."""
+        """Set the text that is shown outside of editing."""
         self.query_one("#filter-words", Row).show(left, right)
 
     def hint(self, left: Line, right: Line = ()) -> None:
-        """What is shown below the field."""
+        """Set the hint below the field."""
         self.query_one("#filter-hint", Row).show(left, right)
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -113,7 +113,7 @@ class FilterRow(Vertical):
 
 
 class FilterInput(ShortInput):
-    """The field; esc takes back what was typed, ↑ and ↓ bring earlier texts."""
+    """Field of the filter; esc cancels, ↑ and ↓ bring earlier texts."""
 
     _history: Sequence[str] = ()
     _place: int = 0
@@ -159,7 +159,7 @@ class FilterInput(ShortInput):
 
 
 class KeyRows(Painted):
-    """The keys that mean something here, from the table; what cannot be done now is grey."""
+    """Keys of the screen, from the table; unavailable ones are grey."""
 
     def __init__(self, screen: str, table: Sequence[keys.Key] = keys.KEYS) -> None:
         super().__init__(id="keys")
@@ -169,7 +169,7 @@ class KeyRows(Painted):
         self._drawn: tuple[object, ...] = ()
 
     def show(self, why_not: Callable[[str], str]) -> None:
-        """`why_not` gives the reason why an action cannot be done now, empty when it can."""
+        """Update the keys; `why_not` returns the reason why an action is unavailable, empty if it is available."""
         self._why_not = why_not
         drawn = tuple(why_not(key.action) != "" for key in keys.on_screen(self._screen, self._table))
         if drawn != self._drawn:
@@ -185,7 +185,7 @@ class KeyRows(Painted):
         return self.strip(crop(self._row([key for key in found if key not in last], last, cells), cells), cells)
 
     def _row(self, found: Iterable[keys.Key], last: Iterable[keys.Key], cells: int) -> Line:
-        """As many as there is room for; the help key is never left out."""
+        """Format the keys that fit; the help key is always included."""
         end: list[Span] = [part for key in last for part in self._parts(key)]
         room = cells - sum(cell_len(part.text) for part in end)
         parts: list[Span] = []

@@ -1,4 +1,4 @@
-"""A field for what a person types: whatever somebody pastes, it stays quick."""
+"""Input field that stays responsive whatever is pasted."""
 
 from typing import Any, Final
 
@@ -9,14 +9,14 @@ MAX_CHARACTERS: Final = 10_000
 
 
 class ShortInput(Input):
-    """Takes one line that a person can have meant, and says so when it is given more."""
+    """Field for one line of reasonable length, with a message if it is exceeded."""
 
     def __init__(self, value: str = "", **options: Any) -> None:
-        """`options` are those of Textual's."""
+        """`options` are those of Textual's `Input`."""
         super().__init__(value, max_length=MAX_CHARACTERS, **options)
 
     def on_paste(self, event: events.Paste) -> None:
-        """Lines become one, with a blank between them: Textual would leave all but the first out."""
+        """Join pasted lines with spaces; Textual would keep only the first one."""
         lines = event.text.splitlines()
         text = " ".join(line.strip() for line in lines if line.strip()) if len(lines) > 1 else event.text
         size = len(self.value) + len(text)

@@ -1,4 +1,4 @@
-"""A pane of lines that wrap and scroll: details, plans, tracebacks, help."""
+"""Pane of wrapped, scrolling lines: details, plans, tracebacks, help."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -12,11 +12,11 @@ from pg_events_tui.text.lines import Line, crop, wrap
 from pg_events_tui.widgets.painted import Painted
 
 Text = Callable[[int], Sequence[Line]]
-"""The lines for a pane of a width."""
+"""Returns the lines for a pane of a width."""
 
 
 class TextPane(Painted, ScrollView, can_focus=True):
-    """Shows lines; what is wider than the pane goes on below, indented."""
+    """Pane of lines; those wider than the pane continue below, indented."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "scroll_by(1)", "down", show=False),
@@ -35,7 +35,10 @@ class TextPane(Painted, ScrollView, can_focus=True):
         self._rows: list[Line] = []
 
     def show(self, text: Text | Sequence[Line], *, fixed: Sequence[Line] = (), keep_place: bool = False) -> None:
-        """Replace the lines; the `fixed` ones stay on top. `keep_place` for the same text told anew."""
+        """Replace the lines; the `fixed` ones stay at the top.
+
+        `keep_place` keeps the scroll position for an updated text.
+        """
         self._text = text if callable(text) else lambda _: text
         self._fixed = list(fixed)
         self._lay_out()
@@ -43,14 +46,14 @@ class TextPane(Painted, ScrollView, can_focus=True):
             self.scroll_to(y=0, animate=False, immediate=True, force=True)
 
     def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width  # what the scrollbar leaves, whether it is there or not
+        width = self.scrollable_content_region.width  # the width without the scrollbar, even if that is hidden
         self._rows = [row for one in self._text(width) for row in wrap(one, width, self._indent)] if width else []
         self.virtual_size = Size(width, len(self._rows) + len(self._fixed))
         self.refresh()
 
     @property
     def text(self) -> str:
-        """What is shown, as plain text."""
+        """Shown text without styles."""
         return "\n".join("".join(part.text for part in row) for row in (*self._fixed, *self._rows))
 
     def on_resize(self) -> None:
