@@ -1,1 +1,1 @@
-"""The screens, one a mode, and the dialogs above them."""
+"""Screens, one per mode, and the dialogs above them."""

@@ -1,4 +1,4 @@
-"""What all screens share: the rows on top and at the bottom, and the keys that work everywhere."""
+"""Common parts of all screens: the top and bottom rows, and the keys that work everywhere."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from pg_events_tui.app.console import ConsoleApp
 
 WIDE: Final = 100
-"""Cells from which list and detail stand side by side."""
+"""Width from which list and detail are side by side."""
 EXTRA_WIDE: Final = 160
 
 
 class ConsoleScreen(Screen[None]):
-    """One of the console's modes."""
+    """Screen of one of the console's modes."""
 
     MODE: ClassVar[str] = ""
     ready = False
-    """Its widgets are there."""
+    """True once the widgets are mounted."""
 
     if TYPE_CHECKING:
 
@@ -46,14 +46,14 @@ class ConsoleScreen(Screen[None]):
         self.ready = True
         self.app.known_screens[self.MODE] = self
         self.remember(state.part(self.app.remembered, self.MODE))
-        self.tick(self.app.health_now())  # a key may follow at once, and means what this shows
+        self.tick(self.app.health_now())  # a key may follow immediately, and acts on what is shown
 
     def to_remember(self) -> Mapping[str, Any]:
-        """What of this screen shall be there when it is opened the next time; fit for JSON."""
+        """Return the state of the screen to restore the next time, as values for JSON."""
         return {}
 
     def remember(self, values: Mapping[str, Any]) -> None:
-        """Put back what `to_remember` told; anything may be missing, or wrong."""
+        """Restore the values of `to_remember`, any of which may be missing or wrong."""
 
     def compose_body(self) -> ComposeResult:
         yield from ()
@@ -61,14 +61,14 @@ class ConsoleScreen(Screen[None]):
     # ---- the tick
 
     def tick(self, health: Health) -> None:
-        """Show what is so now. Called ten times a second while the screen is the current one, and when it becomes so."""
+        """Show the current state. Called ten times a second while the screen is current, and when it becomes current."""
         self.query_one(Header).show(health)
         left, right = self.state_words()
         self.query_one("#state", Row).show(left, right)
         self.query_one(KeyRows).show(self.why_not)
 
     def state_words(self) -> tuple[Line, Line]:
-        """The row at the bottom: what is going on here, in words."""
+        """Return the contents of the bottom row: the current state."""
         return (), ()
 
     @property
@@ -77,7 +77,7 @@ class ConsoleScreen(Screen[None]):
 
     @staticmethod
     def titled(widget: Widget, title: str, subtitle: str = "") -> None:
-        """Set what stands in the frame; never parsed as markup."""
+        """Set the title in the frame; never parsed as markup."""
         for name, text in (("border_title", title), ("border_subtitle", subtitle)):
             if getattr(widget, f"_console_{name}", None) != text:
                 setattr(widget, f"_console_{name}", text)
@@ -86,18 +86,18 @@ class ConsoleScreen(Screen[None]):
     # ---- keys
 
     def why_not(self, action: str) -> str:  # noqa: ARG002 - for subclasses
-        """Why the action cannot be done now; empty when it can."""
+        """Return the reason why the action is unavailable; empty if it is available."""
         return ""
 
     def refused(self, action: str) -> bool:
-        """Say why the action cannot be done, if it cannot."""
+        """Return True, after a message with the reason, if the action is unavailable."""
         reason = self.why_not(action)
         if reason:
             self.say(reason, "warning")
         return bool(reason)
 
     def say(self, text: str, severity: str = "information") -> None:
-        """A toast; never markup."""
+        """Show a toast; never parsed as markup."""
         self.app.say(text, severity)
 
     def action_screen(self, mode: str) -> None:
@@ -110,7 +110,7 @@ class ConsoleScreen(Screen[None]):
         self.app.push_screen(Help(self.MODE, self.app.keys))
 
     def open_detail(self) -> None:
-        """Focus the detail; without room for both it takes the list's place."""
+        """Focus the detail; without room for both, it replaces the list."""
         pane = self.query_one("#detail")
         if not self.is_wide:
             self.add_class("-zoomed")
@@ -141,10 +141,10 @@ class ConsoleScreen(Screen[None]):
         self.say("connecting now" if self.app.link.state != "live" else "connected already")
 
     def action_leave(self) -> None:
-        """Take back the innermost of: zoom, filter, pause."""
+        """Leave the innermost of zoom, filter and pause."""
 
     def action_zoom(self) -> None:
-        """One pane or both."""
+        """Toggle between one pane and both."""
         pane = self.focused
         panes = list(self.query(".pane"))
         if pane in panes and not self.has_class("-zoomed"):
@@ -175,5 +175,5 @@ class ConsoleScreen(Screen[None]):
             self.app.copy(*found)
 
     def copied(self) -> tuple[str, str] | None:
-        """What `y` copies: what it is called, and the text."""
+        """Text that `y` copies, after its name."""
         return None

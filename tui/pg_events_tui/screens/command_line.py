@@ -1,4 +1,4 @@
-"""The line behind `:`: a command with what it needs, completed while it is typed."""
+"""Command line after `:`: a command with its arguments, completed while typing."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Final
@@ -20,18 +20,18 @@ from pg_events_tui.widgets.short_input import ShortInput
 from pg_events_tui.widgets.text_pane import TextPane
 
 SHOWN: Final = 10
-"""Candidates that are listed."""
+"""Maximum number of listed candidates."""
 DIALOG_CELLS: Final = 80
-"""As the style sheet has it."""
+"""Width of the dialog, as in the style sheet."""
 
 
 class CommandLine(ModalScreen[tuple[str, Call] | None]):
-    """Asks for a command until it can be read. The result is the line, for the history, and what it says."""
+    """Prompt for a valid command. The result is the line, for the history, and the parsed command."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", show=False)]
 
     def __init__(self, text: str, history: Sequence[str], known: Known) -> None:
-        """`known` tells what there is of a kind: tables, files, names."""
+        """`known` returns the known values of a kind: tables, files, names."""
         super().__init__()
         self._text = text
         self._history = history
@@ -84,7 +84,7 @@ class CommandLine(ModalScreen[tuple[str, Call] | None]):
 
 
 class CommandInput(ShortInput):
-    """The field: Tab completes, ↑ and ↓ bring earlier lines."""
+    """Field of the command; Tab completes, ↑ and ↓ bring earlier lines."""
 
     def __init__(self, text: str, history: Sequence[str], known: Known) -> None:
         super().__init__(text, compact=True, id="ask-input", select_on_focus=False)
@@ -113,7 +113,7 @@ class CommandInput(ShortInput):
 
 
 def candidate_lines(candidates: Sequence[str], most: int) -> list[Line]:
-    """What could be meant: commands with what they take and do, the rest by name."""
+    """Format the candidates: commands with arguments and description, others by name."""
     lines = [line(span(" "), *_candidate(one)) for one in candidates[:most]]
     if len(candidates) > most:
         lines.append(line(span(f"  … {len(candidates) - most} more", "note")))

@@ -42,15 +42,15 @@ STATES: Final = {
     "excluded": ("excluded", "note"),
     "unsupported": ("unsupported", "note"),
 }
-"""Word and role of each state; the order is that of the list."""
+"""Word and role of each state, in the order of the list."""
 PROBLEMS: Final = ("missing", "partial", "disabled", "outdated")
 RELOAD_SECONDS: Final = 10.0
 DRAW_SECONDS: Final = 1.0
-"""Rates move on by themselves."""
+"""Interval of redrawing, because rates change by themselves."""
 
 
 class CoverageScreen(CoveragePlans):
-    """The tables, problems first."""
+    """Tables, problems first."""
 
     MODE: ClassVar[str] = "coverage"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("coverage")]
@@ -125,7 +125,7 @@ class CoverageScreen(CoveragePlans):
         names = max([cell_len(span(table.identity).text) for table in shown] or [10])
         room = max(20, found.scrollable_content_region.width - 1)  # beside the mark
         cells = min(max(names, 10), max(16, room - 46))
-        wide = room >= cells + 74  # for the hour and the count, beside a reason
+        wide = room >= cells + 74  # for the last hour and the count, beside a reason
         few = room < cells + 46
         rest = " " * 10 + "1 h" + " " * 13 + "events  " if wide else " " * (3 if few else 9)
         head = fit("table", cells) + f"  I U D T  state        last    1 min{rest}"
@@ -147,7 +147,7 @@ class CoverageScreen(CoveragePlans):
         self._show_selected()
 
     def show_table(self, name: str) -> None:
-        """Select the table with this name as soon as it is there; a filter that hides it is taken off."""
+        """Select the table with this name once it is loaded; a filter that hides it is turned off."""
         self._wanted_name = name
         self._shown = None
 
@@ -231,7 +231,7 @@ class CoverageScreen(CoveragePlans):
 
     def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
         self.filter_text, self.filter_on = event.text, bool(event.text.strip())
-        self._draw(self.app.coverage[0])  # at once: the next key means what is selected now
+        self._draw(self.app.coverage[0])  # immediately, because the next key acts on the new selection
 
     def on_filter_row_closed(self, event: FilterRow.Closed) -> None:
         if not event.kept:
@@ -314,7 +314,7 @@ class CoverageScreen(CoveragePlans):
 
 
 def summary_words(tables: Sequence[Table]) -> str:
-    """`37 of 41 covered · 1 missing · 1 partial`."""
+    """Summarize the tables: `37 of 41 covered · 1 missing · 1 partial`."""
     counts = {state: sum(table.state == state for table in tables) for state in STATES}
     asked = sum(counts[state] for state in (*PROBLEMS, "covered"))
     rest = [f"{counts[state]} {state}" for state in (*PROBLEMS, "excluded", "unsupported") if counts[state]]
@@ -322,7 +322,7 @@ def summary_words(tables: Sequence[Table]) -> str:
 
 
 def letters(table: Table) -> list[Span]:
-    """`✓ ✓ - ·`."""
+    """Format the operations of a table: `✓ ✓ - ·`."""
     found: list[Span] = []
     for name in OPERATIONS:
         sign, role = ("x", "note") if table.state in ("excluded", "unsupported") else LETTERS[table.operation(name)]
@@ -330,7 +330,7 @@ def letters(table: Table) -> list[Span]:
     return found
 
 
-def _by_problem(table: Table, series: Series | None, now: float) -> Any:  # noqa: ARG001 - as the others
+def _by_problem(table: Table, series: Series | None, now: float) -> Any:  # noqa: ARG001 - same signature as the others
     return list(STATES).index(table.state), table.schema, table.name
 
 
@@ -344,11 +344,11 @@ ORDERS: Final[Mapping[str, Callable[[Table, Series | None, float], Any]]] = {
     "rate": lambda table, series, now: (-(series.per_second(now) if series else 0), *_by_problem(table, series, now)),
     "last": lambda table, series, now: (-(series.last if series else 0), *_by_problem(table, series, now)),
 }
-"""By what the list can be sorted."""
+"""Sort key by the name of the order."""
 
 
 def ago_words(series: Series | None, now: float) -> str:
-    """How long ago the last event was, short: `3 s`."""
+    """Format the age of the last event: `3 s`."""
     if series is None:
         return "-"
     seconds = max(0.0, now - series.last)
@@ -356,7 +356,7 @@ def ago_words(series: Series | None, now: float) -> str:
 
 
 def table_line(table: Table, cells: int, series: Series | None, now: float, *, wide: bool, few: bool) -> Line:
-    """Without the reason; `wide` has the last hour and the count, `few` a shorter line for the last minute."""
+    """Format a table without the reason; `wide` adds the last hour and the count, `few` shortens the last minute."""
     word, role = STATES[table.state]
     bars = 6 if few else 12
     minute = sparkline(series.by_second(now, bars, 60 // bars)) if series else ""
@@ -374,7 +374,7 @@ def table_line(table: Table, cells: int, series: Series | None, now: float, *, w
 
 
 def reason_lines(table: Table, beside: Line, cells: int, room: int) -> tuple[Line, list[Line]]:
-    """Why the table is in its state: behind its line when it fits there, or else whole below it."""
+    """Add the reason for the table's state: after its line if it fits, or else in full below it."""
     reason = span(table.reason.partition("; run:")[0], "note")
     if not reason.text:
         return (), []
@@ -386,7 +386,7 @@ def reason_lines(table: Table, beside: Line, cells: int, room: int) -> tuple[Lin
 
 
 def table_text(table: Table, series: Series | None, now: float, cells: int) -> list[Line]:
-    """What there is to know about one table."""
+    """Describe a table in full."""
     word, role = STATES[table.state]
     lines = [
         line(span("state  ", "label"), span(word, role)),

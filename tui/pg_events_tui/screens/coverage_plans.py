@@ -1,4 +1,4 @@
-"""What Coverage builds: the plan for the selected table, for marked ones or for all, and tables left out or taken in."""
+"""Builds in Coverage: plans for the selected table, marked ones or all, and for excluding or including tables."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,21 +10,21 @@ from pg_events_tui.screens.plan import PlanDialog
 
 
 class CoveragePlans(ConsoleScreen):
-    """A screen with a list of tables, of which some can be marked."""
+    """Screen with a list of tables that can be marked."""
 
     def __init__(self) -> None:
         super().__init__()
         self.marks: set[int] = set()
-        """OIDs."""
+        """OIDs of the marked tables."""
 
     @property
     def selected(self) -> Table | None:
-        """The table under the cursor."""
+        """Table under the cursor."""
         raise NotImplementedError
 
     @property
     def marked(self) -> Sequence[Table]:
-        """Those that are there still."""
+        """Marked tables that still exist."""
         return [table for table in self.app.coverage[0] or () if table.oid in self.marks]
 
     def action_mark(self) -> None:
@@ -40,12 +40,12 @@ class CoveragePlans(ConsoleScreen):
             self.app.push_screen(PlanDialog())
 
     def action_exclude(self) -> None:
-        """Leave tables out, or take them in again: the plan says what that does."""
+        """Exclude or include tables; the plan shows the effect."""
         if not self.refused("exclude"):
             self._choose("Leave out, or take in, which tables?", self._exclude)
 
     def _choose(self, title: str, then: Callable[[Sequence[Table]], object]) -> None:
-        """Go on with the selected table; with marks, ask what is meant."""
+        """Continue with the selected table; if there are marks, ask which tables are meant."""
         selected, marked = self.selected, self.marked
         assert selected is not None
         if not marked:
@@ -63,7 +63,7 @@ class CoveragePlans(ConsoleScreen):
         self.app.push_screen(Choice(title, options), chosen)
 
     def _exclude(self, tables: Sequence[Table]) -> None:
-        """Those that are excluded already come in when there are no others."""
+        """Exclude the tables; if all of them are excluded already, include them."""
         able = [table for table in tables if table.state != "unsupported"]
         if not able:
             first = tables[0]

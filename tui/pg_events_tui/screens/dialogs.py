@@ -1,4 +1,4 @@
-"""What stands in front of a screen: a question, or the help. A question's default is no, and it prints its keys."""
+"""Dialogs in front of a screen: questions and the help. A question's default is no, and it shows its keys."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 
 class Answered(ModalScreen[T], Generic[T]):
-    """A text, and below it the keys that answer it."""
+    """Dialog with a text, and below it the keys that answer it."""
 
     def __init__(self, title: str, text: Sequence[Line], keys: Line, indent: int = 2) -> None:
-        """`indent` is how far the second row of a wrapped line is moved in."""
+        """`indent` is the indentation of a wrapped line's second row."""
         super().__init__()
         self._title = title
         self._text = text
@@ -49,7 +49,7 @@ class Answered(ModalScreen[T], Generic[T]):
 
 
 class Question(Answered[bool]):
-    """Yes with `y`, and with nothing else."""
+    """Question that is confirmed only by `y`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "yes", show=False),
@@ -65,19 +65,19 @@ class Question(Answered[bool]):
 
 @dataclass(frozen=True)
 class Option(Generic[T]):
-    """One of several things to choose."""
+    """Option of a choice."""
 
     key: str
-    """The letter that takes it."""
+    """Letter that selects the option."""
     label: str
     value: T
     note: str = ""
     why_not: str = ""
-    """Why it cannot be chosen; empty when it can."""
+    """Reason why the option is unavailable; empty if it is available."""
 
 
 class Choice(ModalScreen[T | None], Generic[T]):
-    """One out of a list: with its letter, or with enter."""
+    """Choice of one option, by its letter or by enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "take", show=False),
@@ -143,14 +143,14 @@ class Choice(ModalScreen[T | None], Generic[T]):
 
 
 class Ask(ModalScreen[str | None]):
-    """A line of text, refused while it makes no sense."""
+    """Prompt for one line of text, which must be valid."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", show=False)]
 
     def __init__(
         self, title: str, text: Sequence[Line], *, value: str = "", check: Callable[[str], str] = lambda _: ""
     ) -> None:
-        """`check` tells what is wrong with a text, empty when nothing is."""
+        """`check` returns the error in a text, empty if it is valid."""
         super().__init__()
         self._title = title
         self._text = text
@@ -194,7 +194,7 @@ class Ask(ModalScreen[str | None]):
 
 
 class ColumnsDialog(ModalScreen[Sequence[str] | None]):
-    """Which columns a list has, and in which order."""
+    """Columns of a list, and their order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space,x", "toggle_column", "toggle", show=False),
@@ -264,7 +264,7 @@ class ColumnsDialog(ModalScreen[Sequence[str] | None]):
 
 
 class Reading(ModalScreen[None]):
-    """Lines to read, in full."""
+    """Text to read in full."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,E", "close", "close", show=False)]
 
@@ -295,7 +295,7 @@ class Reading(ModalScreen[None]):
 
 
 class Help(ModalScreen[None]):
-    """All keys of a screen, and the words of the filter."""
+    """Keys of a screen, and the words of the filter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f1", "close", "close", show=False)]
 
@@ -321,7 +321,7 @@ class Help(ModalScreen[None]):
 
 
 def help_lines(screen: str, keys_table: Sequence[keys.Key] = keys.KEYS) -> list[Line]:
-    """The help's text for a screen, from the table of keys and the filter's fields."""
+    """Format the help of a screen, from the table of keys and the filter's fields."""
     here = [key for key in keys.on_screen(screen, keys_table) if key.keys]
     rows: list[tuple[Span, ...]] = [(span(f" {key.shown}", "key"), span(key.help)) for key in here]
     fields = [(span(f" {one.name}", "key"), span(one.example, "strong"), span(one.meaning)) for one in FIELDS]

@@ -1,4 +1,4 @@
-"""A copy of a payload in the user's editor. The console stands still meanwhile."""
+"""Editing a copy of a payload in the user's editor. The console is suspended meanwhile."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pg_events.playback.payload_text import joined, spread
 
 
 def edited(app: App[Any], payload: str) -> str:
-    """The payload as $EDITOR left it; as it was when nothing was saved. Raises `ValueError` when it is none any more."""
+    """Return the payload as saved by $EDITOR, or unchanged. Raises `ValueError` if it is no longer a valid payload."""
     try:
         with app.suspend():
             changed = click.edit(spread(payload), extension=".json")

@@ -1,4 +1,4 @@
-"""A list of events and the selected one beside it."""
+"""List of events with the selected one beside it."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from pg_events_tui.widgets.rows import Row
 
 
 class EventView(ConsoleScreen):
-    """A view of the store as a list, and what is known of its selected event."""
+    """View of the store as a list, with the details of its selected event."""
 
     def __init__(self, view: View) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class EventView(ConsoleScreen):
     # ---- the selected event
 
     def _taken(self) -> int | None:
-        """The selected row, held still: what a key acts on must be what the user saw."""
+        """Return the selected row and stop following, so that a key acts on the row that the user saw."""
         if self.view.selected is None:
             self.say("nothing is selected", "warning")
             return None
@@ -85,7 +85,7 @@ class EventView(ConsoleScreen):
         self.action_open()
 
     def detail_notes(self) -> Sequence[Line]:
-        """What the screen knows about the selected event beside what stands in it."""
+        """Return notes about the selected event that are not part of it."""
         return ()
 
     def _show_detail(self) -> None:
@@ -96,7 +96,7 @@ class EventView(ConsoleScreen):
         self.titled(pane, pane.heading, "d next face · z zoom · y copy" if row is not None else "")
 
     def _show_preview(self, row: int | None) -> None:
-        """Where there is no room for the detail: the selected event in one line."""
+        """Show the selected event in one line if there is no room for the detail."""
         preview = self.query_one("#preview", Row)
         if row is None:
             preview.show(())
@@ -119,7 +119,7 @@ class EventView(ConsoleScreen):
         self._show_detail()
 
     def action_open(self) -> None:
-        """The detail in full: beside the list it is focused, without room it takes the list's place."""
+        """Focus the detail beside the list; without room, it replaces the list."""
         if self.view.selected is None:
             self.say("nothing is selected", "warning")
             return

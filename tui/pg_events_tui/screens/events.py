@@ -1,4 +1,4 @@
-"""What Live and Schema share: events in a list, the selected one beside it, filtered, searched, marked, copied."""
+"""Common parts of Live and Schema: a list of events, the selected one beside it, filter, search, marks and copying."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -22,7 +22,7 @@ from pg_events_tui.widgets.header import Health
 
 
 class EventsScreen(SearchedView):
-    """A view of the store, with filter, search, follow, marks and the faces of an event."""
+    """View of the store, with filter, search, following, marks and the faces of an event."""
 
     EMPTY: ClassVar[Sequence[str]] = ()
 
@@ -47,7 +47,7 @@ class EventsScreen(SearchedView):
         self._read_find(state.text(values, "find"))
         text = state.text(values, "filter")
         if text and not self.filtering.apply(text, state.flag(values, "on")):
-            self.filtering = Filtering(self.read_filter)  # the language has moved on
+            self.filtering = Filtering(self.read_filter)  # the filter language has changed
         self.refresh_filter()
 
     # ---- the tick
@@ -197,7 +197,7 @@ class EventsScreen(SearchedView):
         self.app.push_screen(ColumnsDialog(COLUMNS, self.events.shown_columns), chosen)
 
     def show_columns(self, names: Sequence[str]) -> None:
-        """These, in this order; without any, those that there is room for."""
+        """Show these columns in this order; if empty, those that fit."""
         self.events.chosen = tuple(names)
         self.events.redraw()
 
@@ -237,7 +237,7 @@ class EventsScreen(SearchedView):
         self.app.push_screen(Choice("Write which events?", options), chosen)
 
     def rows_of(self, selector: str) -> Sequence[int]:
-        """The rows that a selector means, ascending. Raises `UsageError` when it means none."""
+        """Return the rows of a selector, ascending. Raises `UsageError` if there are none."""
         view, store = self.view, self.view.store
         row = view.selected
         if selector == "@marked" and not view.marks:
@@ -253,7 +253,7 @@ class EventsScreen(SearchedView):
         return range(store.first, store.end) if selector == "@all" or row is None else [row]
 
     def origin_of(self, selector: str) -> Origin:
-        """The events that a selector means, to be replayed. Raises `UsageError` when it means none."""
+        """Return the events of a selector, to be replayed. Raises `UsageError` if there are none."""
         rows, origins = self.rows_of(selector), self.app.origins
         if not rows:
             raise UsageError("nothing is shown" if selector == "@shown" else "there is no event")
@@ -284,4 +284,4 @@ _SORT_KEYS: Final[dict[str, tuple[Callable[[Any, int], Any], bool]]] = {
     "size": (lambda store, row: store.line_bytes(row), True),
     "tx": (lambda store, row: store.xid(row), False),
 }
-"""Column -> what to sort by, and whether the largest comes first."""
+"""Sort key by column, and whether the largest comes first."""

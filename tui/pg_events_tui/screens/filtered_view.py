@@ -1,4 +1,4 @@
-"""What of a list of events is shown: what passes the filter, and, if asked for, only what is marked."""
+"""Filtered list of events: those that match the filter, and optionally only marked ones."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -21,27 +21,27 @@ from pg_events_tui.widgets.rows import FilterRow
 SEARCH_SECONDS: Final = 0.008
 TOO_SLOW: Final = "its regular expression takes too long"
 NUMBERS: Final = "1234567890abcdefhilmoprtuvwxz"
-"""Keys of a choice without letters of its own."""
+"""Keys of a choice whose options have no letters of their own."""
 
 
 class FilteredView(EventView):
-    """A list that a filter narrows, while older events are still searched."""
+    """List that is narrowed by a filter while older events are still searched."""
 
     def __init__(self, view: View) -> None:
         super().__init__(view)
         self.filtering = Filtering(self.read_filter)
         self.only_marked = False
         self.cleared = 0
-        """Rows before this one are hidden."""
+        """First visible row; earlier ones are hidden."""
         self._known: Mapping[str, frozenset[int]] = {}
-        """What the console knew when the filter was put in force."""
+        """Ids by the console's conditions, as of when the filter was applied."""
 
     def read_filter(self, text: str) -> Filter:
-        """Raises `FilterError`."""
+        """Parse a filter. Raises `FilterError`."""
         return self.app.read_filter(text)
 
     def passing(self, wanted: Filter | None) -> Passing | None:
-        """How the view finds what passes; None when all does."""
+        """Return the search for matching rows; None if all match."""
         found = self._matching(wanted)
         if self.cleared:
             return scan.behind(self.cleared, found or scan.passing(self.view.store, None))
@@ -54,7 +54,7 @@ class FilteredView(EventView):
         return scan.passing(self.view.store, wanted, also=also, too_slow=self._gives_up)
 
     def _gives_up(self) -> None:
-        """Take the filter off, as soon as what asks it is through."""
+        """Turn off the filter, once its current evaluation has finished."""
         text = self.filtering.text
         self.call_later(self._taken_off, text)
 
@@ -66,7 +66,7 @@ class FilteredView(EventView):
             self._show_filter()
 
     def _also(self) -> Callable[[int], bool] | None:
-        """What only the console knows of a row: marks, edited and failed events, gaps; None when it is not asked for."""
+        """Return a test of marks, edited and failed events, and gaps, which only the console knows; None if it is not needed."""
         store, marks = self.view.store, self.view.marks
         self._known = self._known_ids()
         edited, failed = (self._known.get(word, frozenset[int]()) for word in ("edited", "failed"))
@@ -82,7 +82,7 @@ class FilteredView(EventView):
         return (lambda row: all(test(row) is holds for test, holds in tests)) if tests else None
 
     def _known_ids(self) -> Mapping[str, frozenset[int]]:
-        """Which events are so, for each word of the filter that asks for it."""
+        """Return the ids of matching events by each of the console's words in the filter."""
         found: dict[str, frozenset[int]] = {}
         for one in self.filtering.console_words:
             if one.word == "edited":
@@ -93,36 +93,36 @@ class FilteredView(EventView):
         return found
 
     def keep_up(self) -> None:
-        """Filter anew when what the console knows has changed, and the filter asks for it."""
+        """Apply the filter again if the ids that it depends on have changed."""
         if self._known != self._known_ids():
             self.refresh_filter()
 
     @property
     def exact_filter(self) -> Filter | None:
-        """The filter, when it alone tells what is shown; None when there is none, or only the console knows the rest."""
+        """Filter that exactly describes the shown events; None if there is none, or it depends on the console's state."""
         return None if self.only_marked or self.filtering.console_words else self.filtering.wanted
 
     def depends_on_marks(self) -> bool:
         return self.only_marked or any(one.word == "marked" for one in self.filtering.console_words)
 
     def clear(self, on: bool = True) -> None:
-        """Hide what is there now, or show it again."""
+        """Hide the current events, or show them again."""
         self.cleared = self.view.store.end if on else 0
         self.refresh_filter()
 
     def _apply(self, text: str, on: bool) -> None:
-        """Show what matches; a text that cannot be read leaves the last one that could in force."""
+        """Show matching events; after an invalid text, the last valid one remains in force."""
         if self.filtering.apply(text, on):
             self.refresh_filter()
         self._show_filter()
 
     def read_filter_again(self) -> None:
-        """What it counts from (the end of a saved log) is another now."""
+        """Parse the filter again, because its reference time (the end of a saved log) has changed."""
         if self.filtering.on:
             self._apply(self.filtering.text, True)
 
     def refresh_filter(self) -> None:
-        """Show what passes now: the filter changed, or what is marked did."""
+        """Show matching events after a change of the filter or of the marks."""
         asked = "edited" in self._known
         self.events.change(lambda: self.view.set_filter(self.passing(self.filtering.wanted)))
         if "edited" in self._known and not asked:
@@ -136,7 +136,7 @@ class FilteredView(EventView):
         return any(worker.group == "search" and worker.is_running for worker in self.workers if worker.node is self)
 
     async def _search(self) -> None:
-        """Look at older events in slices, so that keys are answered between them."""
+        """Search older events in slices, so that keys are handled in between."""
         while self.view.search(SEARCH_SECONDS):
             await asyncio.sleep(0)
 
@@ -147,7 +147,7 @@ class FilteredView(EventView):
         self._apply(self.filtering.text, not self.filtering.on)
 
     def filter_by(self, text: str) -> None:
-        """Show what matches this text, as if it had been typed."""
+        """Apply a filter as if it had been typed."""
         self._apply(text, bool(text))
         self.filtering.keep()
 
@@ -187,7 +187,7 @@ class FilteredView(EventView):
         self.refresh_filter()
 
     def _show_filter(self) -> None:
-        """Say what is shown, in the row on top."""
+        """Show the filter in the top row."""
         self.query_one(FilterRow).words(self._filter_words(), self._count())
 
     def _count(self) -> Line:

@@ -1,4 +1,4 @@
-"""Health: whether the console tells the truth, who reads the log and how far behind, what failed, what holds it up."""
+"""Health: state of the link, consumers and their lag, failed events, and blocking transactions."""
 
 import resource
 import sys
@@ -26,7 +26,7 @@ from pg_events_tui.widgets.text_pane import TextPane
 
 RELOAD_SECONDS: Final = 5.0
 DRAW_SECONDS: Final = 0.5
-"""Numbers that change faster cannot be read."""
+"""Interval of redrawing; numbers that change faster are unreadable."""
 
 
 class HealthScreen(ConsoleScreen):
@@ -248,9 +248,9 @@ class HealthScreen(ConsoleScreen):
 
 
 def rss_bytes() -> int:
-    """Memory of this process now; where the system does not tell, the most it ever had."""
+    """Return the current memory of this process, or its maximum if the system does not report the current one."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a counter of the kernel, no file
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a counter of the kernel, not a file
             return int(file.read().split()[1]) * resource.getpagesize()
     except (OSError, ValueError, IndexError):
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""Live: every event, as it happens."""
+"""Live: all events as they happen."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,7 +10,7 @@ from pg_events_tui.widgets import keys
 
 
 class LiveScreen(EventsScreen):
-    """Every event, as it happens."""
+    """All events as they happen."""
 
     MODE: ClassVar[str] = "live"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("live")]

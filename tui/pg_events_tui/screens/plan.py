@@ -1,4 +1,4 @@
-"""The plan of a build: shown statement by statement, reviewed, applied."""
+"""Plan of a build: shown statement by statement, reviewed, applied."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class PlanDialog(ModalScreen[None]):
-    """What a build would do, statement by statement; and, after `y`, what came of each."""
+    """Steps of a build, statement by statement; after `y`, with their results."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "apply", "apply", show=False),
@@ -43,8 +43,7 @@ class PlanDialog(ModalScreen[None]):
         def app(self) -> "ConsoleApp": ...
 
     def __init__(self, tables: Sequence[Table] = (), *, exclude: bool | None = None) -> None:
-        """Without tables it is the plan for all. `exclude`: that of leaving these out (True), or of taking them in again
-        (False)."""
+        """Without tables, the plan is for all. `exclude`: True to exclude these tables, False to include them again."""
         super().__init__()
         self._tables = tables
         names = tuple(table.identity for table in tables)
@@ -131,12 +130,12 @@ class PlanDialog(ModalScreen[None]):
         )
 
     def _waits(self, step: Step) -> str:
-        """`  2 writers`: who holds the table now; empty when nobody does."""
+        """Format the number of transactions that hold the table: `  2 writers`; empty if there are none."""
         count = self._writers.get(step.relation, 0) if step.lock and step.relation is not None else 0
         return f"  {counted(count, 'writer')}" if count else ""
 
     def _columns(self) -> tuple[int, int]:
-        """Cells of a step's object and table: what is left beside its number, action and lock."""
+        """Return the widths of a step's object and table, which share the space beside number, action and lock."""
         room = max(24, self.query_one("#steps").size.width - (42 if self._has_room else 22))
         return room - room * 2 // 5, room * 2 // 5
 
@@ -300,7 +299,7 @@ class PlanDialog(ModalScreen[None]):
 
 
 def script(plan: Plan) -> str:
-    """The statements of a plan, one behind the other."""
+    """Return the statements of a plan as a script."""
     parts = [
         f"-- {step.action} {step.object}: {step.reason}\n{step.sql.strip()}" for step in plan.steps if step.sql.strip()
     ]

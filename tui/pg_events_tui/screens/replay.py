@@ -1,4 +1,4 @@
-"""Replay: a queue of events on its way into your callbacks: planned first, then step by step or at a speed."""
+"""Replay: a queue of events for your callbacks, first planned, then delivered step by step or at a speed."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ from pg_events_tui.widgets.text_pane import TextPane
 
 
 class ReplayScreen(ReplayChoices):
-    """Draws the console's replay and steers it."""
+    """Displays and controls the console's replay."""
 
     MODE: ClassVar[str] = "replay"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("replay")]
@@ -36,7 +36,7 @@ class ReplayScreen(ReplayChoices):
         super().__init__()
         self._only_failed = False
         self._follows = True
-        """The selection goes with what plays, until the user moves it."""
+        """True while the selection follows the playback, until the user moves it."""
         self._drawn: object = None
         self._shown: tuple[object, ...] = ()
 
@@ -140,7 +140,7 @@ class ReplayScreen(ReplayChoices):
 
     @property
     def _shows_plan(self) -> bool:
-        """Until something was tried, or looked at by another face, the plan is what matters."""
+        """True until an event was tried, or viewed in another face."""
         found = self.replay
         return found is not None and found.stage in ("plan", "loading") and not self.face
 

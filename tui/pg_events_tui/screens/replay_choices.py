@@ -1,4 +1,4 @@
-"""What is replayed into what: the choices that the Replay screen offers beside playing, and why one cannot be made."""
+"""Choices of the Replay screen besides playing: events, callbacks and runs, and why one is unavailable."""
 
 from pathlib import Path
 from typing import Final
@@ -38,10 +38,10 @@ CALLS: Final = ("play", "step", "rerun", "rerun_failed")
 
 
 class ReplayChoices(ConsoleScreen):
-    """A screen with a queue."""
+    """Screen with a queue."""
 
     face = 0
-    """Which face of the selected event is shown."""
+    """Index of the shown face of the selected event."""
 
     @property
     def queue(self) -> QueueList:
@@ -51,7 +51,7 @@ class ReplayChoices(ConsoleScreen):
     def replay(self) -> Replay | None:
         return self.app.replay
 
-    # ---- what into what
+    # ---- events and callbacks
 
     def action_source(self) -> None:
         def chosen(find: FindOrigin | None) -> None:
@@ -194,7 +194,7 @@ class ReplayChoices(ConsoleScreen):
         self.face = FACES.index("Edit") if row in found.edited else self.face
         self.say("edited: r runs the copy" if row in found.edited else "as it was captured")
 
-    # ---- why not
+    # ---- unavailable actions
 
     def why_not(self, action: str) -> str:
         name = action.partition("(")[0]

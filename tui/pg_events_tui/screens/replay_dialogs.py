@@ -1,4 +1,4 @@
-"""What Replay asks: whether to leave the plan, and which of the runs that were kept."""
+"""Dialogs of Replay: leaving the plan, and choosing a stored run."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from pg_events_tui.app.console import ConsoleApp
 
 MAX_SHOWN = 200
-"""The newest ones; `pg_events runs list` has them all."""
+"""Maximum number of shown runs, the newest; `pg_events runs list` has all."""
 
 
 class Leave(Answered[str | None]):
-    """Out of the plan: `play`, or `step` to wait before the first event. Its default is no."""
+    """Confirmation to leave the plan: `play`, or `step` to wait before the first event. The default is no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer('play')", "play", show=False),
@@ -45,7 +45,7 @@ class Leave(Answered[str | None]):
 
 
 class RunsDialog(ModalScreen[Run | None]):
-    """The newest on top."""
+    """Choice of a run, the newest on top."""
 
     if TYPE_CHECKING:
 

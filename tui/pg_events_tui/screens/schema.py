@@ -1,4 +1,4 @@
-"""Schema: what DDL ran, what it changed, and what that meant for the capture."""
+"""Schema: DDL commands, their changes, and their effect on the capture."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -20,7 +20,7 @@ _DDL = parse("is:ddl")
 
 
 class SchemaScreen(EventsScreen):
-    """What DDL ran, the newest on top."""
+    """DDL commands, the newest on top."""
 
     MODE: ClassVar[str] = "schema"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("schema")]
@@ -39,7 +39,7 @@ class SchemaScreen(EventsScreen):
         return f"{counted(len(self.view), 'schema event')} match"
 
     def detail_notes(self) -> Sequence[Line]:
-        """What the command did to the capture, as far as the coverage of now tells."""
+        """Return the command's effect on the capture, by the current coverage."""
         record = self.selected_record()
         if record is None or record.kind != SCHEMA:
             return ()

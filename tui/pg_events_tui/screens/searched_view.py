@@ -1,4 +1,4 @@
-"""The field above a list of events, and going to the one that is looked for: by text, time, number or row."""
+"""Field above a list of events, and navigation to a target by text, time, number or row."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,15 +19,15 @@ FIND_BLOCK: Final = 4_096
 
 
 class SearchedView(FilteredView):
-    """A list whose field takes a filter, or what is to be found without hiding the rest."""
+    """List whose field takes a filter, or a text to find without hiding other events."""
 
     def __init__(self, view: View) -> None:
         super().__init__(view)
         self.find_text = ""
-        """What was looked for without hiding the rest."""
+        """Text of the last search that does not hide other events."""
         self.find_history: list[str] = []
         self._finding = False
-        """The field edits what to find, not the filter."""
+        """True while the field edits the search, not the filter."""
         self._find_error: FilterError | None = None
 
     # ---- the field
@@ -96,7 +96,7 @@ class SearchedView(FilteredView):
         self.events.redraw()
 
     def _find_gives_up(self) -> None:
-        """At once: it is asked for each row that is drawn."""
+        """Stop the search immediately, because it is evaluated for each drawn row."""
         text, self.find_text, self.events.matches = self.find_text, "", None
         self._find_error = FilterError(TOO_SLOW, text, 0)
         self.say(f"nothing is looked for: {TOO_SLOW}", "warning")
@@ -126,7 +126,7 @@ class SearchedView(FilteredView):
             self.say(f"no more match {'below' if direction > 0 else 'above'}: {self.find_text}")
 
     async def _matches(self, direction: int) -> AsyncIterator[int]:
-        """Rows that match, from the selected one on, nearest first; gives way between slices."""
+        """Yield matching rows after the selected one, nearest first; yields to the event loop between slices."""
         view, wanted = self.view, self.read_filter(self.find_text)
         passing = scan.passing(view.store, wanted, too_slow=self._find_gives_up)
         index, row = view.selected_index, view.selected
@@ -172,7 +172,7 @@ class SearchedView(FilteredView):
         )
 
     def go_to(self, row: int | None) -> None:
-        """Select a row, whatever the filter hides; a filter that hides it is taken off."""
+        """Select a row; a filter that hides it is turned off."""
         if row is None:
             return
         self.events.change(self.view.hold)
