@@ -1,1 +1,1 @@
-"""The application: starts, asks, notifies, and ends."""
+"""Application: start, questions, notifications and exit."""

@@ -1,4 +1,4 @@
-"""Does what a command says, on the screen that is there."""
+"""Runs commands on the current screen."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from pg_events_tui.app.console import ConsoleApp
 
 MAX_FILES: Final = 200
-"""Names of files that are offered."""
+"""Maximum number of offered file names."""
 
 
 class CommandRunner:
-    """Asks for commands and does them. A mistake is said in one line and changes nothing."""
+    """Prompts for commands and runs them. An error is reported in one line and changes nothing."""
 
     def __init__(self, app: "ConsoleApp", remembered: Any) -> None:
         self._app = app
         self.history = state.texts(remembered, "commands")
         named = state.part(remembered, "filters")
         self.filters = {name: text for name, text in named.items() if isinstance(text, str)}
-        """Filters that were kept under a name."""
+        """Saved filters by name."""
         self._does: dict[str, Callable[[Call], Awaitable[None]]] = {
             "open": self._open, "write": self._write, "replay": self._replay,
             "record start": self._record, "record stop": self._stop_record,
@@ -54,7 +54,7 @@ class CommandRunner:
         assert set(self._does) == {command.name for command in COMMANDS}
 
     def ask(self, text: str = "") -> None:
-        """Let the user type a command, beginning with a text."""
+        """Prompt for a command that begins with the text."""
 
         def typed(found: tuple[str, Call] | None) -> None:
             if found is not None:
@@ -70,7 +70,7 @@ class CommandRunner:
             self._app.say(str(problem), "error")
 
     def known(self, kind: str, begin: str) -> Sequence[str]:
-        """What there is of a kind, for completion."""
+        """Return the known values of a kind, for completion."""
         if kind == "path":
             return _files(begin)
         tables = self._app.coverage[0] or ()
@@ -88,7 +88,7 @@ class CommandRunner:
         return [place.name for place in self._app.places.profiles]
 
     async def _events(self) -> EventsScreen:
-        """The list that a command is about: the one that is shown, else Live."""
+        """Return the list that a command applies to: the shown one, else Live."""
         if not isinstance(self._app.screen, EventsScreen):
             await self._app.switch_mode("live")
         assert isinstance(self._app.screen, EventsScreen)
@@ -110,7 +110,7 @@ class CommandRunner:
             raise UsageError(problem)
         self._app.start_recording(call["path"], _filter(call["filter"]))
 
-    async def _stop_record(self, call: Call) -> None:  # noqa: ARG002 - as the others
+    async def _stop_record(self, call: Call) -> None:  # noqa: ARG002 - same signature as the others
         if self._app.recorder.path is None:
             raise UsageError("nothing is recorded; record start PATH begins")
         self._app.toggle_recording()
@@ -198,7 +198,7 @@ class CommandRunner:
         app.push_screen(PlanDialog([*found.values()]))
 
     def _tables(self, name: str) -> Sequence[Table]:
-        """Those that a name, a glob or `@marked` means, at least one."""
+        """Return the tables of a name, a glob or `@marked`, at least one."""
         known, problem = self._app.coverage
         if known is None:
             raise UsageError(f"no plan: {problem or 'the database has not told its tables yet'}")
@@ -259,7 +259,7 @@ def _filter(text: str) -> Any:
 
 
 def _files(begin: str) -> list[str]:
-    """The names in the directory that is being typed."""
+    """Return the file names in the directory that is being typed."""
     head, slash, tail = begin.rpartition("/")
     try:
         there = sorted(Path(head + slash or ".").expanduser().iterdir())[:MAX_FILES]

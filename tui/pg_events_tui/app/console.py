@@ -1,4 +1,4 @@
-"""The console: one app, five screens, one tick that moves them all."""
+"""Console: one app, five screens, one tick that updates them all."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,18 +47,18 @@ from pg_events_tui.widgets.header import Health
 
 TICK_SECONDS: Final = 0.1
 MAX_MARKS_KEPT: Final = 1_000
-"""Marks that are remembered until the next time."""
+"""Maximum number of marks that are restored the next time."""
 SAVE_SECONDS: Final = 20.0
 MODES: Final = ("live", "coverage", "schema", "replay", "health")
 
 
 class ConsoleApp(ReplayingApp):
-    """Everything the screens share: store, intake, coverage, attempts."""
+    """App with the state that the screens share: store, intake, coverage, attempts."""
 
     TITLE = "pg_events"
     CSS_PATH = "../console.tcss"
     ENABLE_COMMAND_PALETTE = True
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]  # noqa: RUF012 - as Textual declares it
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-xwide")]  # noqa: RUF012 - declared as in Textual
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012
 
     def __init__(
@@ -78,11 +78,11 @@ class ConsoleApp(ReplayingApp):
         state_path: Path | None = None,
         message: str = "",
     ) -> None:
-        """`feed` may be the path of a saved log. `zone` is the time zone of what is shown; None is the local one.
-        `settings` name the callbacks of a replay, and the database that tells of the tables.
+        """`feed` may be the path of a saved log. `zone` is the time zone of the display; None is local time.
 
-        `start` is the first screen, empty for the one remembered; `state_path` keeps what is remembered, None remembers
-        nothing. `message` is said at once. Raises `UsageError` when a saved log cannot be opened or a key is unknown.
+        `settings` have the callbacks of a replay, and the database for the coverage of tables. `start` is the first screen, empty
+        for the last one; `state_path` stores the state, None stores nothing. `message` is shown at the start. Raises
+        `UsageError` if a saved log cannot be opened or a key is unknown.
         """
         store = Store() if store is None else store
         origins = Origins(settings, store, feed if isinstance(feed, Path) else None)
@@ -95,7 +95,7 @@ class ConsoleApp(ReplayingApp):
             self.intake = Intake(feed, self.store, now=lambda: clock().timestamp(), on_records=self.recorder.take)
         self.rates = TableRates()
         self.next_place: Place | None = None
-        """Where to go when the app has ended; None is back."""
+        """Place to open after the app has ended; None is the previous one."""
         self.keys = keys.remapped(keymap or {})
         self.typed_actions = keys.typed_anywhere(self.keys)
         self._rates = Rates()
@@ -118,18 +118,18 @@ class ConsoleApp(ReplayingApp):
 
     @property
     def themes(self) -> list[str]:
-        """Those that can be read here."""
+        """Themes that are readable in this terminal."""
         return sorted(self.available_themes)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """As Textual's: without them a theme of others would end the console."""
+        """Override Textual's, because without these variables themes of others would crash the console."""
         return made_up(self.current_theme)
 
     def _remembered_screen(self) -> str:
         found = state.text(self.remembered, "screen")
         return found if found in MODES else "live"
 
-    # ---- life
+    # ---- life cycle
 
     def on_mount(self) -> None:
         made: dict[str, Callable[[], ConsoleScreen]] = {
@@ -153,24 +153,24 @@ class ConsoleApp(ReplayingApp):
             self.set_interval(SAVE_SECONDS, self.save_state)
 
     def stop(self) -> None:
-        """After the app has ended: stop the reader, kill what runs, give the disk space back."""
+        """Stop the reader, kill running processes, and release the disk space, after the app has ended."""
         if self.replay is not None:
             self.replay.close()
             self.replay.wait(3.0)
-        with suppress(PgEventsError):  # the disk is full: nobody is there any more to be told
+        with suppress(PgEventsError):  # the disk is full: it is too late for a message
             self.recorder.stop()
         if self.intake.stop():
             self.store.close()
 
-    # ---- what is remembered
+    # ---- stored state
 
     def exit(self, *given: Any, **named: Any) -> None:
-        """As Textual's; keeps what is to be remembered while the screens are still there."""
+        """Override Textual's to store the state while the screens still exist."""
         self.save_state()
         super().exit(*given, **named)
 
     def save_state(self) -> None:
-        """Keep filters, columns, marks and the screen, if they changed."""
+        """Store filters, columns, marks and the screen, if they have changed."""
         if self._state_path is None:
             return
         values: dict[str, Any] = dict(self.remembered)
@@ -191,15 +191,15 @@ class ConsoleApp(ReplayingApp):
         return found[-MAX_MARKS_KEPT:]
 
     def _find_marks(self, link: Link) -> None:
-        """Mark again what was marked, once the past is here."""
+        """Restore the marks once the past events are loaded."""
         if self._marks_to_find and link.state in ("live", "saved"):
             rows = [self.store.row_of_id(number) for number in self._marks_to_find]
             self._marks_to_find = []
             self.live.marks |= {row for row in rows if row is not None}
 
     def tick(self) -> None:
-        """Ten times a second: everything that moves, moves here."""
-        if not self.is_running:  # The screens are being taken down.
+        """Update everything that changes, ten times a second."""
+        if not self.is_running:  # The screens are being removed.
             return
         began = thread_time()
         self._move()
@@ -224,17 +224,17 @@ class ConsoleApp(ReplayingApp):
                 screen.tick(health)
 
     def _count_tables(self, link: Link, now: float) -> None:
-        """Which tables the events came from that arrived since the last tick."""
+        """Count the events by table that arrived since the last tick."""
         if link.state in ("reading", "saved"):
             return
         end = self.store.end
-        begin = max(self._counted, self.link.past)  # asked for last: whatever of the past is there, it is in this
+        begin = max(self._counted, self.link.past)  # read last, so that it covers all past events that have arrived
         if end > begin:
             self.rates.add(self.store.table_counts(begin, end), now)
         self._counted = end
 
     def _tell_about(self, link: Link) -> None:
-        """Into the event log what became of the link; and say the good news."""
+        """Report changes of the link in the event log, and good news in toasts."""
         was, self._was = self._was, link
         if link.state == "down" and was.state != "down":
             self.event_log.add(self._clock(), "error", one_line(f"{link.trouble}: {link.reason}"))
@@ -262,11 +262,11 @@ class ConsoleApp(ReplayingApp):
         return any(getattr(screen, "view", None) is view for screen in self.screen_stack)
 
     def lags(self) -> Sequence[float]:
-        """How late events came lately."""
+        """Recent delays of events."""
         return tuple(self.intake.lags.copy()) if isinstance(self.intake, Intake) else ()
 
     def tick_seconds(self) -> Sequence[float]:
-        """What the last ticks cost the thread that draws."""
+        """Durations of the last ticks in the drawing thread."""
         return tuple(self._tick_seconds)
 
     @property
@@ -274,7 +274,7 @@ class ConsoleApp(ReplayingApp):
         return self.intake.link.seen(monotonic())
 
     def health_now(self) -> Health:
-        """What the header tells."""
+        """Return the contents of the header."""
         return self.health(self._clock(), self.link)
 
     def health(self, now: datetime, link: Link) -> Health:
@@ -298,17 +298,17 @@ class ConsoleApp(ReplayingApp):
         )
 
     def read_filter(self, text: str) -> Filter:
-        """What a filter asks for. In a saved log `since:5m` counts from its newest event. Raises `FilterError`."""
+        """Parse a filter. In a saved log, `since:5m` counts from its newest event. Raises `FilterError`."""
         return chosen(text, now=self.intake.ends_at if isinstance(self.intake, SavedLog) else None)
 
     def today(self) -> date:
-        """The day that needs no date: in a saved log that of its newest event."""
+        """Return the day that is omitted in times; in a saved log that of its newest event."""
         if isinstance(self.intake, SavedLog) and len(self.store):
             return day(self.store.at(self.store.end - 1), self.zone)
         return self._clock().astimezone(self.zone).date()
 
     def set_read_only(self, on: bool) -> None:
-        """Allow changes to the database from here, or not; not where it was begun without."""
+        """Allow or forbid changes to the database; always forbidden if the console was started read-only."""
         if self._must_be_read_only and not on:
             self.say("this console was started read-only, and stays so", "warning")
             return
@@ -348,20 +348,20 @@ class ConsoleApp(ReplayingApp):
         self.push_screen(Choice("Go to database", options), chosen)
 
     def leave_for(self, place: Place) -> None:
-        """End, and let a console on another place begin."""
+        """Quit, and open a console for another place."""
         self.next_place = place
         self.exit(0)
 
-    # ---- going places
+    # ---- navigation
 
     def show_coverage_of(self, record: Record) -> None:
-        """The table of an event, in Coverage."""
+        """Show the table of an event in Coverage."""
         self.switch_mode("coverage")
         if isinstance(self.screen, CoverageScreen):
             self.screen.show_table(qualified_name(record))
 
     def show_in_live(self, row: int) -> None:
-        """Select a row in Live, whatever its filter hides."""
+        """Select a row in Live, even if its filter hides it."""
         self.switch_mode("live")
         if isinstance(self.screen, LiveScreen):
             self.screen.call_after_refresh(self.screen.go_to, row)
@@ -371,7 +371,7 @@ class ConsoleApp(ReplayingApp):
         if isinstance(self.screen, LiveScreen):
             self.screen.call_after_refresh(self.screen.filter_by, text)
 
-    # ---- leaving
+    # ---- quitting
 
     def ask_to_quit(self) -> None:
         def answered(yes: bool | None) -> None:
@@ -391,7 +391,7 @@ class ConsoleApp(ReplayingApp):
     # ---- the palette
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The keys of the screen, by name; and Textual's own for themes and pictures."""
+        """Yield the keys of the screen by name, and Textual's commands for themes and screenshots."""
         if isinstance(screen, ConsoleScreen):
             for key in keys.on_screen(screen.MODE, self.keys):
                 if key.keys and not key.widget and key.action and key.action != "app.command_palette":
@@ -409,7 +409,7 @@ class ConsoleApp(ReplayingApp):
         return lambda: self.run_worker(run(), exit_on_error=False)
 
     def _teller(self, command: Command) -> Callable[[], object]:
-        """Does the command, or asks for what it needs."""
+        """Return a function that runs the command, or prompts for its arguments."""
         if command.needs:
             return lambda: self.commands.ask(f"{command.name} ")
         return lambda: self.run_worker(self.commands.run(parse(command.name)), exit_on_error=False)

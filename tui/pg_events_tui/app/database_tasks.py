@@ -1,4 +1,4 @@
-"""What the app asks of the database beside events: each question in a thread, its answer for a later tick."""
+"""Queries of the app to the database besides events: each runs in a thread, with the result at a later tick."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
@@ -12,7 +12,7 @@ from pg_events_tui.model.backend import Backend, DatabaseHealth, problem_line
 
 
 class AskingApp(WordsApp):
-    """An app that knows what is covered, how the pipeline is, and can mend what failed."""
+    """App that knows the coverage and the state of the pipeline, and handles failed events."""
 
     def __init__(
         self, backend: Backend, clock: Callable[[], datetime], zone: tzinfo | None, copy_path: Path | None
@@ -20,13 +20,13 @@ class AskingApp(WordsApp):
         super().__init__(clock, zone, copy_path)
         self.backend = backend
         self.coverage: tuple[Sequence[Table] | None, str] = (None, backend.absent)
-        """The tables, None while not known, and why they could not be asked for."""
+        """Tables, None while unknown, and the reason if the query failed."""
         self.told: tuple[DatabaseHealth | None, str] = (None, backend.absent)
-        """What the database told of the pipeline, and why it did not."""
+        """State of the pipeline according to the database, and the reason if the query failed."""
 
     @work(thread=True, exclusive=True, group="coverage", exit_on_error=False)
     def load_coverage(self) -> None:
-        """Ask again which tables are covered; the answer comes with a later tick."""
+        """Reload the coverage; the result arrives at a later tick."""
         try:
             tables = self.backend.coverage()
         except Exception as error:  # noqa: BLE001 - a bug in a backend must not look like a slow database
@@ -37,7 +37,7 @@ class AskingApp(WordsApp):
 
     @work(thread=True, exclusive=True, group="health", exit_on_error=False)
     def load_health(self) -> None:
-        """Ask again how the pipeline is; the answer comes with a later tick."""
+        """Reload the state of the pipeline; the result arrives at a later tick."""
         try:
             told = self.backend.health()
         except Exception as error:  # noqa: BLE001 - as above
@@ -48,7 +48,7 @@ class AskingApp(WordsApp):
 
     @work(thread=True, group="discard", exit_on_error=False)
     def discard(self, consumer: str, event_id: int) -> None:
-        """Forget a failed event; says what came of it."""
+        """Discard a failed event, and show the result."""
         self._change_failed(self.backend.discard, consumer, event_id, "is forgotten")
 
     @work(thread=True, group="discard", exit_on_error=False)

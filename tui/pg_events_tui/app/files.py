@@ -1,4 +1,4 @@
-"""What the app writes to files, and records into one."""
+"""Files that the app writes, and recording."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
@@ -20,7 +20,7 @@ from pg_events_tui.text.lines import line, span
 
 
 class FilesApp(AskingApp):
-    """An app that writes its events to files."""
+    """App that writes its events to files."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class FilesApp(AskingApp):
         self.recorder = Recorder()
 
     def toggle_recording(self) -> None:
-        """Record what arrives from now on, or end that."""
+        """Start or stop the recording of new events."""
         if self.backend.absent:
             self.say("nothing arrives here to be recorded: this is a saved log", "warning")
             return
@@ -67,13 +67,13 @@ class FilesApp(AskingApp):
         )
 
     def file_name(self, ending: str) -> str:
-        """A name that no file has yet."""
+        """Return an unused file name."""
         database = "".join(one if one.isalnum() else "-" for one in self.backend.name.partition("@")[0]) or "events"
         return f"{database}-{self._clock().astimezone(self.zone):%Y%m%d-%H%M%S}.{ending}"
 
     @work(thread=True, exclusive=True, group="record", exit_on_error=False)
     def start_recording(self, path: str, wanted: Filter | None = None) -> None:
-        """Record what arrives from now on, and matches; says what came of it."""
+        """Start recording new events that match, and show the result."""
         if self.backend.absent or self.recorder.path is not None:
             why = self.backend.absent or f"{self.recorder.path} is being recorded; W ends it"
             self.call_from_thread(self.say, why, "warning")
@@ -86,7 +86,7 @@ class FilesApp(AskingApp):
             self.call_from_thread(self.say, f"recording to {path}; W ends it")
 
     def ask_to_write(self, what: str, rows: Sequence[int]) -> None:
-        """Write these rows to a file that the user names."""
+        """Prompt for a file name, and write the rows to it."""
         text = [
             line(span(f"{what}: {counted(len(rows), 'event')}. The name's ending tells the form:")),
             line(
@@ -104,7 +104,7 @@ class FilesApp(AskingApp):
 
     @work(thread=True, group="write", exit_on_error=False)
     def write(self, rows: Sequence[int], path: str) -> None:
-        """These rows to a file, in the form that its name tells; says what came of it."""
+        """Write the rows to a file in the format of its name, and show the result."""
         try:
             count = recording.write(self.store, rows, path, self._header())
         except Exception as error:  # noqa: BLE001
@@ -113,7 +113,10 @@ class FilesApp(AskingApp):
             self.call_from_thread(self.say, f"{counted(count, 'event')} written to {path}")
 
     def _header(self) -> Header:
-        """Blocks. When the database is lost it is its name only: what is here can be saved all the same."""
+        """Return the header of a file.
+
+        Blocks. Without the database, only its name is known, so that events can still be saved.
+        """
         try:
             return self.backend.journal_header()
         except PgEventsError:
@@ -121,6 +124,6 @@ class FilesApp(AskingApp):
 
     @work(thread=True, group="write", exit_on_error=False)
     def write_text(self, path: str, text: str) -> None:
-        """Into a new file that only the user can read."""
+        """Write a new file with access for the user only."""
         problem = recording.write_text(path, text)
         self.call_from_thread(self.say, problem or f"written to {path}", "error" if problem else "information")

@@ -1,4 +1,4 @@
-"""Keys take effect in the order in which they are pressed, however fast they come."""
+"""Keys take effect in the order in which they are pressed, however fast they are typed."""
 
 import asyncio
 from collections import deque
@@ -11,32 +11,32 @@ from textual.app import App
 from textual.dom import DOMNode
 
 ROUNDS: Final = 10
-"""A key that sets off messages without end is not waited for."""
+"""Maximum rounds of waiting for a key, in case it triggers messages endlessly."""
 GIVEN_UP_SECONDS: Final = 2.0
-"""Nor is a widget that does not come to its messages."""
+"""Timeout after which a widget that does not process its messages is no longer waited for."""
 
 MOST_WAITING: Final = 1_000
-"""More keys than that nobody has typed: a text was poured into a terminal that does not tell a paste."""
+"""Maximum number of waiting keys. More are not typed but pasted into a terminal without bracketed paste."""
 
 T = TypeVar("T")
 
 
 class InOrder(App[T], Generic[T]):
-    """An app in which a key is done before the next one is looked at; text that is pasted counts as a key.
+    """App in which a key is processed before the next one is dispatched; pasted text counts as a key.
 
-    Textual hands each key at once to what has the focus, and looks for its binding when it has bubbled up to the app. What
-    is typed right behind it overtakes it: of `/orders` the letters reach the list and not the filter, a backspace takes
-    the letter after it, and of `5d` the `d` finds a screen that is not there yet. So here a key waits until all that had
-    to do with the one before, and all that these told each other because of it, are through with their messages.
+    Textual passes each key immediately to the focused widget, and searches its binding once it has bubbled up to the app. Keys
+    typed right after it overtake it: of `/orders`, the letters reach the list and not the filter, a backspace deletes the
+    letter after it, and of `5d`, the `d` reaches a screen that does not exist yet. So a key waits here until all widgets that
+    processed the previous one, and those that got messages because of it, have processed their messages.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting_keys: deque[events.Event] = deque()
         self._passed_over = 0
-        """Keys for which there was no room."""
+        """Number of keys that were dropped, because too many were waiting."""
         self.has_key_in_hand = False
-        """A key is on its way."""
+        """True while a key is being processed."""
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
@@ -55,18 +55,18 @@ class InOrder(App[T], Generic[T]):
         self.run_worker(partial(self._wait_for_key, way), group="keyboard", exit_on_error=False)
 
     def _way(self) -> list[DOMNode]:
-        """Whom a key passes, in this order."""
+        """Return the nodes that a key passes, in order."""
         return list((self.focused or self.screen).ancestors_with_self)
 
     async def _wait_for_key(self, way: list[DOMNode]) -> None:
-        """Wait until the key is done that went this way, then take the next one."""
+        """Wait until the key that went this way is processed, then take the next one."""
         try:
             for _ in range(ROUNDS):
                 await self._pass_through(way)
                 if not any(node.message_queue_size for node in way):
                     break
                 way = [*way, *(node for node in self._way() if node not in way)]
-            await self._pass_through(self._way())  # a screen that it opened comes up, and gives its field the focus
+            await self._pass_through(self._way())  # a screen that it opened is shown, and focuses its field
         finally:
             self.has_key_in_hand = bool(self._waiting_keys)
         if self._waiting_keys:
@@ -76,7 +76,7 @@ class InOrder(App[T], Generic[T]):
             self.notify(f"{count:,} keys were passed over: more than {MOST_WAITING:,} came at once", severity="warning")
 
     async def _pass_through(self, way: Iterable[DOMNode]) -> None:
-        """Wait until each has seen what it was sent so far; one that is gone has."""
+        """Wait until each node has processed its current messages; one that was removed counts as done."""
         for node in way:
             seen = asyncio.Event()
             if node.call_later(seen.set):

@@ -1,4 +1,4 @@
-"""What the app says: in toasts, in its event log, and into the clipboard."""
+"""Messages of the app: in toasts, in its event log, and to the clipboard."""
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
@@ -16,7 +16,7 @@ SEVERITY_ROLES: Final = {"information": "good", "warning": "warning", "error": "
 
 
 class WordsApp(AnywhereApp):
-    """An app that tells people what happened, and remembers what it told."""
+    """App that shows messages and keeps them."""
 
     def __init__(self, clock: Callable[[], datetime], zone: tzinfo | None, copy_path: Path | None) -> None:
         super().__init__()
@@ -29,12 +29,12 @@ class WordsApp(AnywhereApp):
         return self._clock()
 
     def say(self, text: str, severity: str = "information") -> None:
-        """A toast. What it says may come from anywhere, so it is cleaned and never markup."""
+        """Show a toast. Its text may have any origin, so it is cleaned and never parsed as markup."""
         self.event_log.add(self._clock(), severity, one_line(text))
         self.notify(one_line(text), severity=severity, markup=False, timeout=6)  # type: ignore[arg-type]
 
     def show_event_log(self) -> None:
-        """What happened to the console itself, the newest at the end."""
+        """Show messages about the console itself, the newest at the end."""
         entries = self.event_log.entries
         lines = [
             line(
@@ -49,7 +49,7 @@ class WordsApp(AnywhereApp):
         self.push_screen(Reading(f"Event log: {self.event_log.added:,} so far", lines or empty, at_end=True))
 
     def copy(self, what: str, text: str) -> None:
-        """To the terminal's clipboard if it fits, and to a file; says what went where."""
+        """Copy the text to the terminal's clipboard if it fits, and to a file, and show the result."""
         data = text.encode("utf-8", "replace")
         size = f"{len(data):,} bytes"
         problem = clipboard.save(self._copy_path, data)

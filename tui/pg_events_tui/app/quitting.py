@@ -1,4 +1,4 @@
-"""What works wherever one is, in dialogs too: to leave, and the palette of commands and of themes."""
+"""Actions that work everywhere, including dialogs: quitting, and the palettes of commands and themes."""
 
 from typing import ClassVar, Final
 
@@ -15,16 +15,16 @@ PALETTE_ID: Final = "--command-palette"
 
 
 class AnywhereApp(InOrder[int], inherit_bindings=False):
-    """An app whose keys for leaving and for the palette come from the table, not from Textual."""
+    """App whose keys for quitting and for the palette come from the table, not from Textual."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *keys.bindings_anywhere(),
         Binding("ctrl+c", "help_quit", show=False, system=True),
     ]
 
-    no_color = False  # Textual asks for the themes before it sets this
+    no_color = False  # Textual reads the themes before it sets this
     typed_actions: frozenset[str] = frozenset()
-    """Actions on keys that write a letter: in a field they do that."""
+    """Actions whose keys type a letter, as they do in a field."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in self.typed_actions and isinstance(self.focused, Input):
@@ -38,7 +38,7 @@ class AnywhereApp(InOrder[int], inherit_bindings=False):
 
     @property
     def available_themes(self) -> dict[str, Theme]:
-        """Those that can be read here."""
+        """Themes that are readable in this terminal."""
         return themes.readable(super().available_themes, colours=not self.no_color)
 
     def action_command_palette(self) -> None:
@@ -50,7 +50,7 @@ class AnywhereApp(InOrder[int], inherit_bindings=False):
 
 
 class Palette(CommandPalette):
-    """Textual's, but a page key before the list was drawn is not its end (KeyError in Textual 8.2.8)."""
+    """Palette as in Textual, but a page key before the list is drawn does not crash it (KeyError in Textual 8.2.8)."""
 
     def _action_command_list(self, action: str) -> None:
         if action.startswith("page_") and not self.query_one(CommandList).scrollable_content_region:

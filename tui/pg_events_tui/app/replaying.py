@@ -1,4 +1,4 @@
-"""What the app replays: of which events, and where that stands."""
+"""Replays of the app: their events and state."""
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
@@ -21,7 +21,7 @@ from pg_events_tui.screens.filtered_view import FilteredView
 
 
 class ReplayingApp(FilesApp):
-    """An app whose lists can be replayed."""
+    """App whose lists can be replayed."""
 
     def __init__(
         self,
@@ -36,21 +36,24 @@ class ReplayingApp(FilesApp):
         self.live = View(self.store)
         self.schema = View(self.store, newest_first=True)
         self.known_screens: dict[str, ConsoleScreen] = {}
-        """The screens that were opened, by mode."""
+        """Opened screens by mode."""
         self.origins = origins
         self.pace = Pace(speed=1.0)
         self.replay: Replay | None = None
-        """What Replay shows."""
+        """Replay that is shown."""
         self.replay_base: Origin | None = None
-        """What that was narrowed from by a filter."""
+        """Origin from which a filter has narrowed the replay."""
         self.replay_asks: Replay | None = None
-        """The one that asks whether to call, once it is planned."""
+        """Replay that asks whether to call callbacks, once it is planned."""
         self._edited = frozenset[int]()
-        """Of the runs that were kept, and of replays that were shown before."""
+        """Ids of edited events in stored runs, and in replays that were shown before."""
 
     def plan_replay(self, origin: Origin, base: Origin | None = None, *, asks: bool = False) -> None:
-        """Show what would go where; nothing is called. `base` is what the origin was narrowed from. With `asks` the
-        question whether to call follows as soon as the plan is there."""
+        """Show the plan of a replay without calling anything.
+
+        `base` is the origin from which the events were narrowed. With `asks`, the user is asked whether to call callbacks once
+        the plan is ready.
+        """
         if self.why_no_plan:
             self.say(self.why_no_plan, "warning")
             return
@@ -65,7 +68,7 @@ class ReplayingApp(FilesApp):
 
     @property
     def why_no_plan(self) -> str:
-        """Why nothing else can be planned to be replayed now; empty when it can."""
+        """Reason why no other replay can be planned now; empty if one can."""
         is_playing = self.replay is not None and self.replay.is_playing
         return "a replay is playing: x on Replay (4) stops it" if is_playing else ""
 
@@ -75,7 +78,7 @@ class ReplayingApp(FilesApp):
             self.replay.set_pace(pace)
 
     def replay_sources(self, view: View | None = None) -> list[Option[FindOrigin]]:
-        """What can be replayed from here: of that view (else of Live), and of the database."""
+        """Return the origins to replay: those of the view (else of Live), and of the database."""
         view = view or self.live
         screen = self.known_screens.get("schema" if view is self.schema else "live")
         wanted = screen.exact_filter if isinstance(screen, FilteredView) else None
@@ -93,7 +96,7 @@ class ReplayingApp(FilesApp):
         ]  # fmt: skip
 
     def ask_to_replay(self, view: View) -> None:
-        """Plan to replay the selected event; with marks, ask what is meant."""
+        """Plan a replay of the selected event; if there are marks, ask which events are meant."""
         options = self.replay_sources(view)
         if not view.marks:
             self.plan_replay(self.origins.event(view.selected or 0))
@@ -110,12 +113,12 @@ class ReplayingApp(FilesApp):
 
     @property
     def edited_ids(self) -> frozenset[int]:
-        """The events of which there is an edited copy, or of which one was replayed."""
+        """Ids of the events that have an edited copy, or of which one was replayed."""
         return self._edited | self.replay.edited_ids if self.replay is not None else self._edited
 
     @work(thread=True, exclusive=True, group="edited", exit_on_error=False)
     def load_edited(self) -> None:
-        """Look again into the runs that were kept; the answer comes with a later tick."""
+        """Reload the ids from stored runs; the result arrives at a later tick."""
         try:
             found = self.origins.edited_ids()
         except Exception as error:  # noqa: BLE001 - or it would be waited for without an end

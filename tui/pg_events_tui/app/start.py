@@ -1,4 +1,4 @@
-"""From settings to a running console, and from one console to the next."""
+"""Starts a console from settings, and switches from one console to the next."""
 
 import gc
 from dataclasses import replace
@@ -23,11 +23,11 @@ def start(
     profile: str | None = None,
     remember: bool = True,
 ) -> int:
-    """See `pg_events_tui.run`."""
+    """Start as described in `pg_events_tui.run`."""
     profiles = places_of(settings)
     here = _first(settings, profiles, log, profile)
     stack = [replace(here, read_only=here.read_only or read_only)]
-    """Where the console is, on top of where leaving leads to."""
+    """Current place, on top of the places to return to."""
     before: Place | None = None
     message = ""
     while True:
@@ -57,7 +57,7 @@ def start(
 
 
 def places_of(settings: Settings) -> tuple[Place, ...]:
-    """The databases that the settings name beside the first one."""
+    """Return the databases of the settings other than the first one."""
     return tuple(
         Place(
             one.name,
@@ -72,7 +72,7 @@ def places_of(settings: Settings) -> tuple[Place, ...]:
 
 
 def _colour(profile: Profile) -> str:
-    """As every terminal understands it. Raises `UsageError` for a name that is no colour."""
+    """Return the colour in a notation for every terminal. Raises `UsageError` for an unknown colour."""
     if not profile.colour:
         return ""
     try:
@@ -97,7 +97,7 @@ def _first(settings: Settings, profiles: tuple[Place, ...], log: Path | None, pr
 
 
 def _console(here: Place, places: Places, settings: Settings, *, message: str, remember: bool) -> ConsoleApp:
-    """Raises what connecting raises, except `NotInstalled`, which the console can mend."""
+    """Create the console. Raises what connecting raises, except `NotInstalled`, which can be resolved in the console."""
     if here.log is not None:
         name = here.log.name
         path = state.path_for(str(here.log.absolute())) if remember else None

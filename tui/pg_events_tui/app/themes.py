@@ -1,4 +1,4 @@
-"""The console's colours: calm grounds, few accents, each with a letter or a word beside it."""
+"""Colours of the console: calm backgrounds, few accents, each with a letter or a word beside it."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -57,29 +57,29 @@ CONTRAST: Final = Theme(
     boost="#1c1c1c",
     variables={"quiet": "#d6d6d6", "role-schema": "#e6b3ff", "cursor": "#0047b3", "cursor-quiet": "#333333"},
 )
-"""Every text at least seven times as bright as its ground, or as dark."""
+"""Theme with a contrast of at least seven to one for every text."""
 
 THEMES: Final = (DARK, LIGHT, CONTRAST)
-"""The first is the default."""
+"""Themes; the first is the default."""
 
 
 _OF_16: Final = "ansi-dark"
-"""In the terminal's own palette."""
+"""Theme of the terminal's own palette."""
 
 
 def default(available: Collection[str]) -> str:
-    """The theme to begin with. Of sixteen colours ours would all become white: there it is the terminal's own palette."""
+    """Return the initial theme. With sixteen colours, ours would be all white, so it is the terminal's own palette."""
     has_16 = Console(stderr=True).color_system == "standard"
     return _OF_16 if has_16 and _OF_16 in available else THEMES[0].name
 
 
 def readable(available: Mapping[str, Theme], *, colours: bool) -> dict[str, Theme]:
-    """The themes that can be read: without colours those of the terminal's own palette become black on black."""
+    """Return the readable themes: without colours, those of the terminal's own palette are black on black."""
     return {name: theme for name, theme in available.items() if colours or "ansi" not in name}
 
 
 def made_up(theme: Theme) -> dict[str, str]:
-    """Colours that only ours name, for a theme of others: made of its own."""
+    """Derive the variables that only our themes define from the colours of another theme."""
     if theme.ansi:
         return {
             "quiet": "ansi_bright_black",
