@@ -7,27 +7,35 @@ from pathlib import Path
 
 import pytest
 
-_ROOT = Path(__file__).parents[2] / "pg_events"
+_ROOT = Path(__file__).parents[2]
 _PLACES = (
-    "callbacks",
-    "cli",
-    "config",
-    "db",
-    "delivery",
-    "demo",
-    "diff",
-    "doctor",
-    "errors.py",
-    "event.py",
-    "files",
-    "filter",
-    "log",
-    "playback",
-    "testing",
-    "text",
-    "triggers",
+    "pg_events/callbacks",
+    "pg_events/cli",
+    "pg_events/config",
+    "pg_events/db",
+    "pg_events/delivery",
+    "pg_events/demo",
+    "pg_events/diff",
+    "pg_events/doctor",
+    "pg_events/errors.py",
+    "pg_events/event.py",
+    "pg_events/files",
+    "pg_events/filter",
+    "pg_events/log",
+    "pg_events/playback",
+    "pg_events/testing",
+    "pg_events/text",
+    "pg_events/triggers",
+    "tui/pg_events_tui/__init__.py",
+    "tui/pg_events_tui/app",
+    "tui/pg_events_tui/commands",
+    "tui/pg_events_tui/model",
+    "tui/pg_events_tui/replay",
+    "tui/pg_events_tui/screens",
+    "tui/pg_events_tui/text",
+    "tui/pg_events_tui/widgets",
 )
-"""Packages and modules of the core that are checked."""
+"""Packages and modules that are checked."""
 
 _OPENINGS = re.compile(
     r"(?:What|How|Where|As|Of|Whether|Which|The same|Those|So many|So much|So long|For people|Who|Whoever)\b"
