@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
 
+from platformdirs import user_state_path
+
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.text import one_line
 
@@ -286,8 +288,7 @@ def compare(first: Run, second: Run) -> Iterator[Difference]:
 
 
 def _root() -> Path:
-    base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "pg_events" / "runs"  # noqa: PTH117
+    return user_state_path("pg_events") / "runs"
 
 
 def _folder() -> Path:

@@ -4,14 +4,15 @@ import os
 from pathlib import Path
 from typing import Final
 
+from platformdirs import user_cache_path
+
 TERMINAL_BYTES: Final = 74_994
 """Maximum size of an OSC 52 sequence in terminals, which silently drop more."""
 
 
 def default_path() -> Path:
     """Path of the last copy: `~/.cache/pg_events/copied`."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "pg_events" / "copied"
+    return user_cache_path("pg_events") / "copied"
 
 
 def save(path: Path, data: bytes) -> str:

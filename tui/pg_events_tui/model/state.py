@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
+from platformdirs import user_state_path
+
 VERSION: Final = 1
 MAX_BYTES: Final = 256_000
 
 
 def directory() -> Path:
     """Directory of the files: `$XDG_STATE_HOME/pg_events`, else `~/.local/state/pg_events`."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "state") / "pg_events"
+    return user_state_path("pg_events")
 
 
 def path_for(name: str, folder: Path | None = None) -> Path:
