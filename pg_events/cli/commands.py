@@ -18,7 +18,7 @@ from pg_events.config.fields import LOG_FORMATS
 _EPILOG: Final = """
 \b
 Exit codes:  0 done, 1 done with failures or drift, 2 wrong usage or settings,
-             3 database not reachable, 4 not permitted, 130 interrupted by Ctrl-C
+             3 database not reachable, 4 not permitted, 130 ended by Ctrl-C
 
 \b
 Completion of commands and options, for ~/.bashrc, ~/.zshrc and config.fish:

@@ -129,7 +129,7 @@ def test_a_callback_that_needs_a_connection_is_refused_in_one_line(console, make
         replay = await planned(c)
         await real(c)
         await ended(c)
-        assert "shop.handlers:on_order takes a connection, which no replay lends" in c.text()
+        assert "shop.handlers:on_order takes a connection, which a replay does not provide" in c.text()
         assert states(replay) == "q"
         assert runs.kept() == []
 

@@ -104,7 +104,7 @@ def test_what_was_attached_to_an_owners_own_schema_is_named_and_taken_away(
 
     code, text = call("status", "--database-url", evil.url_of("owner"))
     assert code == 4
-    assert "is not" in text
+    assert "objects that are not" in text
     assert call("doctor", "--database-url", evil.url_of("owner"))[0] == 1
     assert call("build", "--database-url", evil.url_of("owner"))[0] == 0
 
