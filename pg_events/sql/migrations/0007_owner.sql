@@ -20,17 +20,8 @@ begin
                 || ' is no member of it; remedy: run pg_events build once as a superuser';
         end;
     end loop;
-    if exists (select from pg_catalog.pg_roles r where r.rolname = 'pgevents_capture') then
-        revoke all on schema pgevents from pgevents_capture;
-        revoke all on all tables in schema pgevents from pgevents_capture;
-        revoke all on all sequences in schema pgevents from pgevents_capture;
-        revoke all on all functions in schema pgevents from pgevents_capture;
-        begin
-            drop role pgevents_capture;
-        exception when dependent_objects_still_exist or insufficient_privilege or object_in_use then
-            null; -- another database needs it, or it is not for this role to drop
-        end;
-    end if;
+    -- The role keeps its rights for now: a function that runs at this moment runs as the role, and must not fail its write.
+    -- A later build revokes them, see rights.sql.
 end
 $do$;
 reset pgevents.building;

@@ -39,6 +39,21 @@ difference as (
         true as is_foreign
     from held h
     where h.grantee <> (select s.nspowner from schema s)
+      -- Functions that were running when migration 7 took them from this role still run as the role.
+      and not (
+          h.grantee = (select r.oid from pg_catalog.pg_roles r where r.rolname = 'pgevents_capture')
+          and exists (
+              select from pgevents.migration m
+              where m.version = 7
+                and (
+                    m.applied_at > pg_catalog.clock_timestamp() - interval '1 minute'
+                    or exists (
+                        select from pg_catalog.pg_stat_activity a
+                        where a.datname = pg_catalog.current_database() and a.xact_start <= m.applied_at
+                    )
+                )
+          )
+      )
       and (
           h.is_grantable
           or h.attname is not null

@@ -21,6 +21,16 @@ begin
             end if;
         end loop;
     end loop;
+    -- The role of an earlier build, once it has no rights here any more.
+    if exists (select from pg_catalog.pg_roles r where r.rolname = 'pgevents_capture')
+        and not pg_catalog.has_schema_privilege('pgevents_capture', 'pgevents', 'usage')
+    then
+        begin
+            drop role pgevents_capture;
+        exception when dependent_objects_still_exist or insufficient_privilege or object_in_use then
+            null; -- another database needs it, or it is not for this role to drop
+        end;
+    end if;
 end
 $do$;
 reset pgevents.building;
