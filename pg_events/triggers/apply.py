@@ -137,6 +137,8 @@ def _apply_together(
         try:
             with connection.transaction(), _watched(connection, tries > 1) as watch:
                 version = _begin_together(connection, steps, plan, patience)
+                if version and any(step.migration is not None for step in steps):
+                    connection.execute(sql.text("lock_log.sql"))
                 # A build that is creating the schema only has a lock on its name.
                 _limit(connection, limits.lock_seconds if version else patience)
                 for step in steps:

@@ -40,7 +40,7 @@ difference as (
     from held h
     where h.grantee <> (select s.nspowner from schema s)
       -- Functions that were running when migration 7 took them from this role still run as the role.
-      and not (
+      and (
           h.grantee = (select r.oid from pg_catalog.pg_roles r where r.rolname = 'pgevents_capture')
           and exists (
               select from pgevents.migration m
@@ -53,7 +53,7 @@ difference as (
                     )
                 )
           )
-      )
+      ) is not true
       and (
           h.is_grantable
           or h.attname is not null

@@ -17,8 +17,9 @@ begin
             case when _granted.grantee = 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(_granted.grantee)) end
         );
     end loop;
-    -- What readers' questions and the view for people call is for all who may use the schema.
-    if '{name}' in ('described', 'column_difference') then
+    -- What readers' questions and the view for people call is for all who may use the schema; and so is what gives an id, which a
+    -- capture function of an earlier release calls that is running as another role during an upgrade.
+    if '{name}' in ('described', 'column_difference', 'new_id') then
         execute (
             select pg_catalog.format('grant execute on function %s to public', p.oid::regprocedure)
             from pg_catalog.pg_proc p
