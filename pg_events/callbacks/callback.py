@@ -99,7 +99,7 @@ class Callback:
         """
         try:
             result = self.function(payload, **self.given(attempt, connection))
-        except Exception:
+        except Exception:  # the user's function can raise anything: raised again once the connections are closed
             django.close_broken_connections()
             raise
         # A decorator may hide that a function is async: its coroutine must not be dropped without running.
@@ -115,7 +115,7 @@ class Callback:
         """Call the function within a running loop; a sync function blocks the loop."""
         try:
             result = self.function(payload, **self.given(attempt))
-        except Exception:
+        except Exception:  # the user's function can raise anything: raised again once the connections are closed
             django.close_broken_connections()
             raise
         if not inspect.isawaitable(result):

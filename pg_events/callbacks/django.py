@@ -24,7 +24,7 @@ async def closing_broken_connections(awaitable: Awaitable[object]) -> object:
     """Wait for the awaitable; if it fails, close connections in the thread of Django's async functions."""
     try:
         return await awaitable
-    except Exception:
+    except Exception:  # the user's function can raise anything: raised again once the connections are closed
         if (db := _database()) is not None:
             with contextlib.suppress(Exception):
                 await sys.modules["asgiref.sync"].sync_to_async(db.close_old_connections)()

@@ -34,7 +34,7 @@ NOTHING: Final[Values] = {}
 
 
 def load(path: Path) -> tuple[Values, str]:
-    """Load the values, with the reason if that failed; empty if there is no file."""
+    """Return the saved values and the reason of a failure; both are empty if there is no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
