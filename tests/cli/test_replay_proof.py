@@ -2,7 +2,6 @@
 
 import signal
 import sqlite3
-import time
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -14,8 +13,15 @@ from psycopg import sql
 import pg_events
 from pg_events.demo.traffic import Traffic
 from pg_events.event import raw_members as members_of
+from tests.waiting import until
 
-SECONDS = 4.0
+BUSY = """
+select
+    count(*) filter (where kind = 'I') > 1000
+    and count(*) filter (where kind = 'U') > 100
+    and count(*) filter (where kind = 'D') > 5
+from pgevents.log
+"""
 
 
 class Replica:
@@ -120,7 +126,8 @@ def recorded(database_url, build, start) -> str:
         connection.execute(files("pg_events.demo").joinpath("shop.sql").read_text("utf-8"))
     traffic = Traffic(database_url, rate=150, seed=7)
     traffic.start()
-    time.sleep(SECONDS)  # so long the shop is open
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        until(lambda: connection.execute(BUSY).fetchone() == (True,), "the shop is busy")
     traffic.stop()
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("alter table shop.products add column hue text")

@@ -49,6 +49,7 @@ def test_a_word_about_the_link_is_a_row_and_no_event(store, make):
         store.append([make.record(number), note(number, make.record(number).at, "the connection was lost")])
 
     assert store.event_count == len(store) / 2
+    assert store.table_counts(store.first, store.end) == {"public.orders": store.event_count}
 
 
 def test_large_events_are_bounded_by_bytes_not_only_by_number(tmp_path, make):

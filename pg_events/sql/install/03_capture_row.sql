@@ -55,7 +55,8 @@ begin
     if split_part(_marker, ' ', 2) like tg_relid || '@%' and _query_characters > 0 then
         insert into pgevents.event (statement_id, kind, table_schema, table_name, old_data, new_data)
         select
-            -- The empty text changes nothing, but keeps the planner from evaluating the cast, which fails for a setting that is not a number.
+            -- The empty text changes nothing, but keeps the planner from evaluating the cast: it fails for a setting that is not a
+            -- number.
             (split_part(_marker, ' ', 1) || left(k.relname, 0))::bigint, _kind, _table_schema, _table_name,
             case when tg_op <> 'INSERT' then row_to_json(old) end,
             case when tg_op <> 'DELETE' then row_to_json(new) end

@@ -233,11 +233,12 @@ class Store:
             return sum(segment.kinds.count(kind.encode("ascii")) for segment in self._segments)
 
     def table_counts(self, start: int, stop: int) -> dict[str, int]:
-        """Count the rows from `start` to before `stop` by table; DDL counts as `ddl`."""
+        """Count the events from `start` to before `stop` by table; DDL counts as `ddl`."""
         counts: dict[int, int] = {}
         for block in self.blocks(start, stop, 4_096):
-            for number in block.tables:
-                counts[number] = counts.get(number, 0) + 1
+            for kind, number in zip(block.kinds, block.tables, strict=True):
+                if kind != ord(NOTE):
+                    counts[number] = counts.get(number, 0) + 1
         found: dict[str, int] = {}
         for number, count in counts.items():
             schema, name, is_ddl = self.tables[number] if number else (None, "(others)", False)
