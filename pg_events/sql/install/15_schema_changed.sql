@@ -8,6 +8,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 set standard_conforming_strings = on
+-- Custom plans do not pay off: the questions are small, and the same for every command.
+set plan_cache_mode = force_generic_plan
 as $function$
 declare
     _command record;

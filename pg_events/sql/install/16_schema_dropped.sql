@@ -7,6 +7,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 set standard_conforming_strings = on
+set plan_cache_mode = force_generic_plan
 as $function$
 declare
     _dropped record;
