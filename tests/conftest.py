@@ -6,6 +6,7 @@ one for each pytest-xdist worker, of the major `PG_EVENTS_TEST_MAJOR` (18). With
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two processes a processor, since tests mostly wait; one for a file or a test, or where the output is to be seen."""
     is_whole = all(Path(argument).is_dir() for argument in config.args) and not config.option.keyword
     return min(16, 2 * (os.cpu_count() or 1)) if is_whole and config.option.capture != "no" else 0
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores Ctrl-C and, under nohup, a closed terminal, and so would every program that a test
+    starts to send it these signals."""
+    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default)
 
 
 class GivenServer:

@@ -134,8 +134,9 @@ class Listener:
             silence_seconds=self._link_seconds * self._patience,
         )
         try:
+            session.settle(connection)
             self._version = check_log(connection)
-            self._settle(connection)
+            self._listen(connection)
             now = connection.execute("select pg_catalog.pg_current_snapshot()::text, session_user").fetchone()
             assert now is not None
             self.session_user = now[1]
@@ -150,14 +151,13 @@ class Listener:
         self._idle_looks = 0
         self._asked_until = 0.0
 
-    def _settle(self, connection: Link) -> None:
-        """Configure the session for reading, as far as it is not shared."""
+    def _listen(self, connection: Link) -> None:
+        """Listen for notifications, if the session is not shared."""
         was_shared = self.is_shared
         self.is_shared = session.is_shared(connection, self.database_url)
         asks, wake_up = self._wanted
         self._wake_up = wake_up and not self.is_shared
         self._asks = asks and self._wake_up
-        session.settle(connection)
         if self.is_shared:
             if not was_shared:
                 log.warning("%s: %s", describe(self.database_url), session.SHARED)
