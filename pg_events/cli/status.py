@@ -21,7 +21,7 @@ from pg_events.db.link import RawCursor
 from pg_events.doctor import findings
 from pg_events.log.listener import checked_version
 from pg_events.text import clean, counted
-from pg_events.text.formatting import format_duration
+from pg_events.text.formatting import format_bytes, format_duration
 from pg_events.triggers import catalog
 from pg_events.triggers.catalog import OPERATIONS, Connection, Table
 
@@ -239,7 +239,7 @@ def _summary(found: _Status) -> str:
         f"{states['covered']:,} of {counted(wanted, 'table')} covered",
         *(f"{states[state]:,} {state}" for state in _NOT_WANTED if states[state]),
         _ddl(found),
-        f"{'about ' if found.log['estimated'] else ''}{counted(found.log['events'], 'event')}, {_size(found.log['bytes'])}",
+        f"{'about ' if found.log['estimated'] else ''}{counted(found.log['events'], 'event')}, {format_bytes(found.log['bytes'])}",
         *_query_text(found.query_characters),
         f"PostgreSQL {found.server_version}",
     ]
@@ -269,10 +269,6 @@ def _query_text(characters: int) -> list[str]:
     return [
         {0: "no SQL text", FULL_QUERY: "SQL text in full"}.get(characters, f"SQL text up to {characters:,} characters")
     ]
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
 
 
 def _ago(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from pg_events.db.trust import Owner
 from pg_events.errors import ForeignCursor
 from pg_events.text import counted
-from pg_events.text.formatting import format_duration
+from pg_events.text.formatting import format_bytes, format_duration
 from pg_events.triggers.catalog import EVENT_TRIGGERS, UNPUBLISH, Installed, Server, published
 from pg_events.triggers.plan import Plan
 
@@ -308,7 +308,7 @@ def consumers(rows: Sequence[Row]) -> list[Finding]:
 
 def log_size(row: Row) -> list[Finding]:
     data = dict(row)
-    size = f"{row['bytes'] / 1e9:,.1f} GB" if row["bytes"] >= 1e9 else f"{row['bytes'] / 1e6:,.1f} MB"
+    size = format_bytes(row["bytes"])
     if row["dead"] > max(BLOATED_ROWS, row["live"]):
         text = f"the log takes {size}, and most of its rows are dead ({row['dead']:,} of {row['dead'] + row['live']:,})"
         return [
