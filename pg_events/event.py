@@ -78,53 +78,55 @@ class Record(NamedTuple):
         return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
 
 
-MOST_FOLDED: Final = 100
+MAX_PACKED: Final = 100
 """Maximum events of one statement in one row of the log; ids are assigned with this distance."""
 
-_FOLD: Final = "\x1e"
+_SEPARATOR: Final = "\x1e"
 """Separator of the rows in a packed row. JSON never contains it, because control characters are escaped."""
 
 
-def unfold(folded: Record) -> Iterator[Record]:
+def unpack(packed: Record) -> Iterator[Record]:
     """Unpack the events of a row of the log, which have consecutive ids."""
-    olds, news = (repeat(None) if rows is None else rows.split(_FOLD) for rows in (folded.old_data, folded.new_data))
-    head = map(repeat, folded[1 : Record._fields.index("old_data")])
-    return map(Record, count(folded.id), *head, olds, news, repeat(folded.ddl))
+    olds, news = (
+        repeat(None) if rows is None else rows.split(_SEPARATOR) for rows in (packed.old_data, packed.new_data)
+    )
+    head = map(repeat, packed[1 : Record._fields.index("old_data")])
+    return map(Record, count(packed.id), *head, olds, news, repeat(packed.ddl))
 
 
-def sound(row: Record, folded: int | None) -> Iterator[Record]:
-    """Events of a row of the log, `folded` of them if it is packed.
+def sound(row: Record, packed: int | None) -> Iterator[Record]:
+    """Events of a row of the log; `packed` is their number if it is a packed row.
 
     A row that no capture wrote, for instance of an unknown kind or without JSON objects, is one `BROKEN` record.
     """
-    reason = _unsound(row, folded)
+    reason = _unsound(row, packed)
     if reason is not None:
         at = row.at if _is_time(row.at) else _NO_TIME
         ddl = json.dumps({"broken": reason})
         yield row._replace(at=at, kind=BROKEN, table_schema=row.table_schema or "", table_name=row.table_name or "",
                            query=None, old_data=None, new_data=None, ddl=ddl)  # fmt: skip
-    elif folded is None:
+    elif packed is None:
         yield row
     else:
-        yield from unfold(row)
+        yield from unpack(row)
 
 
-def _unsound(row: Record, folded: int | None) -> str | None:
+def _unsound(row: Record, packed: int | None) -> str | None:
     if not _is_time(row.at):
         return "its time is out of range"
     if row.kind == SCHEMA:
         return (
-            None if folded is None and (row.ddl is None or _is_object(row.ddl)) else "its description is no JSON object"
+            None if packed is None and (row.ddl is None or _is_object(row.ddl)) else "its description is no JSON object"
         )
     if row.kind not in METHODS:
         return f"its kind is unknown: {row.kind[:10]!r}"
     if row.table_schema is None or row.table_name is None:
         return "it names no table"
-    if folded is None:
+    if packed is None:
         # Of a column of type json: JSON, whatever it is.
         is_sound = all(rows is None or _is_object(rows) for rows in (row.old_data, row.new_data))
     else:
-        is_sound = _are_objects(row, folded)
+        is_sound = _are_objects(row, packed)
     return None if is_sound else "its rows are no JSON objects"
 
 
@@ -132,9 +134,9 @@ def _is_object(value: str) -> bool:
     return value.startswith("{") or value.lstrip().startswith("{")
 
 
-def _are_objects(row: Record, folded: int) -> bool:
+def _are_objects(row: Record, packed: int) -> bool:
     sides = [side for side in (row.old_data, row.new_data) if side is not None]
-    return 0 < folded <= MOST_FOLDED and bool(sides) and all(_are_objects_of(side, folded) for side in sides)
+    return 0 < packed <= MAX_PACKED and bool(sides) and all(_are_objects_of(side, packed) for side in sides)
 
 
 def _are_objects_of(rows: str, number: int) -> bool:
@@ -143,7 +145,7 @@ def _are_objects_of(rows: str, number: int) -> bool:
     Parsing each would cost half of a delivery, and only the schema's owner can write another text.
 
     """
-    return rows.count(_FOLD) == rows.count(_BETWEEN) == number - 1 and rows.startswith("{") and rows.endswith("}")
+    return rows.count(_SEPARATOR) == rows.count(_BETWEEN) == number - 1 and rows.startswith("{") and rows.endswith("}")
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from typing import Final, LiteralString, NamedTuple
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
-from pg_events.event import METHODS, MOST_FOLDED, SCHEMA
+from pg_events.event import MAX_PACKED, METHODS, SCHEMA
 from pg_events.filter.conditions import (
     And,
     Changed,
@@ -69,7 +69,7 @@ def where_indexed(condition: Condition) -> Part:
 
 def where_rows(condition: Condition) -> Part:
     """Condition for a packed row `e` of the log, to skip rows without unpacking them."""
-    return _bounds(condition, _OF_FOLDED).most
+    return _bounds(condition, _OF_PACKED).most
 
 
 def bounds(condition: Condition) -> Bounds:
@@ -197,7 +197,7 @@ def _numbers_of_rows(condition: Numbers) -> Bounds:
     """Bounds for a packed row, whose events have consecutive ids from its own."""
     if condition.field != "id":
         return _numbers(condition)
-    further = MOST_FOLDED - 1
+    further = MAX_PACKED - 1
     some = [(None if low is None else low - further, high) for low, high in condition.ranges]
     all_ = [(low, None if high is None else high - further) for low, high in condition.ranges]
     return Bounds(_within("id", some), _within("id", all_))
@@ -460,7 +460,7 @@ _TRANSLATIONS: Final[_Translations] = {
 }
 """Translations by type of condition; regular expressions are Python's own and have none."""
 _OF_ROWS: Final[_Translations] = {Numbers: _numbers_of_rows, Time: _time}
-_OF_FOLDED: Final[_Translations] = {
+_OF_PACKED: Final[_Translations] = {
     **_OF_ROWS,
     Kinds: _kinds,
     Names: _names,

@@ -28,7 +28,7 @@ from pg_events.db import session
 from pg_events.db.connection import connect, describe, translate
 from pg_events.db.link import Link, RawCursor, ServerSilent
 from pg_events.errors import DatabaseUnreachable, ForeignCursor, NotInstalled
-from pg_events.event import MOST_FOLDED, Record, sound
+from pg_events.event import MAX_PACKED, Record, sound
 from pg_events.triggers import catalog
 from pg_events.triggers.catalog import Connection
 from pg_events.triggers.plan import newest_version
@@ -288,11 +288,11 @@ class Listener:
     def _follow(self, begin: str, end: str, position: int) -> Iterator[Record]:
         """Events of a window after a position, which can be inside a packed row of up to a hundred events."""
         first_id: int = self._rows("window_start.sql", (begin,))[0][0]
-        after = position - MOST_FOLDED
+        after = position - MAX_PACKED
         while True:
             rows = self._rows("page.sql", (begin, end, after, first_id, self.page_events))
             self.check_version(rows)
-            for record in _unfolded(rows, self._texts(rows)):
+            for record in _unpacked(rows, self._texts(rows)):
                 if record.id > position:
                     yield record
             if len(rows) < self.page_events:
@@ -324,7 +324,7 @@ class Listener:
         Removes the JSON quotes of the time and inserts statement texts that are stored separately. It queries these
         texts, so the connection can be lost here: the cursor moves only after it has returned.
         """
-        return list(_unfolded(rows, self._texts(rows)))
+        return list(_unpacked(rows, self._texts(rows)))
 
     def _texts(self, rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:
         """Statement texts stored separately from these rows."""
@@ -368,7 +368,7 @@ class Listener:
         self._asked_until = time.monotonic() + seconds if seconds else 0.0
 
 
-def _unfolded(rows: Sequence[tuple[Any, ...]], texts: Mapping[int, str]) -> Iterator[Record]:
+def _unpacked(rows: Sequence[tuple[Any, ...]], texts: Mapping[int, str]) -> Iterator[Record]:
     """Events of the rows of the log, unpacked."""
     for row in rows:
         record = Record(

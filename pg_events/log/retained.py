@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Composed, Literal
 
 from pg_events import sql
 from pg_events.db.connection import translate
-from pg_events.event import MOST_FOLDED, Record
+from pg_events.event import MAX_PACKED, Record
 from pg_events.filter import sql as filter_sql
 from pg_events.filter.parser import Filter
 from pg_events.log.listener import Listener
@@ -84,8 +84,8 @@ class Retained:
 
     def _rows_up_to(self, until: int, where: SQL | Composed) -> list[tuple[Any, ...]]:
         question = SQL(sql.text("retained.sql")).format(
-            unfolded=SQL(sql.text("unfolded.sql")),
-            most_folded=Literal(MOST_FOLDED),
+            unpacked=SQL(sql.text("unpacked.sql")),
+            max_packed=Literal(MAX_PACKED),
             after=Literal(self.position),
             last=Literal(until),
             snapshot=Literal(self._snapshot),
@@ -99,7 +99,7 @@ class Retained:
     def _whole_rows(self, until: int) -> list[tuple[Any, ...]]:
         """Rows of the log, unpacked here because the server could not parse one of them."""
         question = SQL(sql.text("retained_rows.sql")).format(
-            most_folded=Literal(MOST_FOLDED),
+            max_packed=Literal(MAX_PACKED),
             after=Literal(self.position),
             last=Literal(until),
             snapshot=Literal(self._snapshot),

@@ -136,7 +136,7 @@ class _Link:
         is_idle = getattr(getattr(self._connection, "info", None), "transaction_status", None) == 0
         cursor = self._connection.cursor()
         try:
-            text = fill(sql.text(question), {"unfolded": sql.text("unfolded.sql")})
+            text = fill(sql.text(question), {"unpacked": sql.text("unpacked.sql")})
             cursor.execute(text.replace("$1", "%s").replace("$2", "%s"), tuple(parameters))
             return cast("Sequence[Sequence[str]]", cursor.fetchall())
         finally:

@@ -58,7 +58,7 @@ declare
     _written bigint := 0;
     _just_written bigint;
     _rows text;
-    {capture_fold_variables}
+    {capture_pack_variables}
 begin
     if not _is_row then
         _old_source := 'old_rows';
@@ -78,7 +78,7 @@ begin
             return null;
         end if;
         if _number_of_rows > 1 and cardinality(_kinds) = 1 then
-            {capture_whether_folded}
+            {capture_whether_packed}
         end if;
     end if;
 
@@ -107,14 +107,14 @@ begin
         -- table can have a column `ctid`.
         -- `is not false`: what is strict would let the planner make an inner join of the full one, and a nested loop of that.
         _kind := 'U';
-        if _is_folded then
+        if _is_packed then
             for _old, _new in
                 select row_to_json(o.data)::text, row_to_json(n.data)::text
                 from (select row_number() over () as number, ctid as data from old_rows ctid) o
                 full join (select row_number() over () as number, ctid as data from new_rows ctid) n using (number)
                 where (o.data *<> n.data) is not false
             loop
-                {capture_fold}
+                {capture_pack}
                 _written := _written + 1;
             end loop;
         else
@@ -268,11 +268,11 @@ begin
                 ) end,
                 case when _kind = 'U' and _options ? 'skip_unchanged' then ' and (xmin *<> xmax) is not false' end
             );
-            if _is_folded then
+            if _is_packed then
                 for _old, _new in
                     execute 'select r.old_data::text, r.new_data::text from (' || _rows || ') r' using old, new, _keep
                 loop
-                    {capture_fold}
+                    {capture_pack}
                     _written := _written + 1;
                 end loop;
             else
@@ -286,7 +286,7 @@ begin
             end if;
         end loop;
     end if;
-    {capture_folded}
+    {capture_write_packed}
 
     if _written > 0 then
         if _is_kept_apart then

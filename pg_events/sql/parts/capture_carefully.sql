@@ -12,7 +12,7 @@ declare
     _table_name text := tg_table_name;
     _many boolean;
     _unpaired boolean := false;
-    {capture_fold_variables}
+    {capture_pack_variables}
     _others refcursor;
     _query text;
     _statement_id bigint;
@@ -87,7 +87,7 @@ begin
         _unpaired := (select count(*) from old_rows) <> (select count(*) from new_rows);
     end if;
     if _many and not _unpaired then
-        {capture_whether_folded}
+        {capture_whether_packed}
     end if;
 
     if {capture_foreign} then
@@ -102,27 +102,27 @@ begin
             exception when others then
                 raise log 'pg_events recorded a change of % without its virtual generated columns (%)',
                     tg_relid::regclass, sqlstate;
-                _folded := 0;
+                _packed := 0;
                 _columns := pgevents.row_expression(tg_relid, false);
                 {capture_computed}
             end;
         else
             {capture_computed}
         end if;
-    elsif _is_folded and tg_op = 'INSERT' then
+    elsif _is_packed and tg_op = 'INSERT' then
         for _new in select row_to_json(n.*)::text from new_rows n loop
-            {capture_fold}
+            {capture_pack}
         end loop;
-    elsif _is_folded and tg_op = 'DELETE' then
+    elsif _is_packed and tg_op = 'DELETE' then
         for _old in select row_to_json(o.*)::text from old_rows o loop
-            {capture_fold}
+            {capture_pack}
         end loop;
-    elsif _is_folded then
+    elsif _is_packed then
         -- Old and new rows come in the same order.
         open _others for select row_to_json(o.*)::text from old_rows o;
         for _new in select row_to_json(n.*)::text from new_rows n loop
             fetch _others into _old;
-            {capture_fold}
+            {capture_pack}
         end loop;
         close _others;
     elsif tg_op = 'INSERT' then
@@ -154,7 +154,7 @@ begin
         from (select row_number() over () as number, row_to_json(r.*) as data from old_rows r) o
         full join (select row_number() over () as number, row_to_json(r.*) as data from new_rows r) n using (number);
     end if;
-    {capture_folded}
+    {capture_write_packed}
 
     if _unusual then
         perform set_config('bytea_output', _session[1], true), set_config('IntervalStyle', _session[2], true),

@@ -21,9 +21,9 @@ _rows := case
         'full join (select row_number() over () as number, row_to_json(r.*) as data from (select %1$s from new_rows) r) n '
         'using (number)', _columns)
 end;
-if _is_folded then
+if _is_packed then
     for _old, _new in execute 'select r.old_data::text, r.new_data::text from (' || _rows || ') r' loop
-        {capture_fold}
+        {capture_pack}
     end loop;
 else
     execute

@@ -20,7 +20,7 @@ select
     case when e.ddl is not null then pgevents.described(e.id, e.ddl)::pg_catalog.text end
 from start
 cross join pgevents.event l
-cross join {unfolded}
+cross join {unpacked}
 left join pgevents.statement s on s.id operator(pg_catalog.=) e.statement_id
 where case
     when l.xid operator(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned()

@@ -1,7 +1,7 @@
 -- The next events that are kept and may be asked for: ids above {after} up to {last}, visible in the snapshot. The last
 -- column is the version of the schema that they are of.
 -- The condition on xid is a function, so that the order comes from the index on id. What can be told of a row of the log, and
--- of its statement's text, is looked at once, before its events are unfolded; the order by keeps that so.
+-- of its statement's text, is looked at once, before its events are unpacked; the order by keeps that so.
 select
     e.id,
     e.xid::text::bigint,
@@ -21,13 +21,13 @@ select
 from (
     select *
     from pgevents.event e
-    where e.id > {after} - {most_folded}
+    where e.id > {after} - {max_packed}
       and e.id <= {last}
       and pg_catalog.pg_visible_in_snapshot(e.xid, {snapshot}::pg_snapshot)
       and {wanted_rows}
     order by e.id
 ) l
-cross join {unfolded}
+cross join {unpacked}
 where e.id > {after}
   and e.id <= {last}
   and {wanted}

@@ -16,7 +16,7 @@ select
     e.folded,
     (select m.version from pgevents.migration m order by m.version desc limit 1)
 from pgevents.event e
-where e.id > {after} - {most_folded}
+where e.id > {after} - {max_packed}
   and e.id <= {last}
   and pg_catalog.pg_visible_in_snapshot(e.xid, {snapshot}::pg_snapshot)
   and e.id + coalesce(e.folded, 1) - 1 > {after}

@@ -12,7 +12,7 @@ import pytest
 from pg_events import sql
 from pg_events.config.settings import Settings
 from pg_events.delivery.worker import Worker
-from pg_events.event import MOST_FOLDED, Record
+from pg_events.event import MAX_PACKED, Record
 from pg_events.filter import sql as filter_sql
 from pg_events.filter.parser import parse as parse_filter
 from pg_events.log.listener import EVERYTHING, Cursor, Listener
@@ -65,7 +65,7 @@ def test_a_row_of_the_log_has_room_for_its_events_ids(db: psycopg.Connection) ->
 
     found = rows(db)
 
-    assert max(events or 1 for _, events in found) == MOST_FOLDED
+    assert max(events or 1 for _, events in found) == MAX_PACKED
     for (first, events), (following, _) in pairwise(found):
         assert first + (events or 1) <= following
     assert sum(events or 1 for _, events in found) == 1351
