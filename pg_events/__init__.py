@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from pg_events.callbacks.router import Router
     from pg_events.config.settings import Settings
+    from pg_events.contexts.current import context, set_context
     from pg_events.delivery.worker import Worker
     from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
     from pg_events.event import DataEvent, SchemaEvent, parse
@@ -33,9 +34,11 @@ __all__ = [
     "Worker",
     "__version__",
     "capture",
+    "context",
     "parse",
     "read",
     "replay",
+    "set_context",
 ]
 
 _MODULES = {
@@ -52,7 +55,9 @@ _MODULES = {
     "UsageError": "errors",
     "Worker": "delivery.worker",
     "capture": "testing.capture",
+    "context": "contexts.current",
     "parse": "event",
+    "set_context": "contexts.current",
 }
 """Module by public name; imported at the first use, so that commands load only what they need."""
 

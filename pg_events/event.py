@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import count, repeat
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, NoReturn, cast
 
-from pg_events.text import TooDeep
+from pg_events.text import TooDeep, one_line, shorten
+from pg_events.text.formatting import format_pairs
 
 ENVELOPE_VERSION: Final = 1
 """Version of the payload's keys and their meaning, independent of the release. Saved logs have it in their header."""
@@ -52,6 +53,8 @@ class Record(NamedTuple):
     """JSON object of the row after."""
     ddl: str | None
     """JSON object with the data of the event trigger; schema events only."""
+    context: str | None = None
+    """Value of the writer's setting `pgevents.context`, normally a JSON object; None if it was not set."""
 
     @property
     def broken(self) -> str | None:
@@ -69,6 +72,8 @@ class Record(NamedTuple):
                 tail += f', "old_data": {self.old_data}'
             if self.new_data is not None:
                 tail += f', "new_data": {self.new_data}'
+        if self.context is not None:
+            tail += f', "context": {context_json(self.context)}'
         if self.query is not None:
             tail += f', "query": {json.dumps(self.query)}'
         table = () if self.kind == SCHEMA else (self.table_schema, self.table_name)
@@ -76,6 +81,41 @@ class Record(NamedTuple):
         text = f'{{"id": {self.id}, "xid": {self.xid}, "at": "{self.at}"{head}{tail}}}'
         # A value of type json is stored as the user wrote it. A line break can only stand between its tokens.
         return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
+
+
+@lru_cache(maxsize=1024)
+def context_json(context: str) -> str:
+    """Return a context as JSON: an object unchanged, any other text as a string.
+
+    It is cached, because the events of a transaction share their context.
+    """
+    return context if context_object(context) is not None else json.dumps(context)
+
+
+def context_object(context: str) -> dict[str, Any] | None:
+    """Parse a context; None if it is not a JSON object, or is nested more than a hundred levels deep."""
+    if not context.lstrip(_JSON_SPACE).startswith("{") or max(context.count("{"), context.count("[")) > _MAX_DEPTH:
+        return None
+    try:
+        return cast("dict[str, Any]", _STRICT_JSON.decode(context))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_STRICT_JSON: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+_JSON_SPACE: Final = " \t\n\r"
+_MAX_DEPTH: Final = 100
+
+
+def _context_of(raw: str | None) -> str | None:
+    """Context of a payload's member, which is an object or a string."""
+    if raw is None or raw == "null":
+        return None
+    return cast("str", json.loads(raw)) if raw.startswith('"') else raw
 
 
 MAX_PACKED: Final = 100
@@ -91,7 +131,7 @@ def unpack(packed: Record) -> Iterator[Record]:
         repeat(None) if rows is None else rows.split(_SEPARATOR) for rows in (packed.old_data, packed.new_data)
     )
     head = map(repeat, packed[1 : Record._fields.index("old_data")])
-    return map(Record, count(packed.id), *head, olds, news, repeat(packed.ddl))
+    return map(Record, count(packed.id), *head, olds, news, repeat(packed.ddl), repeat(packed.context))
 
 
 def sound(row: Record, packed: int | None) -> Iterator[Record]:
@@ -216,13 +256,13 @@ def record(payload: str) -> Record:
             int(members["id"]), int(members["xid"]), text("at") or "", kind,
             text("table_schema" if kind != SCHEMA else "schema_name"), text("table_name" if kind != SCHEMA else "object_identity"),
             text("session_user"), text("application_name"), text("query"),
-            row("old_data"), row("new_data"), rest,
+            row("old_data"), row("new_data"), rest, _context_of(members.get("context")),
         )  # fmt: skip
     except (KeyError, StopIteration) as error:
         raise ValueError(f"not a payload of pg_events: {error}") from error
 
 
-_HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name", "query", "replay"})
+_HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name", "context", "query", "replay"})
 
 
 def head(payload: str) -> Record:
@@ -349,6 +389,8 @@ class DataEvent:
     """Row before the change (UPDATE, DELETE). Numbers with a fraction are `Decimal`, so they are exact."""
     new_data: Mapping[str, Any] | None = None
     """Row after the change (INSERT, UPDATE)."""
+    context: Mapping[str, Any] | str | None = None
+    """Context that the application set for the transaction, claimed and not checked; a string if it is not a JSON object."""
     query: str | None = None
     """The client's statement, cut at the configured length; None when it is not kept."""
     replay: Mapping[str, Any] | None = None
@@ -358,6 +400,11 @@ class DataEvent:
     def table(self) -> str:
         """`schema.table` without quotes, as in patterns and filters."""
         return f"{self.table_schema}.{self.table_name}"
+
+    @cached_property
+    def comment(self) -> Mapping[str, str]:
+        """Tags of the statement's sqlcommenter comment, for example `{"route": "/orders", "traceparent": "00-…"}`."""
+        return statement_tags(self.query)
 
     @property
     def row(self) -> Mapping[str, Any]:
@@ -395,6 +442,8 @@ class SchemaEvent:
     command_tag: str
     """Command, for example `ALTER TABLE`."""
     application_name: str = ""
+    context: Mapping[str, Any] | str | None = None
+    """Context that the application set for the transaction, claimed and not checked; a string if it is not a JSON object."""
     query: str | None = None
     """The client's statement, passwords masked, cut at the configured length; None when it is not kept."""
     classid: int | None = None
@@ -418,6 +467,11 @@ class SchemaEvent:
     Each column has a `name` and a `type`, a changed one also its former `old_name`, `old_type`, `old_not_null`.
     """
     replay: Mapping[str, Any] | None = None
+
+    @cached_property
+    def comment(self) -> Mapping[str, str]:
+        """Tags of the statement's sqlcommenter comment."""
+        return statement_tags(self.query)
 
 
 def parse(payload: str | bytes | Mapping[str, Any]) -> DataEvent | SchemaEvent:
@@ -444,3 +498,32 @@ def json_object(text: str | bytes) -> Any:
     from decimal import Decimal
 
     return json.loads(text, parse_float=Decimal)
+
+
+def claims(event: Record | DataEvent | SchemaEvent) -> str:
+    """Format the context and the comment of an event in one line, as `user=42 route=/orders`; empty if there are none."""
+    context = context_object(event.context) or event.context if isinstance(event.context, str) else event.context
+    tags: dict[str, Any] = {key: value for key, value in statement_tags(event.query).items() if key in _SHOWN_TAGS}
+    if isinstance(context, str):
+        return " ".join(filter(None, (shorten(one_line(context), _CLAIM_CHARACTERS), format_pairs(tags))))
+    return format_pairs(tags | dict(context or {}))
+
+
+_SHOWN_TAGS: Final = ("application", "framework", "controller", "action", "route")
+_CLAIM_CHARACTERS: Final = 120
+
+
+def statement_tags(query: str | None) -> dict[str, str]:
+    """Tags of the comment at the end of a statement, as sqlcommenter writes them; empty if there is none.
+
+    Format: <https://google.github.io/sqlcommenter/spec/>.
+    """
+    if query is None or not (query := query.rstrip(" \t\r\n;")).endswith("*/"):
+        return {}
+    from urllib.parse import unquote
+
+    comment = query[query.rfind("/*") + 2 : -2]
+    return {unquote(key): unquote(value.replace("\\'", "'")) for key, value in _TAG.findall(comment)}
+
+
+_TAG: Final = re.compile(r"(?:^|,)\s*([^\s=,']+)\s*=\s*'((?:[^'\\]|\\.)*)'")

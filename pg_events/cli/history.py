@@ -15,7 +15,7 @@ from pg_events.config.settings import Settings, load
 from pg_events.diff import changes as difference
 from pg_events.diff.changes import spelled
 from pg_events.errors import DatabaseUnreachable, UsageError
-from pg_events.event import DataEvent, SchemaEvent
+from pg_events.event import DataEvent, SchemaEvent, claims
 from pg_events.files import journal
 from pg_events.filter.conditions import And, Numbers
 from pg_events.filter.parser import Filter
@@ -87,7 +87,7 @@ def transaction(settings: str | None, database_url: str | None, xid: int, file: 
             click.echo(payload)
         return code
     first, last = items[0][0], items[-1][0]
-    who = " · ".join(filter(None, (first.session_user, first.application_name)))
+    who = " · ".join(filter(None, (first.session_user, first.application_name, claims(first))))
     span = _clock(first.at) if first.at == last.at else f"{_clock(first.at)} … {_clock(last.at)}"
     click.echo(clean(f"transaction {xid}  {span}  {who}  {counted(len(items), 'event')}"))
     for query, group in groupby(items, key=lambda pair: (pair[0].query, pair[0].at)):
@@ -195,7 +195,7 @@ def _print(event: DataEvent | SchemaEvent, shape: Shape, indent: str = "", with_
     if isinstance(event, DataEvent) and not with_transaction:
         words += [f"{name}={spelled(value)}" for name, value in shape.key_of(event.row).items()]
     if with_transaction:
-        who = " · ".join(filter(None, (event.session_user, event.application_name)))
+        who = " · ".join(filter(None, (event.session_user, event.application_name, claims(event))))
         words += [_clock(event.at), f"tx {event.xid}", who]
     click.echo(clean(indent + "  ".join(word for word in words if word)))
     for line in _changes(event):

@@ -19,7 +19,7 @@ from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.config.settings import load
 from pg_events.db.session import SHARED
 from pg_events.errors import DatabaseUnreachable, UsageError
-from pg_events.event import BROKEN, METHODS, SCHEMA, DataEvent, Record, parse
+from pg_events.event import BROKEN, METHODS, SCHEMA, DataEvent, Record, claims, parse
 from pg_events.filter import parser as filters
 from pg_events.log.listener import Listener
 from pg_events.log.retained import Retained
@@ -173,7 +173,7 @@ def line(record: Record, width: int | None = None) -> Text:
     title, told = _told(record)
     head.append(clean(title), "bold")
     body = Text(f" {told}")
-    who = " ".join(filter(None, (record.session_user, record.application_name)))
+    who = " ".join(filter(None, (record.session_user, record.application_name, claims(record))))
     tail = Text(f"  {clean(who)} #{record.id}", "dim")
     if width is not None:
         if head.cell_len + body.cell_len + tail.cell_len > width:

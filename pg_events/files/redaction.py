@@ -35,7 +35,8 @@ class Redaction:
         """Parse the patterns. Raises `UsageError`.
 
         A pattern is a column (`email`, `users.email`, `shop.*.email`), a path into its JSON (`orders.meta.card`, where
-        array elements have the path of their array), or a `/regex/` that is searched in every text and number.
+        array elements have the path of their array), a key of the context (`context.user`), or a `/regex/` that is
+        searched in every text and number.
         """
         self._key = secrets.token_bytes(16)
         self._columns: dict[str, str] = {}
@@ -71,9 +72,22 @@ class Redaction:
         for name, value in members.items():
             if name in ("old_data", "new_data") and value != "null":
                 members[name] = _object(self._row(schema, table, value))
+            elif name == "context" and value.startswith("{"):
+                members[name] = _object(self._context(value))
             elif name not in _ENVELOPE:
                 members[name] = self._searched(value)
         return _object(members.items())
+
+    def _context(self, context: str) -> Iterator[tuple[str, str]]:
+        """Mask keys of the context, whose patterns are `context.user`."""
+        for key, value in raw_members(context):
+            searched = self._searched(value)
+            if self._is_masked("context", key):
+                yield key, _each(value, self._mask, _nothing)
+            elif value.lstrip()[:1] in ("{", "["):
+                yield key, self._masked_below(searched, ("context", key))
+            else:
+                yield key, searched
 
     def _row(self, schema: str, table: str, row: str) -> Iterator[tuple[str, str]]:
         for column, value in raw_members(row):

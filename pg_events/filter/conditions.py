@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, cast
 
 from pg_events.diff.changes import same
-from pg_events.event import SCHEMA, Record, members
+from pg_events.event import SCHEMA, Record, context_object, members, statement_tags
 from pg_events.filter.values import Operator, Value, glob_test, joined, name_test, quote, reach, sign, value_test
 from pg_events.text import TooDeep
 
@@ -60,6 +60,17 @@ class Subject:
     def __init__(self, record: Record) -> None:
         self.record = record
         self._objects: dict[str, dict[str, Any] | None] | None = None
+
+    def context(self) -> dict[str, Any] | None:
+        """Return the context over the tags of the statement's comment; a context that is not an object has the key `""`."""
+        record = self.record
+        if record.context is None and not (record.query or "").rstrip(" \t\r\n;").endswith("*/"):
+            return None
+        found: dict[str, Any] = dict(statement_tags(record.query))
+        if record.context is not None:
+            known = _read(record.context) if context_object(record.context) is not None else None
+            found.update({"": record.context} if known is None else known)
+        return found
 
     def object(self, name: Literal["old_data", "new_data", "ddl"]) -> dict[str, Any] | None:
         if self._objects is None:
@@ -222,9 +233,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`"free text"`: found in the old or new row, the DDL, the statement or the table's name.
+    """`"free text"`: found in the old or new row, the DDL, the context, the statement or the table's name.
 
-    Ignores case. Rows and DDL are searched as JSON text, including keys.
+    Ignores case. Rows, DDL and context are searched as JSON text, including keys.
     """
 
     text: str
@@ -246,7 +257,7 @@ class Text:
                 return True
             return any(
                 text in (folded := raw.casefold()) or in_json in folded
-                for raw in (record.new_data, record.old_data, record.ddl)
+                for raw in (record.new_data, record.old_data, record.ddl, record.context)
                 if raw is not None
             )
 
@@ -278,7 +289,7 @@ class Regex:
 
         def test(subject: Subject) -> bool:
             record = subject.record
-            texts = (qualified_name(record), record.query, record.new_data, record.old_data, record.ddl)
+            texts = (qualified_name(record), record.query, record.new_data, record.old_data, record.ddl, record.context)
             return any(text is not None and search(text) is not None for text in texts)
 
         return test
@@ -307,14 +318,14 @@ def _needles(operator: Operator, values: tuple[Value, ...]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`new.total>100`: a value of the old or new row.
+    """`new.total>100`, `ctx.user:42`: a value of the old or new row, or of the context.
 
     Numbers are compared with numbers, as decimals; everything else (timestamps, too) as text, case-sensitively. The
     words null, true and false are those of JSON. A list matches if one of its elements does. `!=` requires the column
     to exist: it is not the complement of `=`, that is `-new.status:paid`.
     """
 
-    side: Literal["new", "old"]
+    side: Literal["new", "old", "ctx"]
     path: tuple[str, ...]
     """Column, then keys of objects or positions in lists. Empty for any column."""
     operator: Operator
@@ -331,6 +342,10 @@ class Column:
         needles = [f'"{step}"' for step in path if not step.isdigit()] + _needles(self.operator, self.values)
         holds = value_test(self.operator, self.values)
 
+        def test_context(subject: Subject) -> bool:
+            context = subject.context()
+            return context is not None and holds(reach(context, path) if path else list(context.values()))
+
         def test(subject: Subject) -> bool:
             if not _may_hold(subject.record.new_data if is_new else subject.record.old_data, needles):
                 return False
@@ -339,7 +354,7 @@ class Column:
                 return False
             return holds(reach(row, path) if path else list(row.values()))
 
-        return _unless_too_deep(test)
+        return _unless_too_deep(test_context if self.side == "ctx" else test)
 
 
 @dataclass(frozen=True, slots=True)

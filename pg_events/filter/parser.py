@@ -130,6 +130,12 @@ FIELDS: Final = (
     Field("pk", "the row's key: its column id, or else its first column", "pk:42", _ORDERED),
     Field("id", "the event's number", "id:1200..1300", _ORDERED),
     Field("xid", "the transaction's number", "tx:99120", _ORDERED, aliases=("tx",)),
+    Field(
+        "ctx",
+        "a key of the context, or a path into it, or a tag of the statement's sqlcommenter comment",
+        "ctx.user:42",
+        _ORDERED,
+    ),
     Field("user", "the database user", "-user:etl"),
     Field("app", "the application's name", "app:checkout*"),
     Field("since", "from that moment on: ago (s m h d w), a time of day, or a date and time", "since:5m", (":", "=")),
@@ -140,9 +146,11 @@ FIELDS: Final = (
 )
 """All fields of the language.
 
-Besides them there are `"free text"` (ignoring case) and `/regex/`, which search the rows, the DDL, the statement and the
-table's name.
+Besides them there are `"free text"` (ignoring case) and `/regex/`, which search the rows, the DDL, the context, the
+statement and the table's name.
 """
+
+_WITH_PATH: Final = ("new", "old", "ctx")
 
 _FIELD_OF: Final = {name: known for known in FIELDS for name in (known.name, *known.aliases)}
 
@@ -152,7 +160,7 @@ _FIELD_OF: Final = {name: known for known in FIELDS for name in (known.name, *kn
 MAX_DEPTH: Final = 50
 """Maximum depth of parentheses; more would be an attack on the stack."""
 
-# The start of a condition on a field: its name, for new and old a path, and the operator.
+# The start of a condition on a field: its name, for new, old and ctx a path, and the operator.
 _FIELD = re.compile(r"""([^\W\d]\w*)((?:\.(?:"(?:[^"\\]|\\.)*"|[^\s.:=<>!"'()|,]+))*)(!=|>=|<=|[:=<>])""", re.DOTALL)
 _STEP = re.compile(r"""\.("(?:[^"\\]|\\.)*"|[^\s.:=<>!"'()|,]+)""", re.DOTALL)
 _WORD = re.compile(r"""[^\s()"]+""")
@@ -282,7 +290,7 @@ class _Parser:
     def field(self, match: re.Match[str]) -> Condition:
         name, path, sign = match[1].lower(), match[2], match[3]
         known = _FIELD_OF.get(name)
-        if known is None or (path and known.name not in ("new", "old")):
+        if known is None or (path and known.name not in _WITH_PATH):
             fields, column = ", ".join(_FIELD_OF), path or f".{match[1]}"
             self.fail(f"there is no field {match[1]}{path}; there are {fields}; a column is new{column} or old{column}")
         if sign not in known.operators:
@@ -296,7 +304,7 @@ class _Parser:
 
     def condition(self, name: str, path: tuple[str, ...], operator: Operator, operands: list[_Operand]) -> Condition:
         match name:
-            case "new" | "old":
+            case "new" | "old" | "ctx":
                 return Column(name, path, operator, self.values(operator, operands))
             case "pk":
                 return Key(operator, self.values(operator, operands))

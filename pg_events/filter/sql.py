@@ -251,7 +251,7 @@ def _text(condition: Text) -> Bounds:
     return _text_in(condition, _NEW, _OLD)
 
 
-def _text_of_folded(condition: Text) -> Bounds:
+def _text_of_packed(condition: Text) -> Bounds:
     """Bounds for a packed row, whose texts are concatenated unchanged."""
     return _text_in(
         condition, SQL("coalesce(e.new_rows, e.new_data::text)"), SQL("coalesce(e.old_rows, e.old_data::text)")
@@ -263,7 +263,7 @@ def _text_in(condition: Text, new: Part, old: Part) -> Bounds:
     # A schema event's identity is searched without its quotes.
     name = SQL("coalesce(e.table_schema || '.', '') || coalesce(e.table_name, '')")
     is_schema = _sql('e.kind = {kind}::"char"', kind=SCHEMA)
-    places = [_contains(place, [folded, json_text(folded)]) for place in (new, old)]
+    places = [_contains(place, [folded, json_text(folded)]) for place in (new, old, SQL("e.context"))]
     return Bounds(
         _any([is_schema, _contains(_sql("({name})", name=name), [folded]), *places, _query_holds([folded])]), NONE
     )
@@ -296,13 +296,36 @@ def _unescaped(row: Part, condition: Part) -> Part:
     )
 
 
+def _context(condition: Column) -> Bounds:
+    """Bounds for a value of the context, which is not necessarily JSON, or of the statement's comment."""
+    held = [_contains(SQL("e.context"), [f'"{step}"'.casefold()]) for step in condition.path if not step.isdigit()]
+    if condition.operator == "=" and len(condition.values) == 1:
+        value = condition.values[0]
+        if value.form in ("text", "word"):
+            held.append(_contains(SQL("e.context"), [value.text.casefold()]))
+        elif re.fullmatch(r"\d+", value.text, re.ASCII):
+            # Only an exponent can spell an integer without its digits.
+            digits = _contains(SQL("e.context"), [value.text])
+            held.append(_any([digits, _sql("e.context ~ {exponent}", exponent="[0-9][eE]")]))
+    escaped = _sql("strpos(e.context, {escape}) > 0", escape="\\")
+    in_context = _all([SQL("e.context is not null"), _any([escaped, _all(held)])])
+    return Bounds(_any([in_context, _query_holds(["*/"])]), NONE)
+
+
 def _column(condition: Column) -> Bounds:
+    if condition.side == "ctx":
+        return _context(condition)
     if len(condition.path) != 1 or not _is_ascii(condition.path[0]):
         return _UNKNOWN
     row = SQL("e.new_data") if condition.side == "new" else SQL("e.old_data")
     value = _sql("{row} -> {column}", row=row, column=condition.path[0])
     found = _of_value(value, condition.operator, condition.values)
     return Bounds(_all([_sql("{row} is not null", row=row), _unescaped(row, found)]), NONE)
+
+
+def _column_of_packed(condition: Column) -> Bounds:
+    """Bounds for a packed row, whose events share their context."""
+    return _context(condition) if condition.side == "ctx" else _UNKNOWN
 
 
 def _key(condition: Key) -> Bounds:
@@ -465,7 +488,8 @@ _OF_PACKED: Final[_Translations] = {
     Kinds: _kinds,
     Names: _names,
     Query: _query,
-    Text: _text_of_folded,
+    Column: _column_of_packed,
+    Text: _text_of_packed,
     Tag: _tag,
     OfExtension: _tag,
 }

@@ -374,7 +374,7 @@ def _unpacked(rows: Sequence[tuple[Any, ...]], texts: Mapping[int, str]) -> Iter
         record = Record(
             row[0], row[1], row[2][1:-1], row[3], row[4], row[5], row[6], row[7],
             row[8] if row[12] is None else texts.get(row[12]),
-            row[9], row[10], row[11],
+            row[9], row[10], row[11], row[14],
         )  # fmt: skip
         yield from sound(record, row[13])
 

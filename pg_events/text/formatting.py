@@ -1,8 +1,14 @@
 """Formats sizes, ages and durations."""
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
+from pg_events.text.cleaning import one_line, shorten
+
+_PAIRS: Final = 6
+_PAIR_CHARACTERS: Final = 40
 _SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -41,3 +47,16 @@ def format_seconds(seconds: float) -> str:
     if seconds < 86_400:
         return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
     return f"{seconds / 86_400:.0f} d"
+
+
+def format_pairs(values: Mapping[str, object]) -> str:
+    """Format a mapping as `user=42 route=/orders`, shortened to a few pairs on one line."""
+    pairs = [
+        f"{shorten(one_line(key), _PAIR_CHARACTERS)}={shorten(one_line(_format_value(value)), _PAIR_CHARACTERS)}"
+        for key, value in [*values.items()][:_PAIRS]
+    ]
+    return " ".join([*pairs, "…"] if len(values) > _PAIRS else pairs)
+
+
+def _format_value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

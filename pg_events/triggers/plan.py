@@ -134,6 +134,7 @@ _PARTS: Final = (
     "capture_own_types",
     "capture_wake",
     "capture_statement",
+    "capture_cut",
     "capture_pack_variables",
     "capture_whether_packed",
     "capture_write_packed",

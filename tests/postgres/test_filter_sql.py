@@ -105,6 +105,7 @@ def kept_records(number: int) -> list[Record]:
             old_data=old,
             new_data=new or (row() if kind == "I" else None),
             ddl=json.dumps({"command_tag": tag}) if kind == "S" else None,
+            context=choose.choice([None, None, row(), row(), *WORDS]),
         )
 
     return [record(choose.choice("IIUUUDDTS")) for _ in range(number)]
@@ -141,7 +142,7 @@ def columns(draw: st.DrawFn) -> Condition:
         values = (draw(columns_values().filter(lambda value: value.form in ("text", "number"))),)
     if draw(st.booleans()):
         path = draw(st.lists(st.sampled_from([*COLUMNS, "0"]), max_size=2).map(tuple))
-        return Column(draw(st.sampled_from(["new", "old"])), path, operator, values)
+        return Column(draw(st.sampled_from(["new", "old", "ctx"])), path, operator, values)
     return Key(operator, values)
 
 
@@ -174,8 +175,8 @@ conditions = st.recursive(
 INSERT = """
 insert into pgevents.event
     (id, xid, at, kind, table_schema, table_name, session_user_name, application_name, query, old_data, new_data, ddl,
-    number)
-values (%s, %s::text::xid8, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    context, number)
+values (%s, %s::text::xid8, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -225,6 +226,7 @@ def test_sql_lets_through_what_python_does_and_its_negation_never_less(
         "table:orders", "-table:orders", "table:shop.*", "op:U,D", "is:ddl", "-is:ddl", "is:extension", "user:app", "-app:check*",
         "new.status:paid", "new.total>100", "old.status:new|paid", "pk:42", "pk:1..50", "new.status!=paid",
         "since:2026-08-22", "id:3..", "tx:7", "query:update", "col:status", '"free text"',
+        "ctx.user:42", "ctx.user:42 op:U",
         "table:orders op:U (new.total>100 or new.status:paid) -user:etl",
     ],
 )  # fmt: skip
@@ -232,12 +234,13 @@ def test_what_a_usual_filter_does_not_want_never_travels(log: psycopg.Connection
     """The bound is of use: of plain ASCII data it lets through no more than what is wanted."""
     row = Record(
         1, 7, "2026-08-21T10:00:00+00:00", "U", "public", "stock", "etl", "job", "call x()",
-        '{"sku":7,"amount":1}', '{"sku":7,"amount":2}', None,
+        '{"sku":7,"amount":1}', '{"sku":7,"amount":2}', None, '{"user":7}',
     )  # fmt: skip
     wanted = row._replace(
         id=3, at="2026-08-22T10:00:00+00:00", table_schema="shop", table_name="orders", session_user="app",
         application_name="checkout", query="update …", old_data='{"id":42,"status":"new","total":99.5}',
         new_data='{"id":42,"status":"paid","total":112.50,"note":"free text"}',
+        context='{"user":42}',
     )  # fmt: skip
     kept = [row, wanted, row._replace(id=4, kind="S", old_data=None, new_data=None, ddl='{"command_tag":"DROP TABLE"}')]
     asked = parse(text)

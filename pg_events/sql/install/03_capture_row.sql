@@ -76,7 +76,8 @@ begin
     if _query_characters > 0 then
         {capture_statement}
         if _statement_id is null then
-            _query := left(current_query(), _query_characters);
+            _query := current_query();
+            {capture_cut}
             _is_kept_apart := length(_query) > _inline_characters;
             if _is_kept_apart then
                 insert into pgevents.statement (query) values (_query) returning id into _statement_id;

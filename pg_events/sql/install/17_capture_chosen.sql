@@ -94,7 +94,8 @@ begin
         -- transaction and statement.
         {capture_statement}
         if _statement_id is null then
-            _query := left(current_query(), _query_characters);
+            _query := current_query();
+            {capture_cut}
             _is_kept_apart := _number_of_rows > 1 or length(_query) > _inline_characters;
             if _is_kept_apart then
                 _statement_id := pgevents.new_id(1);

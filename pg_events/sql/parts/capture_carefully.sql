@@ -48,6 +48,7 @@ begin
         {capture_statement}
         if _statement_id is null then
             _query := current_query();
+            {capture_cut}
             if _many or length(_query) > _inline_characters then
                 if not _many then
                     -- A statement that changed nothing leaves nothing.
@@ -61,13 +62,11 @@ begin
                     end if;
                 end if;
                 insert into pgevents.statement (query)
-                values (left(_query, _query_characters))
+                values (_query)
                 returning id into _statement_id;
                 _marker := _statement_id || ' 0';
                 perform set_config('pgevents.statement', _marker || ' ' || pgevents.seal(_marker), true);
                 _query := null;
-            else
-                _query := left(_query, _query_characters);
             end if;
         end if;
     end if;

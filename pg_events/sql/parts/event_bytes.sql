@@ -6,6 +6,7 @@
     + coalesce(pg_catalog.pg_column_size(e.session_user_name), 0)
     + coalesce(pg_catalog.pg_column_size(e.application_name), 0)
     + coalesce(pg_catalog.pg_column_size(e.query), 0)
+    + coalesce(pg_catalog.pg_column_size(e.context), 0)
     + coalesce(pg_catalog.pg_column_size(e.old_data), 0)
     + coalesce(pg_catalog.pg_column_size(e.new_data), 0)
     + coalesce(pg_catalog.pg_column_size(e.old_rows), 0)

@@ -3,12 +3,12 @@ lateral (
     -- capture_end.sql, of which this is a part, runs on connections of the user's.
     select
         l.id, l.xid, l.at, l.statement_id, l.kind, l.table_schema, l.table_name, l.session_user_name, l.application_name,
-        l.query, l.old_data, l.new_data, l.ddl, 0 as number
+        l.query, l.old_data, l.new_data, l.ddl, l.context, 0 as number
     where l.folded is null
     union all
     select
         l.id operator(pg_catalog.+) r.number operator(pg_catalog.-) 1, l.xid, l.at, l.statement_id, l.kind,
-        l.table_schema, l.table_name, l.session_user_name, l.application_name, l.query, r.old_data, r.new_data, l.ddl, r.number
+        l.table_schema, l.table_name, l.session_user_name, l.application_name, l.query, r.old_data, r.new_data, l.ddl, l.context, r.number
     from (
         -- The offset keeps a condition on a row from reading its text as JSON once for each time it is mentioned.
         select f.old_row::pg_catalog.json as old_data, f.new_row::pg_catalog.json as new_data, f.number

@@ -17,7 +17,8 @@ select
     coalesce(e.query, s.query),
     e.old_data::pg_catalog.text,
     e.new_data::pg_catalog.text,
-    case when e.ddl is not null then pgevents.described(e.id, e.ddl)::pg_catalog.text end
+    case when e.ddl is not null then pgevents.described(e.id, e.ddl)::pg_catalog.text end,
+    e.context
 from start
 cross join pgevents.event l
 cross join {unpacked}

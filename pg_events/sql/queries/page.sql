@@ -17,6 +17,7 @@ select
     case when p.ddl is not null then pgevents.described(p.id, p.ddl) end,
     p.statement_id,
     p.folded,
+    p.context,
     (select m.version from pgevents.migration m order by m.version desc limit 1)
 from (
     (

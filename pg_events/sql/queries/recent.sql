@@ -16,6 +16,7 @@ select
     case when e.ddl is not null then pgevents.described(e.id, e.ddl) end,
     e.statement_id,
     e.folded,
+    e.context,
     (select m.version from pgevents.migration m order by m.version desc limit 1)
 from (values (1)) one
 left join lateral (

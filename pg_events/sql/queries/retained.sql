@@ -17,6 +17,7 @@ select
     case when e.ddl is not null then pgevents.described(e.id, e.ddl) end,
     e.statement_id,
     null::smallint,
+    e.context,
     (select m.version from pgevents.migration m order by m.version desc limit 1)
 from (
     select *

@@ -14,6 +14,7 @@ select
     e.ddl,
     e.statement_id,
     e.folded,
+    e.context,
     (select m.version from pgevents.migration m order by m.version desc limit 1)
 from pgevents.event e
 where e.id > {after} - {max_packed}

@@ -46,6 +46,7 @@ select
     case when f.ddl is not null then pgevents.described(f.id, f.ddl) end,
     f.statement_id,
     f.folded,
+    f.context,
     (select m.version from pgevents.migration m order by m.version desc limit 1)
 from look
 left join found f on true

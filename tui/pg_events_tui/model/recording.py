@@ -118,7 +118,7 @@ def _records(store: Store, rows: Sequence[int]) -> Iterator[Record]:
 
 
 CSV_COLUMNS: Final = (
-    "id", "xid", "at", "op", "table", "session_user", "application_name", "old_data", "new_data", "ddl", "query",
+    "id", "xid", "at", "op", "table", "session_user", "application_name", "old_data", "new_data", "ddl", "context", "query",
 )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def csv_line(record: Record) -> str:
     """Format an event as CSV, with JSON in its cells."""
     table = table_title(record.table_schema, record.table_name)
     who = (record.session_user, record.application_name)
-    rows = (record.old_data, record.new_data, record.ddl, record.query)
+    rows = (record.old_data, record.new_data, record.ddl, record.context, record.query)
     return _csv([record.id, record.xid, record.at, record.kind, table, *who, *rows])
 
 

@@ -372,6 +372,8 @@ def _rest(condition: Query | Regex | Column | Key | Changed | Tag | OfExtension)
             lines = block.text.lower() if folded else block.text
             may = set(rows_with(lines, needle, block))
             may.update(rows_with(lines, b"\\", block))  # A backslash may escape any character.
+            if isinstance(condition, Column) and condition.side == "ctx":
+                may.update(rows_with(lines, b"*/", block))  # A tag of a comment is spelled in another way.
             if folded and not lines.isascii():
                 may.update(range(block.size))
             rows = [row for row in rows if row in may]

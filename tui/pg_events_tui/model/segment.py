@@ -178,7 +178,7 @@ class Block:
         line = self.line(number)
         if not line:
             raise IndexError("the row is not kept any more")
-        query, old, new, ddl, *names = line[AT_BYTES:].split(b"\0")
+        query, old, new, ddl, context, *names = line[AT_BYTES:].split(b"\0")
         table, user, application = self.tables[number], self.users[number], self.applications[number]
         schema, name, spelt_user, spelt_application = map(decoded, names or (_NOTHING,) * 4)
         if table:
@@ -196,6 +196,7 @@ class Block:
             decoded(old),
             decoded(new),
             decoded(ddl),
+            decoded(context),
         )
 
 
@@ -204,7 +205,7 @@ def encoded(record: Record, *, spell_names: bool) -> bytes:
     at = record.at.encode("ascii", "replace")
     if len(at) > AT_BYTES:  # not from a database
         at = _shortened(record.at).encode("ascii", "replace")[:AT_BYTES]
-    texts = [record.query, record.old_data, record.new_data, record.ddl]
+    texts = [record.query, record.old_data, record.new_data, record.ddl, record.context]
     if spell_names:
         texts += [record.table_schema, record.table_name, record.session_user, record.application_name]
     # A NUL cannot come from the database, but from a file.

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from pg_events.diff import changes as difference
 from pg_events.diff.side_by_side import Entry, Fold, split
-from pg_events.event import METHODS, SCHEMA, Record
+from pg_events.event import METHODS, SCHEMA, Record, claims
 from pg_events.text.formatting import format_bytes
 from pg_events.triggers.catalog import Table
 from pg_events_tui.model import row_keys
@@ -47,6 +47,8 @@ def head(record: Record, zone: tzinfo | None) -> list[Line]:
     rows.append(("tx", str(record.xid)))
     who = " · ".join(part for part in (record.session_user, record.application_name) if part)
     rows.append(("who", who or "not known"))
+    if says := claims(record):
+        rows.append(("says", says))
     return [line(span(f"{name:<5} ", "label"), HANG, span(value)) for name, value in rows]
 
 

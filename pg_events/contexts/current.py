@@ -1,0 +1,108 @@
+"""The current context: values that hold for a block of code, in its task or thread alone.
+
+Nothing is sent here. An integration of `pg_events.contrib`, or `set_context`, gives the context to a transaction.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, Protocol, cast
+
+log = logging.getLogger(__name__)
+
+MAX_CHARACTERS: Final = 4096
+"""Length to which the database cuts a context."""
+
+STATEMENT: Final = "select pg_catalog.set_config('pgevents.context', {parameter}, true)"
+"""Statement that gives a context, its parameter, to the current transaction."""
+
+_current: ContextVar[Mapping[str, Any]] = ContextVar("pg_events_context", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def context(**values: Any) -> Generator[None]:
+    """Add keys to the context of a block of code, or as a decorator of a function.
+
+        with pg_events.context(user=42, request="r-1"):
+            place_order()
+
+    Contexts nest: an inner one adds keys, or replaces those of the same name; None removes a key. A value is what JSON
+    can express, else its `str()`; a function is called for its value at the first write. The block of another thread or
+    task has a context of its own.
+    """
+    merged = {key: value for key, value in {**_current.get(), **values}.items() if value is not None}
+    token = _current.set(merged)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current() -> Mapping[str, Any]:
+    """Keys and values of the current context; functions are not called."""
+    return _current.get()
+
+
+def serialized() -> str:
+    """Return the current context as a JSON object; empty if there is none.
+
+    Never raises. A function that raises leaves its key out; a value that is too long is cut, and what then still exceeds
+    4,096 characters is left out, with a warning.
+    """
+    found = ((key, _value(key, value)) for key, value in _current.get().items())
+    values = {key: value for key, value in found if value is not None}
+    if not values:
+        return ""
+    text = _json(values)
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        short = value[:_CUT_CHARACTERS] if isinstance(value, str) else value
+        if len(_json({**kept, key: short})) <= MAX_CHARACTERS:
+            kept[key] = short
+    log.warning("the context exceeds %d characters; its long values are cut or left out", MAX_CHARACTERS)
+    return _json(kept)
+
+
+_CUT_CHARACTERS: Final = 200
+
+
+def _value(key: str, value: Any) -> Any:
+    if not callable(value):
+        return value
+    try:
+        return cast("Callable[[], Any]", value)()
+    except Exception as error:  # noqa: BLE001 - code of the application; its write must not fail for it
+        log.warning("the context's function for %s failed (%s); the key is left out", key, type(error).__name__)
+        return None
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(values, ensure_ascii=False, default=str, allow_nan=False, skipkeys=True)
+    except (ValueError, RecursionError, TypeError):
+        text = json.dumps({key: str(value) for key, value in values.items()}, ensure_ascii=False)
+    # PostgreSQL's text holds neither; in JSON they can only be in strings.
+    return text.replace("\\u0000", "\\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+class _Connection(Protocol):
+    def execute(self, query: str, params: list[str], /) -> object: ...
+
+
+def set_context(connection: _Connection, **values: Any) -> None:
+    """Give the current context, with these keys, to the current transaction of a psycopg connection.
+
+    It holds until the transaction ends. In autocommit mode it has no effect: begin a transaction first. Raises what the
+    connection raises. For an async connection await `connection.execute(*context_statement(**values))`.
+    """
+    connection.execute(*context_statement(**values))
+
+
+def context_statement(**values: Any) -> tuple[str, list[str]]:
+    """Statement, with its parameter, that gives the current context and these keys to a transaction."""
+    with context(**values):
+        return STATEMENT.format(parameter="%s"), [serialized()]
