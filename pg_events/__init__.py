@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from pg_events.callbacks.router import Router
     from pg_events.config.settings import Settings
     from pg_events.contexts.current import context, set_context
+    from pg_events.contexts.emit import emit
     from pg_events.delivery.worker import Worker
     from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
-    from pg_events.event import DataEvent, SchemaEvent, parse
+    from pg_events.event import ApplicationEvent, DataEvent, SchemaEvent, parse
     from pg_events.playback.player import Report
     from pg_events.playback.source import Events
     from pg_events.testing.capture import capture
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "ApplicationEvent",
     "DataEvent",
     "DatabaseUnreachable",
     "Events",
@@ -35,6 +37,7 @@ __all__ = [
     "__version__",
     "capture",
     "context",
+    "emit",
     "parse",
     "read",
     "replay",
@@ -42,6 +45,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ApplicationEvent": "event",
     "DataEvent": "event",
     "DatabaseUnreachable": "errors",
     "Events": "playback.source",
@@ -56,6 +60,7 @@ _MODULES = {
     "Worker": "delivery.worker",
     "capture": "testing.capture",
     "context": "contexts.current",
+    "emit": "contexts.emit",
     "parse": "event",
     "set_context": "contexts.current",
 }

@@ -24,6 +24,9 @@ METHODS: Final[Mapping[str, str]] = {"I": "INSERT", "U": "UPDATE", "D": "DELETE"
 
 SCHEMA: Final = "S"
 
+APPLICATION: Final = "E"
+"""Kind of an event that the application wrote with `pgevents.emit()`: its name is the `table_name`, its payload the `new_data`."""
+
 BROKEN: Final = "?"
 """Kind of a row of the log that is not a valid event. Its `ddl` has the reason; it is not passed to callbacks."""
 
@@ -38,11 +41,11 @@ class Record(NamedTuple):
     at: str
     """Start of the statement that made the change: ISO 8601 with offset."""
     kind: str
-    """Kind: `I` `U` `D` `T` for data, `S` for schema, `BROKEN` for neither."""
+    """Kind: `I` `U` `D` `T` for data, `S` for schema, `E` for the application's own, `BROKEN` for none of them."""
     table_schema: str | None
     """Schema of the table, or of the object of a schema event, if it has one."""
     table_name: str | None
-    """Name of the table (of a partition, its root), or the identity of a schema event's object."""
+    """Name of the table (of a partition, its root), identity of a schema event's object, or name of an application's event."""
     session_user: str | None
     application_name: str | None
     query: str | None
@@ -66,6 +69,8 @@ class Record(NamedTuple):
         """Event as one line of JSON, the public contract. Keys that do not apply are absent."""
         if self.kind in (SCHEMA, BROKEN):
             tail = _members(self.ddl)
+        elif self.kind == APPLICATION:
+            tail = "" if self.new_data is None else f', "payload": {self.new_data}'
         else:
             tail = f', "method": "{METHODS[self.kind]}"'
             if self.old_data is not None:
@@ -76,8 +81,10 @@ class Record(NamedTuple):
             tail += f', "context": {context_json(self.context)}'
         if self.query is not None:
             tail += f', "query": {json.dumps(self.query)}'
-        table = () if self.kind == SCHEMA else (self.table_schema, self.table_name)
+        table = () if self.kind in (SCHEMA, APPLICATION) else (self.table_schema, self.table_name)
         head = _envelope(self.session_user, self.application_name, *table)
+        if self.kind == APPLICATION:
+            head = f', "event": {json.dumps(self.table_name)}{_members(self.ddl)}{head}'
         text = f'{{"id": {self.id}, "xid": {self.xid}, "at": "{self.at}"{head}{tail}}}'
         # A value of type json is stored as the user wrote it. A line break can only stand between its tokens.
         return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
@@ -158,6 +165,9 @@ def _unsound(row: Record, packed: int | None) -> str | None:
         return (
             None if packed is None and (row.ddl is None or _is_object(row.ddl)) else "its description is no JSON object"
         )
+    if row.kind == APPLICATION:
+        is_sound = packed is None and bool(row.table_name) and (row.ddl is None or _is_object(row.ddl))
+        return None if is_sound else "it is not an event of pgevents.emit()"
     if row.kind not in METHODS:
         return f"its kind is unknown: {row.kind[:10]!r}"
     if row.table_schema is None or row.table_name is None:
@@ -226,7 +236,7 @@ def is_of_schema(payload: str) -> bool:
     return _DATA.match(payload) is None
 
 
-_DATA: Final = re.compile(r'\{"id": \d+, "xid": \d+, "at": "[^"]*", "table_schema": ')
+_DATA: Final = re.compile(r'\{"id": \d+, "xid": \d+, "at": "[^"]*", "(?:table_schema|event)": ')
 
 
 def record(payload: str) -> Record:
@@ -247,6 +257,8 @@ def record(payload: str) -> Record:
         if "method" in members:
             kind = next(letter for letter, method in METHODS.items() if method == text("method"))
             rest = None
+        elif "event" in members and "command_tag" not in members:
+            kind, rest = APPLICATION, None if "key" not in members else f'{{"key": {members["key"]}}}'
         else:
             kind = BROKEN if "broken" in members and "command_tag" not in members else SCHEMA
             rest = (
@@ -254,14 +266,15 @@ def record(payload: str) -> Record:
             )
         return Record(
             int(members["id"]), int(members["xid"]), text("at") or "", kind,
-            text("table_schema" if kind != SCHEMA else "schema_name"), text("table_name" if kind != SCHEMA else "object_identity"),
+            text("schema_name" if kind == SCHEMA else "table_schema"), text(_NAME_KEYS.get(kind, "table_name")),
             text("session_user"), text("application_name"), text("query"),
-            row("old_data"), row("new_data"), rest, _context_of(members.get("context")),
+            row("old_data"), row("payload" if kind == APPLICATION else "new_data"), rest, _context_of(members.get("context")),
         )  # fmt: skip
     except (KeyError, StopIteration) as error:
         raise ValueError(f"not a payload of pg_events: {error}") from error
 
 
+_NAME_KEYS: Final[Mapping[str, str]] = {SCHEMA: "object_identity", APPLICATION: "event"}
 _HEAD: Final = frozenset({"id", "xid", "at", "session_user", "application_name", "context", "query", "replay"})
 
 
@@ -474,7 +487,35 @@ class SchemaEvent:
         return statement_tags(self.query)
 
 
-def parse(payload: str | bytes | Mapping[str, Any]) -> DataEvent | SchemaEvent:
+@dataclass(frozen=True)
+class ApplicationEvent:
+    """Event that the application wrote with `pgevents.emit()`, in the transaction of its changes."""
+
+    id: int
+    """Unique and stable: the same when the event is delivered again."""
+    xid: int
+    at: datetime
+    """Start of the statement, aware."""
+    event: str
+    """Name of the event, such as `order.paid`."""
+    session_user: str
+    application_name: str = ""
+    key: str | None = None
+    """Events with the same name and key are delivered in order; without a key, all events of the name."""
+    payload: Any = None
+    """JSON value of the application. Numbers with a fraction are `Decimal`, so they are exact."""
+    query: str | None = None
+    """The client's statement; None when it is long or not kept."""
+    context: Mapping[str, Any] | str | None = None
+    """Context that the application set for the transaction, claimed and not checked; a string if it is not a JSON object."""
+    replay: Mapping[str, Any] | None = None
+    """`{"run": …, "attempt": …}` when this is a replay of an earlier event, else None."""
+
+
+Event = DataEvent | SchemaEvent | ApplicationEvent
+
+
+def parse(payload: str | bytes | Mapping[str, Any]) -> Event:
     """Parse a payload into its typed form. Unknown keys are ignored.
 
     Raises `ValueError` if the text is not JSON or not a payload; `RecursionError` if a value is nested too deeply for
@@ -484,7 +525,8 @@ def parse(payload: str | bytes | Mapping[str, Any]) -> DataEvent | SchemaEvent:
     if not isinstance(values, Mapping):
         raise ValueError(f"a payload is a JSON object, this is a {type(values).__name__}")  # noqa: TRY004 - bad input, not a bug
     values = cast("Mapping[str, Any]", values)
-    kind = DataEvent if "method" in values else SchemaEvent
+    is_application = "event" in values and "command_tag" not in values
+    kind = DataEvent if "method" in values else ApplicationEvent if is_application else SchemaEvent
     try:
         known: dict[str, Any] = {name: values[name] for name in kind.__dataclass_fields__ if name in values}
         known["at"] = datetime.fromisoformat(values["at"])
@@ -500,7 +542,7 @@ def json_object(text: str | bytes) -> Any:
     return json.loads(text, parse_float=Decimal)
 
 
-def claims(event: Record | DataEvent | SchemaEvent) -> str:
+def claims(event: Record | Event) -> str:
     """Format the context and the comment of an event in one line, as `user=42 route=/orders`; empty if there are none."""
     context = context_object(event.context) or event.context if isinstance(event.context, str) else event.context
     tags: dict[str, Any] = {key: value for key, value in statement_tags(event.query).items() if key in _SHOWN_TAGS}

@@ -17,7 +17,7 @@ from typing import Final, TypeVar, cast
 
 from pg_events.callbacks.callback import Dispatcher, accepted, is_async_function, is_failure, name_of, signature
 from pg_events.errors import UsageError
-from pg_events.event import METHODS, DataEvent, Record, SchemaEvent, head, parse, record
+from pg_events.event import APPLICATION, METHODS, Event, Record, head, parse, record
 from pg_events.filter.conditions import And, Condition, Kinds, Names, Tag
 from pg_events.filter.parser import Filter
 from pg_events.filter.parser import parse as parse_filter
@@ -50,7 +50,7 @@ class _Event:
         self.payload = payload
         self.head = head(payload)
         self._record: Record | None = None
-        self._parsed: DataEvent | SchemaEvent | None = None
+        self._parsed: Event | None = None
 
     def goes_to(self, route: _Route) -> bool:
         if not route.by_head.matches(self.head):
@@ -93,7 +93,17 @@ class Router(Dispatcher):
         The function gets a `DataEvent` or a `SchemaEvent`; if its first parameter is annotated `str`, the payload.
         Raises `UsageError`.
         """
-        head_filter = by_head(table, operations, tag)
+        return self._registration(by_head(table, operations, tag), where)
+
+    def on_event(self, *names: str, where: str | None = None) -> Callable[[Handler], Handler]:
+        """Register the decorated function for events of the application, `pgevents.emit(name, …)`, and return it unchanged.
+
+        A name may be a glob (`"order.*"`); without names, all events of the application are selected. The function gets
+        an `ApplicationEvent`; if its first parameter is annotated `str`, the payload. Raises `UsageError`.
+        """
+        return self._registration(by_event(names), where)
+
+    def _registration(self, head_filter: Filter, where: str | None) -> Callable[[Handler], Handler]:
         chosen = None if where is None else parse_filter(where)
 
         def register(function: Handler) -> Handler:
@@ -196,6 +206,17 @@ def by_head(table: object, operations: Sequence[object], tag: object) -> Filter:
     elif table is not None or operations:
         letters = [_letter(operation) for operation in operations] or [*METHODS]
         parts.append(Kinds("".join(letter for letter in METHODS if letter in letters)))
+    return Filter(And(tuple(parts)))
+
+
+def by_event(names: Sequence[object]) -> Filter:
+    """Filter of `Router.on_event` for the head of a payload. Raises `UsageError`."""
+    if names and inspect.isfunction(names[0]):
+        raise UsageError(f"on_event needs parentheses before it decorates {name_of(names[0])}: @….on_event()")
+    parts: list[Condition] = [Kinds(APPLICATION)]
+    if names:
+        wanted = "an event of the application has a name such as 'order.paid'"
+        parts.append(Names("event", tuple(_name(name, wanted) for name in names)))
     return Filter(And(tuple(parts)))
 
 

@@ -25,6 +25,7 @@ def build(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     grant_reader: str | None,
+    grant_emitter: str | None,
     grant_worker: str | None,
     revoke: str | None,
     show: bool,
@@ -35,7 +36,7 @@ def build(
     chosen = load(settings, database_url)
     given = {"include": include, "exclude": exclude}
     given = {name: patterns for name, patterns in given.items() if patterns}
-    grants = ((grant_reader, "reader"), (grant_worker, "worker"), (revoke, None))
+    grants = ((grant_reader, "reader"), (grant_emitter, "emitter"), (grant_worker, "worker"), (revoke, None))
     with connected(chosen, "build", checks_owner=False) as connection:
         first = core.first_part(connection, chosen)
         if first is not None and not (show or as_sql):

@@ -121,10 +121,11 @@ def _speed(context: click.Context, parameter: click.Parameter, value: str) -> fl
 )
 @click.option("--grant-reader", metavar="ROLE", help="Let ROLE read the log: tui, listen, export, history, status.")
 @click.option("--grant", "grant_reader", metavar="ROLE", hidden=True)
+@click.option("--grant-emitter", metavar="ROLE", help="Let ROLE add events of its own: pgevents.emit().")
 @click.option(
     "--grant-worker", metavar="ROLE", help="Let ROLE read the log and deliver: worker, failed, consumers, prune."
 )
-@click.option("--revoke", metavar="ROLE", help="Revoke from ROLE what --grant-reader or --grant-worker granted.")
+@click.option("--revoke", metavar="ROLE", help="Revoke from ROLE what a --grant option granted.")
 @click.option("--plan", "show", is_flag=True, help="Show what would be done and why; change nothing.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the plan as a script for psql; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done (with --plan: would be) as JSON.")

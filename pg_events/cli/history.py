@@ -15,7 +15,7 @@ from pg_events.config.settings import Settings, load
 from pg_events.diff import changes as difference
 from pg_events.diff.changes import spelled
 from pg_events.errors import DatabaseUnreachable, UsageError
-from pg_events.event import DataEvent, SchemaEvent, claims
+from pg_events.event import ApplicationEvent, DataEvent, Event, SchemaEvent, claims
 from pg_events.files import journal
 from pg_events.filter.conditions import And, Numbers
 from pg_events.filter.parser import Filter
@@ -188,10 +188,8 @@ def _clock(at: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
 
 
-def _print(event: DataEvent | SchemaEvent, shape: Shape, indent: str = "", with_transaction: bool = True) -> None:
-    what = event.method if isinstance(event, DataEvent) else event.command_tag
-    about = _table(event) if isinstance(event, DataEvent) else event.object_identity or ""
-    words = [f"#{event.id}", what, about]
+def _print(event: Event, shape: Shape, indent: str = "", with_transaction: bool = True) -> None:
+    words = [f"#{event.id}", *_what(event)]
     if isinstance(event, DataEvent) and not with_transaction:
         words += [f"{name}={spelled(value)}" for name, value in shape.key_of(event.row).items()]
     if with_transaction:
@@ -202,7 +200,22 @@ def _print(event: DataEvent | SchemaEvent, shape: Shape, indent: str = "", with_
         click.echo(clean(f"{indent}    {shorten(one_line(line), 300)}"))
 
 
-def _changes(event: DataEvent | SchemaEvent) -> Iterator[str]:
+def _what(event: Event) -> tuple[str, str]:
+    """Operation, and the table, object or name that it is about."""
+    match event:
+        case DataEvent():
+            return event.method, _table(event)
+        case SchemaEvent():
+            return event.command_tag, event.object_identity or ""
+        case ApplicationEvent():
+            return "EVENT", event.event
+
+
+def _changes(event: Event) -> Iterator[str]:
+    if isinstance(event, ApplicationEvent):
+        yield from (f"key: {event.key}",) if event.key is not None else ()
+        yield spelled(event.payload)
+        return
     if isinstance(event, SchemaEvent):
         for sign, kind in (("+", "added"), ("-", "removed"), ("~", "changed")):
             for column in (event.columns or {}).get(kind, ()):

@@ -19,7 +19,7 @@ from pg_events.cli.terminal import configure, is_terminal, say
 from pg_events.config.settings import load
 from pg_events.db.session import SHARED
 from pg_events.errors import DatabaseUnreachable, UsageError
-from pg_events.event import BROKEN, METHODS, SCHEMA, DataEvent, Record, claims, parse
+from pg_events.event import APPLICATION, BROKEN, METHODS, SCHEMA, ApplicationEvent, DataEvent, Record, claims, parse
 from pg_events.filter import parser as filters
 from pg_events.log.listener import Listener
 from pg_events.log.retained import Retained
@@ -156,7 +156,15 @@ def _write_safe_json(record: Record) -> None:
 
 # --- for people ---------------------------------------------------------------------------------------------------
 
-_STYLES = {"I": "green", "U": "yellow", "D": "red", "T": "bold red", SCHEMA: "magenta", BROKEN: "reverse red"}
+_STYLES = {
+    "I": "green",
+    "U": "yellow",
+    "D": "red",
+    "T": "bold red",
+    SCHEMA: "magenta",
+    APPLICATION: "cyan",
+    BROKEN: "reverse red",
+}
 _COLUMNS = 12
 """Maximum number of columns shown."""
 
@@ -191,6 +199,9 @@ def _told(record: Record) -> tuple[str, str]:
         event = parse(record.payload)
         if isinstance(event, DataEvent):
             return title, _changes(event)
+        if isinstance(event, ApplicationEvent):
+            key = "" if event.key is None else f"key={event.key} "
+            return event.event, f"{key}{_shown(event.payload)}"
     except (ValueError, RecursionError):
         return title, "(cannot be read: nested too deep)"
     return event.command_tag, clean(event.object_identity or "")

@@ -256,8 +256,8 @@ def _ddl(found: _Status) -> str:
 def _roles(found: _Status) -> str:
     """Roles and what they may do."""
     parts = [f"{found.owner} builds"]
-    for capability, verb in (("worker", "delivers"), ("reader", "reads")):
-        if names := sorted(role for role, may in found.roles.items() if may == capability):
+    for capability, verb in (("worker", "delivers"), ("reader", "reads"), ("emitter", "emits")):
+        if names := sorted(role for role, may in found.roles.items() if capability in may.split()):
             parts.append(f"{', '.join(names)} {verb if len(names) == 1 else verb.removesuffix('s')}")
     return " · ".join(parts)
 

@@ -144,7 +144,7 @@ def _why(reason: str) -> str:
     """Reason of a step, without what the command's name says already."""
     return (
         ""
-        if reason in ("teardown", "--grant-reader", "--grant-worker", "--revoke")
+        if reason in ("teardown", "--grant-reader", "--grant-emitter", "--grant-worker", "--revoke")
         else reason.partition(", but still has triggers")[0]
     )
 

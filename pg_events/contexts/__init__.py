@@ -1,1 +1,1 @@
-"""Context: what an application says about its transactions, set by code and sent with the first write."""
+"""What an application tells the log: the context of its transactions, and events of its own."""

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from pg_events.event import BROKEN, SCHEMA, Record
+from pg_events.event import APPLICATION, BROKEN, SCHEMA, Record
 
 SLOTS: Final = 64
 """Maximum workers of a consumer."""
@@ -36,17 +36,20 @@ class RowKeys:
         """Look up the key columns of the events' tables while connected, so that `key()` need not."""
         # A slice is the fastest way to the kind, the schema and the table of each.
         for kind, schema, name in {each[3:6] for each in page}:
-            if kind not in (SCHEMA, BROKEN):
+            if kind not in (SCHEMA, APPLICATION, BROKEN):
                 self._columns_of((schema or "", name or ""))
 
     def key(self, record: Record) -> str:
         """Key that is equal for all events of a row, and differs between rows.
 
-        A TRUNCATE has the key of a table without primary key, a schema event that of its object. An UPDATE that changes
+        A TRUNCATE has the key of a table without primary key, a schema event that of its object, an event of the
+        application that of its name and key. An UPDATE that changes
         the key belongs to the row before the change.
         """
         if record.kind == SCHEMA:
             return json.dumps(["ddl", record.table_name])
+        if record.kind == APPLICATION:
+            return json.dumps(["event", record.table_name, *([] if record.ddl is None else [record.ddl])])
         if record.kind == BROKEN:
             return json.dumps(["broken"])
         row = record.new_data if record.kind == "I" else record.old_data

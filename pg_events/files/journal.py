@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, NoReturn, Self, cast
 
 from pg_events.errors import PgEventsError, UsageError
-from pg_events.event import METHODS, DataEvent, SchemaEvent, members, parse
+from pg_events.event import METHODS, ApplicationEvent, DataEvent, Event, members, parse
 from pg_events.text import TooDeep, one_line, shorten
 
 FORMAT_VERSION: Final = 1
@@ -215,7 +215,7 @@ class Line(NamedTuple):
     """Line number from 1, including the header."""
     payload: str
     """Exact text of the line, which a callback gets."""
-    event: DataEvent | SchemaEvent
+    event: Event
 
 
 class Problem(NamedTuple):
@@ -470,7 +470,7 @@ def _decoded(text: str) -> Any:
         return _PATIENT_JSON.decode(text)
 
 
-def event(payload: str) -> DataEvent | SchemaEvent:
+def event(payload: str) -> Event:
     """Parse a payload into a typed event, with numbers of any length.
 
     Raises `ValueError` with the reason if it cannot be read, for instance because it is nested too deeply.
@@ -478,7 +478,7 @@ def event(payload: str) -> DataEvent | SchemaEvent:
     return _event(_object(payload.encode("utf-8", "replace"))[1])
 
 
-def _event(values: dict[str, Any]) -> DataEvent | SchemaEvent:
+def _event(values: dict[str, Any]) -> Event:
     """Typed event. Raises `ValueError` if an essential key is missing or of a wrong type."""
     event = parse(values)
     texts: list[object]
@@ -486,6 +486,9 @@ def _event(values: dict[str, Any]) -> DataEvent | SchemaEvent:
         texts = [event.table_schema, event.table_name, event.session_user, event.application_name]
         rows: tuple[object, ...] = (event.old_data, event.new_data)
         is_sound = event.method in METHODS.values() and all(row is None or isinstance(row, dict) for row in rows)
+    elif isinstance(event, ApplicationEvent):
+        texts = [event.event, event.session_user, event.application_name]
+        is_sound = event.key is None or isinstance(cast("object", event.key), str)
     else:
         texts = [event.command_tag, event.session_user, event.application_name]
         is_sound = event.columns is None or isinstance(cast("object", event.columns), dict)

@@ -14,11 +14,11 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, cast
 
 from pg_events.diff.changes import same
-from pg_events.event import SCHEMA, Record, context_object, members, statement_tags
+from pg_events.event import APPLICATION, SCHEMA, Record, context_object, members, statement_tags
 from pg_events.filter.values import Operator, Value, glob_test, joined, name_test, quote, reach, sign, value_test
 from pg_events.text import TooDeep
 
-KINDS: Final = "IUDTS"
+KINDS: Final = "IUDTSE"
 """Letters of `Kinds`, in their order."""
 
 
@@ -139,13 +139,13 @@ def _range_text(limits: tuple[int | None, int | None]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """`table:orders|stock`: a name is one of the values, ignoring case.
+    """`table:orders|stock`, `event:order.*`: a name is one of the values, ignoring case.
 
     A table matches with or without its schema; a schema event has the name of its object, without quotes. A missing
     name (of a user, an application) is empty.
     """
 
-    field: Literal["table", "user", "app"]
+    field: Literal["table", "event", "user", "app"]
     values: tuple[Value, ...]
     cost: ClassVar[int] = _FIELDS_ONLY
 
@@ -158,10 +158,12 @@ class Names:
             return lambda subject: is_wanted(subject.record.session_user or "")
         if self.field == "app":
             return lambda subject: is_wanted(subject.record.application_name or "")
+        if self.field == "event":
+            return lambda subject: subject.record.kind == APPLICATION and is_wanted(subject.record.table_name or "")
 
         @lru_cache(maxsize=1024)
         def is_wanted_table(schema: str | None, name: str | None, kind: str) -> bool:
-            return any(map(is_wanted, table_names(schema, name, kind)))
+            return kind != APPLICATION and any(map(is_wanted, table_names(schema, name, kind)))
 
         return lambda subject: is_wanted_table(
             subject.record.table_schema, subject.record.table_name, subject.record.kind

@@ -122,8 +122,13 @@ class Field:
 
 FIELDS: Final = (
     Field("table", "the table, with or without its schema; of a schema event the object", "table:orders|shop.stock"),
-    Field("op", "I, U, D, T for data, S for schema; or insert, update, delete, truncate, ddl", "op:U,D"),
-    Field("is", "ddl, data, or extension: the objects of one", "-is:extension"),
+    Field(
+        "op",
+        "I, U, D, T for data, S for schema, E for event; or insert, update, delete, truncate, ddl, event",
+        "op:U,D",
+    ),
+    Field("is", "ddl, data, event (the application's own), or extension: the objects of one", "-is:extension"),
+    Field("event", "an event of the application, by its name", "event:order.*"),
     Field("col", "an UPDATE that changed the column; an INSERT or DELETE of a row that has it", "col:status"),
     Field("new", "a column of the row after, or a path into it; without a column, any", "new.total>100", _ORDERED),
     Field("old", "a column of the row before", "old.address.city:Berlin", _ORDERED),
@@ -320,7 +325,7 @@ class _Parser:
                 if _EXTENSION in letters:
                     parts.append(OfExtension())
                 condition = _joined(Or, parts)
-            case "table" | "user" | "app":
+            case "table" | "event" | "user" | "app":
                 condition = Names(name, self.each(operands, _name))
             case "col":
                 condition = Changed(self.each(operands, _name))
@@ -454,7 +459,7 @@ def _name(operand: _Operand) -> Value:
 
 
 def _operation(operand: _Operand) -> str:
-    words = {word.upper(): letter for letter, word in METHODS.items()} | {"DDL": "S", "SCHEMA": "S"}
+    words = {word.upper(): letter for letter, word in METHODS.items()} | {"DDL": "S", "SCHEMA": "S", "EVENT": "E"}
     word = operand.text.upper()
     if word not in words and word not in words.values():
         raise ValueError(f"op is one of {', '.join(KINDS)}, {', '.join(words).lower()}; not {operand.text}")
@@ -462,9 +467,9 @@ def _operation(operand: _Operand) -> str:
 
 
 def _is(operand: _Operand) -> str:
-    letters = {"ddl": "S", "data": "IUDT", "extension": _EXTENSION}.get(operand.text.lower())
+    letters = {"ddl": "S", "data": "IUDT", "event": "E", "extension": _EXTENSION}.get(operand.text.lower())
     if letters is None:
-        raise ValueError(f"is goes with ddl, data or extension, not with {operand.text}")
+        raise ValueError(f"is goes with ddl, data, event or extension, not with {operand.text}")
     return letters
 
 

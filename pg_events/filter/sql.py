@@ -13,7 +13,7 @@ from typing import Final, LiteralString, NamedTuple
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
-from pg_events.event import MAX_PACKED, METHODS, SCHEMA
+from pg_events.event import APPLICATION, MAX_PACKED, METHODS, SCHEMA
 from pg_events.filter.conditions import (
     And,
     Changed,
@@ -218,6 +218,10 @@ def _within(field: str, ranges: Iterable[tuple[int | None, int | None]]) -> Part
 
 
 def _names(condition: Names) -> Bounds:
+    is_application = _sql('e.kind = {kind}::"char"', kind=APPLICATION)
+    if condition.field == "event":
+        found = _one_of(SQL("coalesce(e.table_name, '')"), condition.values, fold=True)
+        return Bounds(_all([is_application, found.most]), _all([is_application, found.least]))
     if condition.field != "table":
         column = SQL("e.session_user_name") if condition.field == "user" else SQL("e.application_name")
         return _one_of(_sql("coalesce({column}, '')", column=column), condition.values, fold=True)
@@ -230,7 +234,8 @@ def _names(condition: Names) -> Bounds:
         whole = Bounds(NONE, NONE)
     # The identity of a schema event's object has several spellings; such events are few.
     is_schema = _sql('e.kind = {kind}::"char"', kind=SCHEMA)
-    return Bounds(_any([is_schema, alone.most, whole.most]), _all([_not(is_schema), _any([alone.least, whole.least])]))
+    most = _any([is_schema, _all([_not(is_application), _any([alone.most, whole.most])])])
+    return Bounds(most, _all([_not(_any([is_schema, is_application])), _any([alone.least, whole.least])]))
 
 
 def _time(condition: Time) -> Bounds:

@@ -10,7 +10,17 @@ from typing import Final, NamedTuple, Protocol
 
 from pg_events.db.connection import describe
 from pg_events.errors import UsageError
-from pg_events.event import BROKEN, METHODS, SCHEMA, DataEvent, Record, SchemaEvent, record
+from pg_events.event import (
+    APPLICATION,
+    BROKEN,
+    METHODS,
+    SCHEMA,
+    ApplicationEvent,
+    DataEvent,
+    Event,
+    Record,
+    record,
+)
 from pg_events.files import journal
 from pg_events.filter import parser as filters
 from pg_events.filter.conditions import And
@@ -35,7 +45,7 @@ class Item(NamedTuple):
     """`UPDATE shop.orders`, `ALTER TABLE`."""
     table: str | None
     """`shop.orders`; None for a schema event."""
-    event: DataEvent | SchemaEvent | None = None
+    event: Event | None = None
     """Typed event if the filter needed it; else use `journal.event(payload)`."""
 
 
@@ -186,7 +196,9 @@ def _is_database(source: str | PathLike[str]) -> bool:
     return isinstance(source, str) and not Path(source).exists() and ("://" in source or "=" in source)
 
 
-def _item(position: int, payload: str, event: DataEvent | SchemaEvent) -> Item:
+def _item(position: int, payload: str, event: Event) -> Item:
+    if isinstance(event, ApplicationEvent):
+        return Item(position, event.id, event.at, payload, False, f"EVENT {event.event}", None, event)
     if isinstance(event, DataEvent):
         table = f"{event.table_schema}.{event.table_name}"
         return Item(position, event.id, event.at, payload, False, f"{event.method} {table}", table, event)
@@ -196,6 +208,8 @@ def _item(position: int, payload: str, event: DataEvent | SchemaEvent) -> Item:
 def item_of(found: Record) -> Item:
     """Item for a record of the log."""
     at = datetime.fromisoformat(found.at)
+    if found.kind == APPLICATION:
+        return Item(found.id, found.id, at, found.payload, False, f"EVENT {found.table_name}", None)
     if found.kind != SCHEMA:
         table = f"{found.table_schema}.{found.table_name}"
         return Item(found.id, found.id, at, found.payload, False, f"{METHODS[found.kind]} {table}", table)
@@ -213,12 +227,12 @@ class Events:
         self._source = source
         self._unreadable: list[journal.Problem] = []
 
-    def __iter__(self) -> Iterator[DataEvent | SchemaEvent]:
+    def __iter__(self) -> Iterator[Event]:
         self._unreadable.clear()
         for event, _ in self.with_payloads():
             yield event
 
-    def with_payloads(self) -> Iterator[tuple[DataEvent | SchemaEvent, str]]:
+    def with_payloads(self) -> Iterator[tuple[Event, str]]:
         """Yield each event with its exact payload."""
         for item in self._source.items():
             try:

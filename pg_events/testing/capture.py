@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol, cast, overload
 
 from pg_events import sql
-from pg_events.callbacks.router import by_head
+from pg_events.callbacks.router import by_event, by_head
 from pg_events.config.settings import Settings
 from pg_events.db.connection import connect
 from pg_events.errors import NotInstalled, NotPermitted, PgEventsError, UsageError
-from pg_events.event import DataEvent, Record, SchemaEvent, parse
+from pg_events.event import ApplicationEvent, Event, Record, SchemaEvent, parse
 from pg_events.filter.parser import Filter
 from pg_events.filter.parser import parse as parse_filter
 from pg_events.log.listener import check_log, checked_version
@@ -145,7 +145,7 @@ class _Link:
                 self._connection.rollback()
 
 
-class Captured(Sequence[DataEvent | SchemaEvent]):
+class Captured(Sequence[Event]):
     """Events of a block, in order. During the block, those so far."""
 
     def __init__(self, link: _Link) -> None:
@@ -166,9 +166,13 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
         *operations: str,
         tag: str | Sequence[str] | None = None,
         where: str | None = None,
-    ) -> list[DataEvent | SchemaEvent]:
+    ) -> list[Event]:
         """Matching events, with the arguments of `Router.on`: `of("public.orders", "UPDATE")`."""
         return [parse(record.payload) for record in self._chosen(by_head(table, operations, tag), where)]
+
+    def of_event(self, *names: str, where: str | None = None) -> list[Event]:
+        """Matching events of the application, with the arguments of `Router.on_event`: `of_event("order.paid")`."""
+        return [parse(record.payload) for record in self._chosen(by_event(names), where)]
 
     def _chosen(self, head: Filter, where: str | None) -> list[Record]:
         whole = parse_filter(where or "")
@@ -181,7 +185,7 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
         tag: str | Sequence[str] | None = None,
         where: str | None = None,
         count: int | None = None,
-    ) -> list[DataEvent | SchemaEvent]:
+    ) -> list[Event]:
         """Assert that there is a matching event, or exactly `count`; returns them. `AssertionError` lists the actual events."""
         __tracebackhide__ = True  # makes pytest show the line of the test, not this one
         head = by_head(table, operations, tag)
@@ -223,10 +227,10 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
         return f"<{counted(len(self.records), 'event')}{': ' if kinds else ''}{', '.join(kinds)}>"
 
     @overload
-    def __getitem__(self, index: int) -> DataEvent | SchemaEvent: ...
+    def __getitem__(self, index: int) -> Event: ...
     @overload
-    def __getitem__(self, index: slice) -> list[DataEvent | SchemaEvent]: ...
-    def __getitem__(self, index: int | slice) -> DataEvent | SchemaEvent | list[DataEvent | SchemaEvent]:
+    def __getitem__(self, index: slice) -> list[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | list[Event]:
         found = self.records[index]
         return parse(found.payload) if isinstance(found, Record) else [parse(one.payload) for one in found]
 
@@ -236,6 +240,8 @@ class Captured(Sequence[DataEvent | SchemaEvent]):
 
 def _line(record: Record) -> str:
     event = parse(record.payload)
+    if isinstance(event, ApplicationEvent):
+        return clean(shorten(f"EVENT {event.event} {record.new_data or ''}".rstrip(), _SHOWN_CHARACTERS))
     if isinstance(event, SchemaEvent):
         return clean(shorten(f"{event.command_tag} {event.object_identity or ''}", _SHOWN_CHARACTERS))
     rows = " → ".join(row for row in (record.old_data, record.new_data) if row is not None)

@@ -299,7 +299,7 @@ def _makers(connection: Connection) -> list[tuple[str, bool]]:
 
 
 def grant_steps(connection: Connection, role: str, capability: str | None) -> list[Step]:
-    """Steps that make a role a `reader` or a `worker` (which also reads), or, with None, revoke everything.
+    """Steps that make a role a `reader`, an `emitter` or a `worker` (which is both), or, with None, revoke everything.
 
     Raises `UsageError` if there is no such role, or it owns the schema.
     """
@@ -314,5 +314,5 @@ def grant_steps(connection: Connection, role: str, capability: str | None) -> li
     text = f"{fill(sql.text('record_grant.sql'), values)}\n{sql.whole('set_rights.sql')}"
     if capability is None:
         return [Step("revoke", f"everything from {role}", None, text, "", "--revoke")]
-    what = "reading" if capability == "reader" else "delivering"
+    what = {"reader": "reading", "emitter": "pgevents.emit()", "worker": "delivering"}[capability]
     return [Step("grant", f"{what} to {role}", None, text, "", f"--grant-{capability}")]

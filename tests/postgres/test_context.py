@@ -135,7 +135,8 @@ def test_a_comment_at_the_end_of_a_statement_is_read(db: psycopg.Connection, lis
 
 
 FILTERS = [
-    "ctx.user:42", "ctx.user:43", "ctx.user!=42", "-ctx.user:42", "ctx.user>41", "ctx.user:42.0", "ctx.user:42e0", "ctx.route:/orders", "ctx.route:/o*",
+    "ctx.user:42", "ctx.user:43", "ctx.user!=42", "-ctx.user:42", "ctx.user>41", "ctx.user:42.0", "ctx.user:42e0",
+    "ctx.route:/orders", "ctx.route:/o*",
     "ctx.deep.list:2", "ctx:only*", "ctx:42", 'ctx:"only text"', "ctx.missing:1", "ctx.user:null", 'ctx."a b":1', "checkout",
     "/only.text/",
 ]  # fmt: skip
@@ -144,7 +145,8 @@ FILTERS = [
 @pytest.mark.parametrize("text", FILTERS)
 def test_the_server_finds_what_python_finds(db: psycopg.Connection, listener: Listener, text: str):
     contexts = [
-        None, "", '{"user": 42}', '{"user": "42"}', '{"user": 42.0}', '{"user": 4.2e1}', '{"us\\u0065r": 42}', "only text", '{"user": null}',
+        None, "", '{"user": 42}', '{"user": "42"}', '{"user": 42.0}', '{"user": 4.2e1}',
+        '{"us\\u0065r": 42}', "only text", '{"user": null}',
         '{"deep": {"list": [1, 2]}, "a b": 1}', '{"app": "checkout"}',
     ]  # fmt: skip
     comments = ["", " /*route='%2Forders'*/", " /*user='42',app='checkout'*/"]

@@ -108,7 +108,7 @@ def kept_records(number: int) -> list[Record]:
             context=choose.choice([None, None, row(), row(), *WORDS]),
         )
 
-    return [record(choose.choice("IIUUUDDTS")) for _ in range(number)]
+    return [record(choose.choice("IIUUUDDTSE")) for _ in range(number)]
 
 
 texts = st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=3)
@@ -150,9 +150,9 @@ limit = st.integers(1, 12) | st.none()
 limits = st.tuples(limit, limit).filter(any)
 moments = st.integers(-2, 2).map(lambda seconds: NOON + timedelta(seconds=seconds))
 leaves = (
-    st.sets(st.sampled_from("IUDTS"), min_size=1).map(lambda kinds: Kinds("".join(k for k in "IUDTS" if k in kinds)))
+    st.sets(st.sampled_from("IUDTSE"), min_size=1).map(lambda kinds: Kinds("".join(k for k in "IUDTSE" if k in kinds)))
     | st.builds(Numbers, st.sampled_from(["id", "xid"]), st.lists(limits, min_size=1, max_size=2).map(tuple))
-    | st.builds(Names, st.sampled_from(["table", "user", "app"]), name_values())
+    | st.builds(Names, st.sampled_from(["table", "event", "user", "app"]), name_values())
     | st.builds(Time, st.sampled_from(["since", "until"]), moments)
     | name_values().map(Query)
     | texts.filter(bool).map(Text)

@@ -466,10 +466,11 @@ def test_every_key_of_a_payload_is_documented_and_no_other() -> None:
     text = page("internals")
     named = {
         kind: {key for keys, _ in table(f"{kind} key", text) for key in re.findall(r"`(\w+)`", keys)}
-        for kind in ("common", "data", "schema")
+        for kind in ("common", "data", "schema", "application")
     }
 
     assert named["common"] | named["data"] == {field.name for field in fields(pg_events.DataEvent)}
+    assert named["common"] | named["application"] == {field.name for field in fields(pg_events.ApplicationEvent)}
     assert named["common"] | named["schema"] == {field.name for field in fields(pg_events.SchemaEvent)}
 
 

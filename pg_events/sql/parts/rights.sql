@@ -14,7 +14,7 @@ wanted as (
     from granted g
     join (
         {rights_wanted}
-    ) w on w.capability = 'reader' or w.capability = g.capability
+    ) w on w.capability = any (pg_catalog.string_to_array(g.capability, ' ')) or g.capability = 'worker'
 ),
 held as (
     select s.oid as object, 'n'::"char" as relkind, 'pgevents'::name as relname, null::name as attname, a.*
@@ -31,6 +31,11 @@ held as (
     join pg_catalog.pg_class c on c.relnamespace = s.oid
     join pg_catalog.pg_attribute t on t.attrelid = c.oid
     cross join lateral pg_catalog.aclexplode(t.attacl) a
+    union all
+    select p.oid, 'f', p.proname, null, a.*
+    from schema s
+    join pg_catalog.pg_proc p on p.pronamespace = s.oid and p.proname = 'emit'
+    cross join lateral pg_catalog.aclexplode(p.proacl) a
 ),
 difference as (
     select
@@ -81,6 +86,7 @@ select
     case d.relkind
         when 'n' then 'schema pgevents'
         when 'S' then pg_catalog.format('sequence pgevents.%I', d.relname)
+        when 'f' then pg_catalog.format('function pgevents.%I', d.relname)
         else pg_catalog.format('pgevents.%I', d.relname)
     end as object
 from difference d

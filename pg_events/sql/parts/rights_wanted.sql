@@ -22,6 +22,12 @@ cross join lateral (
 ) p (capability, privilege)
 where n.nspname = 'pgevents'
 union all
-select n.oid, n.nspname, 'n', 'reader', 'USAGE'
+select n.oid, n.nspname, 'n', c.name, 'USAGE'
 from pg_catalog.pg_namespace n
+cross join (values ('reader'), ('emitter')) c (name)
 where n.nspname = 'pgevents'
+union all
+select p.oid, p.proname, 'f', 'emitter', 'EXECUTE'
+from pg_catalog.pg_proc p
+join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+where n.nspname = 'pgevents' and p.proname = 'emit'

@@ -82,4 +82,5 @@ select
         from (
             {rights_wanted}
         ) w
+        where w.capability <> 'emitter'
     ) as may_deliver

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pg_events.errors import FilterError, PgEventsError, UsageError
-from pg_events.event import METHODS, SCHEMA
+from pg_events.event import APPLICATION, METHODS, SCHEMA
 from pg_events.filter.parser import parse as parse_filter
 from pg_events.playback.source import LOG
 from pg_events.triggers.catalog import Table
@@ -180,7 +180,7 @@ class CommandRunner:
 
     async def _stats(self, call: Call) -> None:  # noqa: ARG002
         app, store = self._app, self._app.store
-        words = {**METHODS, SCHEMA: "DDL"}
+        words = {**METHODS, SCHEMA: "DDL", APPLICATION: "EVENT"}
         kinds = {word: store.kind_count(kind) for kind, word in words.items()}
         tables = store.table_counts(store.first, store.end)
         stats = Stats(app.health_now(), len(app.live), len(app.live.marks), kinds, tables, app.lags(), rss_bytes())

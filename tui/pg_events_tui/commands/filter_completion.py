@@ -19,7 +19,7 @@ _VALUES: Final = {
     "is": ("ddl", "data", "extension", *CONSOLE_WORDS),
     "op": ("insert", "update", "delete", "truncate", "ddl"),
 }
-_SEEN: Final = {"table": "table", "user": "user", "app": "app", "tag": "tag", "col": "column"}
+_SEEN: Final = {"table": "table", "user": "user", "app": "app", "tag": "tag", "event": "event", "col": "column"}
 
 
 def completion(text: str, seen: Seen) -> Completion:

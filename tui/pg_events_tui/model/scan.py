@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pg_events.event import Record
+from pg_events.event import APPLICATION, SCHEMA, Record
 from pg_events.filter.conditions import (
     And,
     Changed,
@@ -189,15 +189,17 @@ def _names(store: Store, condition: Names) -> Select:
     blank = Record(0, 0, "", "U", *(None,) * 8)
 
     def example(number: int) -> Record:
-        if condition.field == "table":
+        if condition.field in ("table", "event"):
             schema, name, is_ddl = store.tables[number]
-            return blank._replace(kind="S" if is_ddl else "U", table_schema=schema, table_name=name)
+            return blank._replace(kind=_kind_of(schema, name, is_ddl), table_schema=schema, table_name=name)
         if condition.field == "user":
             return blank._replace(session_user=store.users[number])
         return blank._replace(application_name=store.applications[number])
 
     def select(block: Block, rows: Sequence[int]) -> Sequence[int]:
-        column = {"table": block.tables, "user": block.users, "app": block.applications}[condition.field]
+        column = {"table": block.tables, "event": block.tables, "user": block.users, "app": block.applications}[
+            condition.field
+        ]
         numbers = set(column)
         for number in numbers:
             if number and number not in known:
@@ -208,6 +210,11 @@ def _names(store: Store, condition: Names) -> Select:
         return rows if len(wanted) == len(numbers) else _of(column, rows, wanted) if wanted else ()
 
     return select
+
+
+def _kind_of(schema: str | None, name: str | None, is_ddl: bool) -> str:
+    """Kind of an example event of a table's number; only an event of the application has a name and no schema."""
+    return SCHEMA if is_ddl else APPLICATION if schema is None and name else "U"
 
 
 def _time(is_since: bool, limit: float, holds: Test, block: Block, rows: Sequence[int]) -> Sequence[int]:
@@ -292,7 +299,7 @@ def _names_with(store: Store, text: str) -> Callable[[int], bool]:
     def in_name(number: int) -> bool:
         if number and number not in known:
             schema, name, is_ddl = store.tables[number]
-            bare = Record(0, 0, "", "S" if is_ddl else "U", schema, name, *(None,) * 6)
+            bare = Record(0, 0, "", _kind_of(schema, name, is_ddl), schema, name, *(None,) * 6)
             known[number] = holds(Subject(bare))
         return known.get(number, True)
 

@@ -9,7 +9,7 @@ from datetime import date, datetime, tzinfo
 from typing import Any, Final, NamedTuple, cast
 
 from pg_events.diff import changes
-from pg_events.event import SCHEMA, Record
+from pg_events.event import APPLICATION, SCHEMA, Record
 from pg_events.text.formatting import format_bytes
 from pg_events_tui.model import row_keys
 from pg_events_tui.model.store import NOTE, Store
@@ -17,7 +17,7 @@ from pg_events_tui.model.store import NOTE, Store
 GIANT_BYTES: Final = 256_000
 """Size from which events are not parsed for lists."""
 
-LETTERS: Final[Mapping[str, str]] = {"I": "I", "U": "U", "D": "D", "T": "T", SCHEMA: "!", NOTE: "·"}
+LETTERS: Final[Mapping[str, str]] = {"I": "I", "U": "U", "D": "D", "T": "T", SCHEMA: "!", APPLICATION: "E", NOTE: "·"}
 
 
 class Summary(NamedTuple):
@@ -48,7 +48,8 @@ def summary(store: Store, row: int) -> Summary:
     record = store.record(row)
     if kind == NOTE:
         return Summary(kind, "", at, "", "", record.query or "", (), "", "", "", size, "")
-    key, changed, names = _schema_cells(record) if kind == SCHEMA else _data_cells(record)
+    cells = _schema_cells if kind == SCHEMA else _application_cells if kind == APPLICATION else _data_cells
+    key, changed, names = cells(record)
     query = " ".join((record.query or "")[:300].split())
     who = (record.session_user or "", record.application_name or "")
     return Summary(kind, seq, at, table, key, changed, names, tx, *who, size, query)
@@ -76,8 +77,12 @@ def _schema_cells(record: Record) -> _Cells:
     return "", " ".join([str(ddl.get("command_tag") or "DDL"), *column_words(ddl)]), ()
 
 
+def _application_cells(record: Record) -> _Cells:
+    return str(schema_members(record).get("key") or ""), " ".join((record.new_data or "")[:300].split()), ()
+
+
 def schema_members(record: Record) -> Mapping[str, Any]:
-    """Return the data of the event trigger; empty if it is not readable."""
+    """Return the data of the event trigger, or the key of an application's event; empty if it is not readable."""
     try:
         found = json.loads(record.ddl or "{}")
     except (ValueError, RecursionError):

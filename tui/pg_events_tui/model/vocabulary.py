@@ -18,8 +18,14 @@ def names(store: Store, kind: str) -> Sequence[str]:
     match kind:
         case "table":
             return sorted(
-                {table_title(schema, name).removeprefix("public.") for schema, name, _ in store.tables if name}
+                {
+                    table_title(schema, name).removeprefix("public.")
+                    for schema, name, is_ddl in store.tables
+                    if name and (schema is not None or is_ddl)
+                }
             )
+        case "event":
+            return sorted({name for schema, name, is_ddl in store.tables if name and schema is None and not is_ddl})
         case "user":
             return sorted(name for name in store.users if name)
         case "app":

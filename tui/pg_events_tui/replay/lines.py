@@ -171,7 +171,7 @@ def key_words(payload: str) -> str:
     """Format the key value of the row."""
     try:
         found = record(payload) if payload else None
-        if found is None or found.kind in "ST":
+        if found is None or found.kind in "STE":
             return ""
         row = changes.row_of(found.new_data) or changes.row_of(found.old_data) or {}
     except (ValueError, RecursionError):

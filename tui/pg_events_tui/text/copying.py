@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pg_events.diff import changes
 from pg_events.diff.changes import MISSING, Step
-from pg_events.event import METHODS, SCHEMA, Record
+from pg_events.event import APPLICATION, METHODS, SCHEMA, Record
 from pg_events.filter.conditions import qualified_name
 from pg_events_tui.model.filtering import spelt
 from pg_events_tui.model.history import row_key
@@ -90,6 +90,8 @@ def conditions(record: Record) -> list[str]:
     found = [f"table:{spelt(qualified_name(record))}"]
     if record.kind == SCHEMA:
         found += ["is:ddl", f"tag:{spelt(str(schema_members(record).get('command_tag') or ''))}"]
+    elif record.kind == APPLICATION:
+        found[0] = f"event:{spelt(record.table_name or '')}"
     elif record.kind in METHODS:
         found.append(f"op:{METHODS[record.kind]}")
     is_giant = describe.is_giant(record)

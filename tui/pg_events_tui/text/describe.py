@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from pg_events.diff import changes as difference
 from pg_events.diff.side_by_side import Entry, Fold, split
-from pg_events.event import METHODS, SCHEMA, Record, claims
+from pg_events.event import APPLICATION, METHODS, SCHEMA, Record, claims
 from pg_events.text.formatting import format_bytes
 from pg_events.triggers.catalog import Table
 from pg_events_tui.model import row_keys
@@ -31,7 +31,7 @@ def title(record: Record) -> str:
     if record.kind == SCHEMA:
         what = str(schema_members(record).get("command_tag") or "DDL")
     else:
-        what = METHODS.get(record.kind, record.kind)
+        what = "EVENT" if record.kind == APPLICATION else METHODS.get(record.kind, record.kind)
     return f"#{record.id} {what} {table_title(record.table_schema, record.table_name)}"
 
 
@@ -53,6 +53,8 @@ def head(record: Record, zone: tzinfo | None) -> list[Line]:
 
 
 def _key(record: Record) -> str:
+    if record.kind == APPLICATION:
+        return str(schema_members(record).get("key") or "")
     if record.kind == SCHEMA or is_giant(record):
         return ""
     try:
@@ -102,12 +104,23 @@ def _face(record: Record, name: str, cells: int, unfolded: bool) -> list[Line]:
         return _json(record)
     if record.kind == SCHEMA:
         return _schema(record)
+    if record.kind == APPLICATION:
+        return _application(record)
     if record.kind == "T":
         return [line(span("- ", "removed"), span("all rows of the table")), line(), _note("TRUNCATE tells no rows.")]
     if is_giant(record):
         size = len(record.old_data or "") + len(record.new_data or "")
         return _as_text(record, f"{format_bytes(size)}: compared as the text it is")
     return (_difference if name == "Diff" else _split)(record, cells, unfolded)
+
+
+def _application(record: Record) -> list[Line]:
+    if record.new_data is None:
+        return [_note("no payload")]
+    if _is_long([record.new_data]):
+        return [_note(f"{format_bytes(len(record.new_data))}: shown as it is"), *text_lines(record.new_data)]
+    row = difference.row_of(record.new_data) if record.new_data.lstrip().startswith("{") else None
+    return text_lines(record.new_data) if row is None else json_lines(row)
 
 
 def _note(text: str) -> Line:

@@ -14,7 +14,7 @@ from pg_events_tui.model.view import Mode, View
 from pg_events_tui.text.lines import Line, Span, fit, span
 from pg_events_tui.widgets.line_list import LineList
 
-KIND_ROLES: Final = {"I": "added", "U": "changed", "D": "removed", "T": "removed", "S": "schema"}
+KIND_ROLES: Final = {"I": "added", "U": "changed", "D": "removed", "T": "removed", "S": "schema", "E": "key"}
 
 
 COLUMNS: Final = ("seq", "time", "op", "table", "key", "changed", "tx", "user", "application", "size", "query")
