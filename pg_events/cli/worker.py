@@ -122,7 +122,7 @@ def _stalls_told(one: Worker) -> Generator[None]:
             now = one.stalled()
             if now and not before:
                 log.warning("consumer %s: %s", one.name, now)
-            elif before and not now and one.no_link is None:
+            elif before and not now and one.disconnected_reason is None:
                 log.info("consumer %s: resumed", one.name)
             before = now
 

@@ -9,23 +9,24 @@ from collections.abc import Awaitable
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from pg_events.callbacks.callback import Callback, Failure, Runner, describe_failure, is_failure
-from pg_events.delivery.ordering import Entry
+from pg_events.callbacks.callback import Failure, Runner, describe_failure, is_failure
+from pg_events.delivery.attempts import Retries
+from pg_events.delivery.ordering import InFlight
 
 
 class Result(NamedTuple):
-    entry: Entry
+    entry: InFlight
     failure: Failure | None
 
 
-class Calls(Runner):
+class AsyncCalls(Runner):
     """Event loop in a thread, and the calls that run on it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._results: SimpleQueue[tuple[Entry, BaseException | None]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[InFlight, BaseException | None]] = SimpleQueue()
         self.running = 0
         """Number of calls whose results have not been taken."""
 
@@ -43,14 +44,15 @@ class Calls(Runner):
             raise error
         return result
 
-    def start(self, callback: Callback, entry: Entry) -> None:
-        """Start a call of the callback with the event; `result()` returns its outcome."""
+    def start(self, entry: InFlight, retries: Retries) -> None:
+        """Start a call of the event's callback; `result()` returns its outcome."""
+        callback, number = retries.handler.callback, retries.number
 
         async def called() -> None:
             error: BaseException | None = None
             try:
-                await callback.awaited(entry.record.payload, attempt=entry.attempts + entry.unseen + 1)
-            except BaseException as raised:  # noqa: BLE001 - told by result()
+                await callback.awaited(entry.record.payload, attempt=number)
+            except BaseException as raised:  # noqa: BLE001 - returned by result()
                 error = raised
             self._results.put((entry, error))
 

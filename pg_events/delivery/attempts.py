@@ -1,11 +1,9 @@
-"""Delivery of one event to its callback, with retries until it returns or gives up."""
+"""Attempts of one event: the callbacks with their policies, and the state that decides about a retry."""
 
 import logging
-import random
 import re
-import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from pg_events.callbacks.callback import Callback, Failure, Runner, describe_failure, is_failure
 from pg_events.callbacks.isolation import ready
@@ -16,7 +14,7 @@ from pg_events.text import one_line, shorten
 
 log = logging.getLogger(__name__)
 
-_TELL_SECONDS: Final = 5.0
+_LOGGED_PAUSE_SECONDS: Final = 5.0
 """Minimum pause that is logged as a warning, because the following events wait for it."""
 _KINDS: Final = 100
 """Maximum kinds of failures whose first occurrence is logged at once."""
@@ -34,23 +32,69 @@ class CallbackGaveUp(PgEventsError):
     """Raised when a callback gives up and its policy is to stop before the event."""
 
 
-class Delivery:
-    """Callbacks of the settings, and their retry policies."""
+class Handler(NamedTuple):
+    """Callback of one kind of event, with its policy."""
+
+    callback: Callback
+    policy: Policy
+
+
+class Retries:
+    """Retry state of one event: how many attempts failed, and when to give up. Pure.
+
+    The only place that decides about a retry, whether events are delivered one by one or concurrently.
+    """
+
+    __slots__ = ("_before", "failed", "handler", "unconfirmed")
+
+    def __init__(self, handler: Handler, failed: int = 0, unconfirmed: int = 0) -> None:
+        """Continue after a number of failed attempts.
+
+        `unconfirmed` ones may have been made by workers that died: they raise the number that the callback sees, but do
+        not use up its attempts.
+        """
+        self.handler = handler
+        self.failed = self._before = failed
+        self.unconfirmed = unconfirmed
+
+    @property
+    def number(self) -> int:
+        """Number of the next attempt, as the callback sees it."""
+        return self.failed + self.unconfirmed + 1
+
+    @property
+    def limit(self) -> int:
+        """Number of failed attempts after which to give up.
+
+        An event that was given up before, and stopped the worker, has all its attempts again.
+        """
+        maximum = self.handler.policy.max_attempts
+        return maximum if self._before < maximum else self._before + maximum
+
+    def fail(self, chance: float) -> float | None:
+        """Count a failed attempt; return the seconds until the next one, or None to give up.
+
+        `chance`, from 0 to 1, varies the pause.
+        """
+        self.failed += 1
+        return None if self.failed >= self.limit else self.handler.policy.pause(self.failed, chance)
+
+
+class Handlers:
+    """Callbacks of the settings with their policies, and the log of their failures."""
 
     def __init__(
         self,
         settings: Settings,
-        stopping: threading.Event,
-        one_call: "Attempt | None" = None,
+        attempt_with: "Attempt | None" = None,
         runner: Runner | None = None,
     ) -> None:
-        """Resolve the callbacks. `one_call` replaces `attempt`; `runner` has the loop of async callbacks.
+        """Resolve the callbacks. `attempt_with` replaces `attempt`; `runner` has the loop of async callbacks.
 
         Raises `UsageError` if a callback cannot be used, or there is none.
         """
-        self._stopping = stopping
-        self._callbacks = ready(settings, runner)
-        if not self._callbacks:
+        callbacks = ready(settings, runner)
+        if not callbacks:
             source = settings.source or ""
             raise UsageError(
                 "no callback: a worker needs settings (--settings) that set PG_EVENTS_DATA_UPDATE_CALLBACK, "
@@ -59,77 +103,44 @@ class Delivery:
                 else f"{source} sets neither PG_EVENTS_DATA_UPDATE_CALLBACK nor PG_EVENTS_DB_SCHEMA_UPDATE_CALLBACK; "
                 "a worker needs at least one, for example 'my_module.function'"
             )
-        self._policies = {is_schema: settings.policy(schema=is_schema) for is_schema in (False, True)}
-        self.attempt: Attempt = one_call or attempt
+        self._handlers = {
+            is_schema: Handler(callback, settings.policy(schema=is_schema)) for is_schema, callback in callbacks.items()
+        }
+        self.attempt: Attempt = attempt_with or attempt
         self.last_failure: str | None = None
         """Message and place of the last failed attempt."""
         self._kinds: set[tuple[str, str, str]] = set()
-        self.retried = 0
-        """Number of failed attempts that were retried."""
 
     def wrap(self, around: Callable[[Callback], Callback]) -> None:
         """Replace each callback by the result of `around`."""
-        self._callbacks = {is_schema: around(callback) for is_schema, callback in self._callbacks.items()}
+        self._handlers = {
+            is_schema: Handler(around(handler.callback), handler.policy)
+            for is_schema, handler in self._handlers.items()
+        }
 
     def close(self) -> None:
-        for callback in self._callbacks.values():
-            callback.close()
+        for handler in self._handlers.values():
+            handler.callback.close()
 
-    def callback(self, is_schema: bool) -> Callback | None:
-        """Callback for the kind of event; None if the settings have none."""
-        return self._callbacks.get(is_schema)
+    def get(self, is_schema: bool) -> Handler | None:
+        """Handler of the kind of event; None if the settings have none."""
+        return self._handlers.get(is_schema)
 
-    def policy(self, is_schema: bool) -> Policy:
-        return self._policies[is_schema]
-
-    def call(
-        self,
-        callback: Callback,
-        policy: Policy,
-        payload: str,
-        what: Record | str,
-        *,
-        attempts: int = 0,
-        unseen: int = 0,
-        failing: Callable[[int], None] = lambda _attempts: None,
-    ) -> tuple[int, Failure] | None:
-        """Call until it returns, or return the number of attempts and the last failure if they are used up.
-
-        `attempts` failed before; `unseen` may have been made by workers that died: they raise the number that the
-        callback sees, but do not use up its attempts. `failing` is called between a failure and the pause before the next attempt.
-        Raises `Stopping`.
-        """
-        limit = most_attempts(policy, attempts)
-        while (failure := self.attempt(callback, payload, attempts + unseen + 1)) is not None:
-            attempts += 1
-            if attempts >= limit:
-                return attempts, failure
-            pause = self.pause(callback, policy, what, attempts, failure)
-            failing(attempts)
-            if self._stopping.wait(pause):
-                raise Stopping
-        return None
-
-    def pause(self, callback: Callback, policy: Policy, what: Record | str, attempts: int, failure: Failure) -> float:
-        """Return the seconds until the retry; counts the retry, and logs it if the pause is long."""
-        self.retried += 1
-        pause = policy.pause(attempts, random.random())  # noqa: S311 - jitter
-        is_first = self._note(callback, failure)
+    def log_retry(self, retries: Retries, event: Record | str, failure: Failure, pause: float) -> None:
+        """Log that an event will be retried: as a warning if it is the first such failure, or the pause is long."""
+        callback = retries.handler.callback
+        is_first = self.note(callback, failure)
         log.log(
-            logging.WARNING if is_first or pause >= _TELL_SECONDS else logging.DEBUG,
+            logging.WARNING if is_first or pause >= _LOGGED_PAUSE_SECONDS else logging.DEBUG,
             "%s failed on %s (%s), again in %.1f s",
-            *(callback.name, name_of(what), _said(failure) if is_first else failure.type, pause),
-            extra=about(callback, what, attempts, failure) | {"seconds": round(pause, 3), "traceback": None},
+            *(callback.name, name_of(event), _described(failure) if is_first else failure.type, pause),
+            extra=log_fields(callback, event, retries.failed, failure)
+            | {"seconds": round(pause, 3), "traceback": None},
         )
-        return pause
 
-    def note_given_up(self, callback: Callback, failure: Failure) -> None:
-        """Note that the failure was logged with its traceback, so that it is no longer the first of its kind."""
-        self._note(callback, failure)
-
-    def _note(self, callback: Callback, failure: Failure) -> bool:
-        """Return True for the first failure of the callback by that exception at that place."""
-        self.last_failure = f"{callback.name}: {_said(failure)}"
+    def note(self, callback: Callback, failure: Failure) -> bool:
+        """Note the last failure; return True for the first of the callback by that exception at that place."""
+        self.last_failure = f"{callback.name}: {_described(failure)}"
         kind = (callback.name, failure.type, place_of(failure) or "")
         if kind in self._kinds or len(self._kinds) >= _KINDS:
             return False
@@ -142,22 +153,14 @@ _PLACE: Final = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
 
 def place_of(failure: Failure) -> str | None:
     """`file:line` of the innermost frame of user code; None if the traceback has none."""
-    found = _PLACE.findall(failure.traceback)
-    return ":".join(found[-1]) if found else None
+    frames = _PLACE.findall(failure.traceback)
+    return ":".join(frames[-1]) if frames else None
 
 
-def _said(failure: Failure) -> str:
+def _described(failure: Failure) -> str:
     place = place_of(failure)
     text = f"{failure.type}: {shorten(one_line(failure.message), 300)}" if failure.message else failure.type
     return f"{text}; {one_line(place)}" if place else text
-
-
-def most_attempts(policy: Policy, before: int) -> int:
-    """Number of the attempt after which to give up, given the failed ones so far.
-
-    An event that was given up before, and stopped the worker, has all its attempts again.
-    """
-    return policy.max_attempts if before < policy.max_attempts else before + policy.max_attempts
 
 
 def attempt(callback: Callback, payload: str, number: int, connection: object = None) -> Failure | None:
@@ -171,13 +174,13 @@ def attempt(callback: Callback, payload: str, number: int, connection: object = 
     return None
 
 
-def gave_up(callback: Callback, what: Record | str, attempts: int, failure: Failure) -> str:
+def gave_up(callback: Callback, event: Record | str, attempts: int, failure: Failure) -> str:
     """Message for a permanently failed event."""
     times = "once" if attempts == 1 else f"{attempts} times"
-    return f"{callback.name} failed {times} on {name_of(what)}: {failure.type}: {one_line(failure.message)}"
+    return f"{callback.name} failed {times} on {name_of(event)}: {failure.type}: {one_line(failure.message)}"
 
 
-def about(callback: Callback, what: Record | str, attempts: int, failure: Failure) -> dict[str, object]:
+def log_fields(callback: Callback, event: Record | str, attempts: int, failure: Failure) -> dict[str, object]:
     """Fields of the log line for a failed event."""
     fields: dict[str, object] = {
         "callback": callback.name,
@@ -185,13 +188,13 @@ def about(callback: Callback, what: Record | str, attempts: int, failure: Failur
         "error": failure.type,
         "traceback": failure.traceback,
     }
-    if isinstance(what, str):
+    if isinstance(event, str):
         return fields
-    return fields | {"event_id": what.id, "table": qualified(what)}
+    return fields | {"event_id": event.id, "table": qualified(event)}
 
 
-def name_of(what: Record | str) -> str:
-    return what if isinstance(what, str) else f"event {what.id} of {what.table_name}"
+def name_of(event: Record | str) -> str:
+    return event if isinstance(event, str) else f"event {event.id} of {event.table_name}"
 
 
 def qualified(record: Record) -> str | None:

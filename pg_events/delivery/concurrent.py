@@ -8,14 +8,13 @@ import threading
 import time
 from typing import Final
 
-from pg_events.callbacks.callback import Failure
-from pg_events.delivery.async_calls import Calls
-from pg_events.delivery.attempts import CallbackGaveUp, most_attempts
-from pg_events.delivery.dispatch import Handover
+from pg_events.delivery.async_calls import AsyncCalls
+from pg_events.delivery.attempts import CallbackGaveUp
+from pg_events.delivery.dispatch import Decision, Dispatch
 from pg_events.delivery.loops import Feedback
-from pg_events.delivery.ordering import Entry, Lanes
-from pg_events.delivery.reader import Pages
-from pg_events.delivery.shares import Share
+from pg_events.delivery.ordering import InFlight, RowScheduler
+from pg_events.delivery.reader import ShareReader
+from pg_events.delivery.share import Share
 from pg_events.event import BROKEN, SCHEMA, Record
 from pg_events.log.listener import Cursor
 
@@ -25,162 +24,130 @@ _BUSY_SECONDS: Final = 0.05
 """Interval at which the log is polled while calls run and there is room for more."""
 
 
-class Overlap:
+class ConcurrentDelivery:
     """Events of one share that are in flight. Used by one thread; `calls` has its own."""
 
     def __init__(
         self,
-        handover: Handover,
-        pages: Pages,
+        dispatch: Dispatch,
+        reader: ShareReader,
         feedback: Feedback,
-        calls: Calls,
-        most: int,
+        calls: AsyncCalls,
+        maximum: int,
         stopping: threading.Event,
     ) -> None:
-        """Deliver with a maximum of `most` concurrent calls."""
-        self._handover = handover
-        self._pages = pages
+        """Deliver with up to `maximum` concurrent calls."""
+        self._dispatch = dispatch
+        self._reader = reader
         self._feedback = feedback
         self._calls = calls
-        self._most = most
+        self._maximum = maximum
         self._stopping = stopping
-        self._lanes = Lanes()
-        self._lanes_of: Share | None = None
+        self._scheduler = RowScheduler()
+        self._share: Share | None = None
         """Share that the events belong to."""
-        self._pauses: list[tuple[float, int, Entry]] = []
+        self._retries: list[tuple[float, int, InFlight]] = []
         """Heap of retries: time of the retry, id, event."""
         self._read_at = 0.0
 
     def __bool__(self) -> bool:
         """True while an event is in flight."""
-        return bool(self._lanes)
+        return bool(self._scheduler)
 
-    def go_on(self, share: Share) -> bool:
+    def step(self, share: Share) -> bool:
         """Read ahead, start calls that may run, take results. Returns False if there is nothing to do."""
-        if self._lanes_of is not share:
-            self.put_down()
-            self._lanes_of = share
+        if self._share is not share:
+            self.quiesce()
+            self._share = share
         self._read_ahead(share)
-        if not self._lanes:
+        if not self._scheduler:
             return False
         self._start_calls(share)
         try:
             self._take_results(share, self._patience())
         except CallbackGaveUp:
-            self.put_down()
+            self.quiesce()
             raise
-        self._pass(share)
-        if not self._lanes:
-            share.interruptions = 0
-        if not self._lanes or share.interruptions or time.monotonic() - share.saved_at > _SAVE_SECONDS:
-            self._handover.save(share)
+        self._advance(share)
+        if not self._scheduler:
+            share.end_interruptions()
+        if not self._scheduler or share.interruptions or time.monotonic() - share.saved_at > _SAVE_SECONDS:
+            self._dispatch.save(share)
         return True
 
     def _read_ahead(self, share: Share) -> None:
         now = time.monotonic()
-        if not self._lanes:
-            page = self._pages.next(share)
-        elif not self._lanes.has_room or share.interruptions or now < self._read_at:
+        if not self._scheduler:
+            page = self._reader.next(share)
+        elif not self._scheduler.has_room or share.interruptions or now < self._read_at:
             return
         else:
-            page = self._pages.further(share)
+            page = self._reader.read_ahead(share)
         self._read_at = 0.0 if page else now + _BUSY_SECONDS
-        listener = self._pages.listener
+        listener = self._reader.listener
         for record in page:
             is_last = record is page[-1]
             after = listener.cursor if is_last else listener.cursor_after(record)
-            self._lanes.add(self._entry(share, record, after))
+            self._scheduler.add(self._in_flight(share, record, after))
 
-    def _entry(self, share: Share, record: Record, after: Cursor) -> Entry:
-        is_schema, keys = record.kind == SCHEMA, self._handover.shares.keys
-        is_wanted = (
-            (share.is_whole or keys.slot(record) in share.slots)
-            and self._handover.delivery.callback(is_schema) is not None
-            and not self._feedback.skips(record)
-            and not share.is_done(record)
-        )
-        # A schema event without a callback is a barrier all the same: a table that it renames keeps its rows.
-        if not is_wanted:
-            return Entry(record, after, "", "", "", is_wanted=False, is_finished=not is_schema)
-        attempts = share.attempts.get(record.id, 0)
-        return Entry(
-            record,
-            after,
-            keys.table_key(record),
-            keys.key(record),
-            keys.next_key(record),
-            unseen=share.interruptions,
-            attempts=attempts,
-            most_attempts=most_attempts(self._handover.delivery.policy(is_schema), attempts),
-        )
+    def _in_flight(self, share: Share, record: Record, after: Cursor) -> InFlight:
+        """Event with its place in the order. Whether its row is blocked is decided when it is its turn."""
+        is_schema = record.kind == SCHEMA
+        handler = self._dispatch.handlers.get(is_schema)
+        decision = self._dispatch.decide(share, record, is_own=self._feedback.skips(record))
+        if handler is None or decision not in (Decision.DUE, Decision.BLOCKED):
+            # A schema event without a callback is a barrier all the same: a table that it renames keeps its rows.
+            return InFlight(record, after, "", "", "", is_finished=not is_schema)
+        keys = self._dispatch.shares.keys
+        retries = self._dispatch.begin(share, record, handler)
+        return InFlight(record, after, keys.table_key(record), keys.key(record), keys.next_key(record), retries)
 
     def _start_calls(self, share: Share) -> None:
-        while self._calls.running < self._most and not self._stopping.is_set():
-            is_again = self._pauses and self._pauses[0][0] <= time.monotonic()
-            entry = heapq.heappop(self._pauses)[2] if is_again else self._lanes.next_ready()
-            if entry is None:
+        while self._calls.running < self._maximum and not self._stopping.is_set():
+            is_retry = self._retries and self._retries[0][0] <= time.monotonic()
+            event = heapq.heappop(self._retries)[2] if is_retry else self._scheduler.next_ready()
+            if event is None:
                 break
-            callback = self._handover.delivery.callback(entry.record.kind == SCHEMA)
-            if not entry.is_wanted:
-                self._lanes.finish(entry)
-            elif entry.record.kind == BROKEN:
-                self._handover.keep_broken(share, entry.record)
-                self._finish(share, entry)
-            elif callback is not None and self._handover.is_due(share, entry.record):
-                self._calls.start(callback, entry)
+            if event.retries is None:
+                self._scheduler.finish(event)
+            elif event.record.kind == BROKEN:
+                self._dispatch.keep_broken(share, event.record)
+                self._finish(share, event)
+            elif self._dispatch.decide(share, event.record) is Decision.BLOCKED:
+                self._dispatch.block(share, event.record)
+                self._finish(share, event)
             else:
-                self._finish(share, entry)
+                self._calls.start(event, event.retries)
 
     def _patience(self) -> float:
         """Seconds to wait for a result before there is other work."""
-        if not self._calls.running and not self._pauses:
+        if not self._calls.running and not self._retries:
             return 0.0
-        if not self._pauses or self._calls.running >= self._most:
+        if not self._retries or self._calls.running >= self._maximum:
             return _BUSY_SECONDS
-        return max(0.0, min(self._pauses[0][0] - time.monotonic(), _BUSY_SECONDS))
+        return max(0.0, min(self._retries[0][0] - time.monotonic(), _BUSY_SECONDS))
 
-    def _take_results(self, share: Share, seconds: float) -> None:
-        while (result := self._calls.result(seconds)) is not None:
-            seconds = 0.0
-            entry, failure = result
-            if self._is_over(share, entry, failure):
-                continue
-            is_schema, delivery = entry.record.kind == SCHEMA, self._handover.delivery
-            callback = delivery.callback(is_schema)
-            assert callback is not None
-            assert failure is not None
-            pause = delivery.pause(callback, delivery.policy(is_schema), entry.record, entry.attempts, failure)
-            heapq.heappush(self._pauses, (time.monotonic() + pause, entry.record.id, entry))
+    def _take_results(self, share: Share, seconds: float | None) -> None:
+        """Conclude the calls that ended, waiting for the first. Raises `CallbackGaveUp`."""
+        is_any = False
+        while (result := self._calls.result(0.0 if is_any else seconds)) is not None:
+            is_any = True
+            event, failure = result
+            assert event.retries is not None
+            pause = self._dispatch.conclude(share, event.record, event.retries, failure)
+            if pause is None:
+                self._finish(share, event)
+            else:
+                heapq.heappush(self._retries, (time.monotonic() + pause, event.record.id, event))
 
-    def _is_over(self, share: Share, entry: Entry, failure: Failure | None) -> bool:
-        """Note the outcome of a call; False if the event will be retried. Raises `CallbackGaveUp`."""
-        record, attempts = entry.record, entry.attempts + 1
-        if failure is None:
-            share.delivered += 1
-            self._handover.report.delivered += 1
-        elif attempts < entry.most_attempts:
-            self._handover.report.retried += 1
-            entry.attempts = share.attempts[record.id] = attempts
-            return False
-        else:
-            is_schema, delivery = record.kind == SCHEMA, self._handover.delivery
-            callback = delivery.callback(is_schema)
-            assert callback is not None
-            self._handover.give_up(share, record, callback, delivery.policy(is_schema), attempts, failure)
-        share.attempts.pop(record.id, None)
-        self._finish(share, entry)
-        return True
+    def _finish(self, share: Share, event: InFlight) -> None:
+        self._scheduler.finish(event)
+        share.finish(event.record)
+        self._dispatch.note_progress()
 
-    def _finish(self, share: Share, entry: Entry) -> None:
-        self._lanes.finish(entry)
-        share.done[entry.record.id] = entry.record.at
-        self._handover.moved_at = time.monotonic()
-
-    def _pass(self, share: Share) -> None:
-        for entry in self._lanes.passed():
-            share.cursor = entry.after
-            if entry.record.id in share.done:
-                share.passed.append(entry.record)
+    def _advance(self, share: Share) -> None:
+        for event in self._scheduler.pop_finished():
+            share.advance(event.after, event.record if share.is_finished(event.record) else None)
 
     def drain(self) -> None:
         """Wait for the running calls and drop the events read ahead; they are read again from the cursor.
@@ -188,29 +155,27 @@ class Overlap:
         Does not use the database. Raises `CallbackGaveUp`, after all calls have ended, if a callback gave up and its
         policy is to stop.
         """
-        share, self._lanes_of = self._lanes_of, None
+        share, self._share = self._share, None
         if share is None:
             return
-        gave_up: CallbackGaveUp | None = None
+        error: CallbackGaveUp | None = None
         while self._calls.running:
-            result = self._calls.result(None)
-            assert result is not None
             try:
-                self._is_over(share, *result)
-            except CallbackGaveUp as error:
-                gave_up = error
-        self._pass(share)
-        self._lanes = Lanes()
-        self._pauses.clear()
-        self._pages.forget()
-        if gave_up is not None:
-            raise gave_up
+                self._take_results(share, None)
+            except CallbackGaveUp as raised:
+                error = raised
+        self._advance(share)
+        self._scheduler = RowScheduler()
+        self._retries.clear()
+        self._reader.forget()
+        if error is not None:
+            raise error
 
-    def put_down(self) -> None:
+    def quiesce(self) -> None:
         """Wait for the running calls and save the cursor, before the shares change. Raises `CallbackGaveUp`."""
-        share = self._lanes_of
+        share = self._share
         try:
             self.drain()
         finally:
-            if share is not None and share in self._handover.shares.held:
-                self._handover.save(share)
+            if share is not None and share in self._dispatch.shares.held:
+                self._dispatch.save(share)

@@ -1,16 +1,29 @@
-"""Outcome of one event: delivered, failed, blocked or skipped, and the save that records it.
+"""Decision about one event, its outcome, and the save that records it.
 
 Independent of ordering and of the event source.
 """
 
 import logging
+import random
+import threading
 import time
+from collections.abc import Set
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
 
-from pg_events.callbacks.callback import Callback, Failure
-from pg_events.config.settings import Policy
-from pg_events.delivery.attempts import CallbackGaveUp, Delivery, about, gave_up
-from pg_events.delivery.shares import Kept, Share, Shares, Waiting
+from pg_events.callbacks.callback import Failure
+from pg_events.delivery.attempts import (
+    CallbackGaveUp,
+    Handler,
+    Handlers,
+    Retries,
+    Stopping,
+    gave_up,
+    log_fields,
+)
+from pg_events.delivery.share import Share
+from pg_events.delivery.shares import Redelivery, Shares
 from pg_events.delivery.transaction import JointTransaction
 from pg_events.event import BROKEN, SCHEMA, Record, broken, is_of_schema, replayed
 
@@ -36,19 +49,69 @@ class Report:
     """Events in the pages read, including those of other workers' rows."""
 
 
-class Handover:
-    """Passes the events of a worker's shares to the callbacks."""
+class Decision(Enum):
+    """Decision of a worker about an event that it has read."""
 
-    def __init__(self, delivery: Delivery, shares: Shares, transaction: JointTransaction | None) -> None:
+    DUE = auto()
+    """Deliver it now."""
+    BLOCKED = auto()
+    """Keep it: an earlier event of its row failed."""
+    FINISHED = auto()
+    """Pass it: it was finished before the connection was lost, or ahead of the cursor."""
+    OWN_CHANGE = auto()
+    """Skip it: the callbacks of this consumer caused it."""
+    OTHER_SHARE = auto()
+    """Skip it: its row belongs to another share."""
+
+
+class Rows(Protocol):
+    """Row and slot of an event, see `RowKeys`."""
+
+    def key(self, record: Record) -> str: ...
+    def slot(self, record: Record) -> int: ...
+
+
+def decide(record: Record, share: Share, rows: Rows, blocked_rows: Set[str], *, is_own: bool) -> Decision:
+    """Decide about an event that the worker of the share has read. A TRUNCATE is not blocked by any row."""
+    if share.is_finished(record):
+        return Decision.FINISHED
+    if is_own:
+        return Decision.OWN_CHANGE
+    if not share.is_whole and rows.slot(record) not in share.slots:
+        return Decision.OTHER_SHARE
+    if blocked_rows and record.kind != "T" and rows.key(record) in blocked_rows:
+        return Decision.BLOCKED
+    return Decision.DUE
+
+
+_NO_ROWS: Set[str] = frozenset()
+
+
+class Dispatch:
+    """Passes the events of a worker's shares to the callbacks, and records what became of them."""
+
+    def __init__(
+        self, handlers: Handlers, shares: Shares, transaction: JointTransaction | None, stopping: threading.Event
+    ) -> None:
         """Prepare the delivery. With `transaction`, writes of callbacks commit together with each save."""
-        self.delivery = delivery
+        self.handlers = handlers
         self.shares = shares
         self.transaction = transaction
         self.report = Report()
-        self.moved_at = time.monotonic()
-        """Time when the last event was finished, or there was nothing to do."""
-        self._unnoted: dict[tuple[int, int], tuple[int, Failure]] = {}
+        self._stopping = stopping
+        self._moved_at = time.monotonic()
+        self._unsaved: dict[tuple[int, int], tuple[int, Failure]] = {}
         """Failed retries, by id and former attempts, that could not be saved because the connection was lost."""
+
+    @property
+    def moved_at(self) -> float:
+        """Value of `time.monotonic()` when the last event was finished, or there was nothing to do."""
+        return self._moved_at
+
+    def note_progress(self) -> float:
+        """Note that an event was finished, or that there is nothing to do; return the time."""
+        self._moved_at = time.monotonic()
+        return self._moved_at
 
     def save(self, share: Share) -> None:
         """Save the cursor, together with the writes of callbacks in transactional mode."""
@@ -57,75 +120,78 @@ class Handover:
         else:
             self.transaction.commit(lambda connection: self.shares.save(share, connection))
 
-    def done(self, share: Share, kept: Waiting) -> None:
-        """Record that a kept event was delivered, and keep the writes of its callback."""
-        if self.transaction is None:
-            self.shares.done(share, kept.event_id)
-        else:
-            self.transaction.commit(lambda connection: self.shares.done(share, kept.event_id, connection))
+    # --- new events ---------------------------------------------------------------------------------------------
 
-    def is_due(self, share: Share, record: Record) -> bool:
-        """Return True if the event belongs to the share and is not blocked. A blocked event is kept."""
-        keys = self.shares.keys
-        if not share.is_whole and keys.slot(record) not in share.slots:
-            return False
-        if self.shares.waiting_rows and self.delivery.callback(record.kind == SCHEMA) is not None:
-            row = keys.key(record)
-            if record.kind != "T" and row in self.shares.waiting_rows:
-                share.kept.append(Kept(record.id, record.payload, row, holds=True))
-                self.report.held += 1
-                return False
-        return True
+    def decide(self, share: Share, record: Record, *, is_own: bool = False) -> Decision:
+        """Decide what is to be done with an event. Events without a callback are not blocked."""
+        blocked_rows = self.shares.blocked_rows
+        if blocked_rows and self.handlers.get(record.kind == SCHEMA) is None:
+            blocked_rows = _NO_ROWS
+        return decide(record, share, self.shares.keys, blocked_rows, is_own=is_own)
 
-    def hand_over(self, share: Share, record: Record) -> None:
-        """Call the callback; if it gives up, keep the event or stop the worker. Raises `Stopping`, `CallbackGaveUp`."""
-        is_schema = record.kind == SCHEMA
-        callback = self.delivery.callback(is_schema)
-        if callback is None:
+    def block(self, share: Share, record: Record) -> None:
+        """Keep an event because an earlier one of its row failed."""
+        share.block(record, self.shares.keys.key(record))
+        self.report.held += 1
+
+    def deliver(self, share: Share, record: Record) -> None:
+        """Call the callback until it returns or gives up. Raises `Stopping`, `CallbackGaveUp`."""
+        handler = self.handlers.get(record.kind == SCHEMA)
+        if handler is None:
             return
         if record.kind == BROKEN:
             self.keep_broken(share, record)
             return
-        policy = self.delivery.policy(is_schema)
-
-        def failing(attempts: int) -> None:
-            self.report.retried += 1
-            share.attempts[record.id] = attempts
+        retries = self.begin(share, record, handler)
+        while True:
+            failure = self.handlers.attempt(handler.callback, record.payload, retries.number)
+            try:
+                pause = self.conclude(share, record, retries, failure)
+            except CallbackGaveUp:
+                self.save(share)
+                raise
+            if pause is None:
+                return
             self.save(share)
+            if self._stopping.wait(pause):
+                raise Stopping
 
-        attempts = share.attempts.get(record.id, 0)
-        given_up = self.delivery.call(
-            callback, policy, record.payload, record, attempts=attempts, unseen=share.interruptions, failing=failing
-        )
-        if given_up is None:
-            share.attempts.pop(record.id, None)
-            share.delivered += 1
+    def begin(self, share: Share, record: Record, handler: Handler) -> Retries:
+        """Retry state of an event, before its first attempt by this worker."""
+        return Retries(handler, share.attempts(record.id), share.interruptions)
+
+    def conclude(self, share: Share, record: Record, retries: Retries, failure: Failure | None) -> float | None:
+        """Record the outcome of an attempt; return the seconds until the next one, or None if the event is finished.
+
+        An event that is given up is kept with the next save. Raises `CallbackGaveUp` if the policy is to stop before it.
+        """
+        if failure is None:
+            share.deliver(record.id)
             self.report.delivered += 1
-            return
-        try:
-            self.give_up(share, record, callback, policy, *given_up)
-        except CallbackGaveUp:
-            self.save(share)
-            raise
+            return None
+        pause = retries.fail(random.random())  # noqa: S311 - jitter
+        share.retry(record.id, retries.failed)
+        if pause is None:
+            self._give_up(share, record, retries, failure)
+            return None
+        self.report.retried += 1
+        self.handlers.log_retry(retries, record, failure, pause)
+        return pause
 
-    def give_up(
-        self, share: Share, record: Record, callback: Callback, policy: Policy, attempts: int, failure: Failure
-    ) -> None:
-        """Keep an event as failed with the next save. Raises `CallbackGaveUp` if the policy is to stop before it."""
-        self.delivery.note_given_up(callback, failure)
-        text = gave_up(callback, record, attempts, failure)
+    def _give_up(self, share: Share, record: Record, retries: Retries, failure: Failure) -> None:
+        callback, policy = retries.handler
+        self.handlers.note(callback, failure)  # it is logged with its traceback: no longer the first of its kind
+        text = gave_up(callback, record, retries.failed, failure)
         if policy.on_failure == "stop":
-            share.attempts[record.id] = attempts
             raise CallbackGaveUp(f"{text}; stopped before it, because of PG_EVENTS_ON_FAILURE")
-        share.attempts.pop(record.id, None)
         row = self.shares.keys.key(record)
         holds = policy.on_failure == "hold"
-        share.kept.append(Kept(record.id, record.payload, row, attempts, failure, holds))
+        share.fail(record, row, retries.failed, failure, holds=holds)
         self.report.failed += 1
         if holds:
-            self.shares.waiting_rows.add(row)
+            self.shares.block_row(row)
         then = "kept as failed; later events of its row are blocked" if holds else "kept as failed"
-        log.error("%s; %s", text, then, extra=about(callback, record, attempts, failure))
+        log.error("%s; %s", text, then, extra=log_fields(callback, record, retries.failed, failure))
 
     def keep_broken(self, share: Share, record: Record) -> None:
         """Keep a record that is not a valid event as failed.
@@ -133,50 +199,68 @@ class Handover:
         It calls no callback, blocks nothing and never stops the worker, which it would otherwise stop at each start.
         """
         failure = _broken(record.broken)
-        share.kept.append(Kept(record.id, record.payload, self.shares.keys.key(record), 0, failure))
+        share.fail(record, self.shares.keys.key(record), 0, failure)
         self.report.failed += 1
         log.error(
             "event %d is not valid: %s; kept as failed", record.id, failure.message, extra={"event_id": record.id}
         )
 
-    def deliver_again(self, share: Share, kept: Waiting) -> None:
+    # --- kept events --------------------------------------------------------------------------------------------
+
+    def redeliver(self, share: Share, kept: Redelivery) -> None:
         """Call the callback with a kept event. Raises `Stopping`."""
         is_schema = is_of_schema(kept.payload)
-        callback, policy = self.delivery.callback(is_schema), self.delivery.policy(is_schema)
-        what = f"event {kept.event_id}"
-        if callback is None:
+        handler = self.handlers.get(is_schema)
+        if handler is None:
             self.shares.done(share, kept.event_id)
             return
-        failed_before = self._unnoted.get((kept.event_id, kept.attempts))
-        reason = broken(kept.payload)
-        if reason is not None:
-            given_up = kept.attempts, _broken(reason)
-        elif failed_before is not None:
-            given_up = failed_before
-        elif kept.is_again:
-            # Once: the user who asked sees the outcome, and live events do not wait for pauses.
-            attempts = kept.attempts + 1
-            failure = self.delivery.attempt(callback, replayed(kept.payload, "failed", attempts), attempts)
-            given_up = None if failure is None else (attempts, failure)
-        else:
-            given_up = self.delivery.call(callback, policy, kept.payload, what, attempts=kept.attempts)
-        if given_up is None:
-            self.done(share, kept)
-            share.delivered += 1
+        name = f"event {kept.event_id}"
+        outcome = self._redelivered(kept, handler, name)
+        if outcome is None:
+            self._forget(share, kept)
+            share.deliver(kept.event_id)
             self.report.delivered += 1
             return
-        attempts, failure = given_up
-        self._unnoted[kept.event_id, kept.attempts] = given_up
+        attempts, failure = outcome
+        self._unsaved[kept.event_id, kept.attempts] = outcome
         if self.transaction is not None:
-            self.transaction.commit(
-                lambda _connection: None
-            )  # rolls back the writes of the call; the transaction must not stay open
-        self.shares.failed_again(kept.event_id, attempts, failure, holds=policy.on_failure != "skip")
-        del self._unnoted[kept.event_id, kept.attempts]
+            # Rolls back the writes of the call; the transaction must not stay open.
+            self.transaction.commit(lambda _connection: None)
+        self.shares.failed_again(kept.event_id, attempts, failure, holds=handler.policy.on_failure != "skip")
+        del self._unsaved[kept.event_id, kept.attempts]
         self.report.failed += 1
-        text = gave_up(callback, what, attempts, failure)
-        fields = about(callback, what, attempts, failure) | {"event_id": kept.event_id}
+        text = gave_up(handler.callback, name, attempts, failure)
+        fields = log_fields(handler.callback, name, attempts, failure) | {"event_id": kept.event_id}
         log.error("%s; still kept as failed", text, extra=fields)
+
+    def _redelivered(self, kept: Redelivery, handler: Handler, name: str) -> tuple[int, Failure] | None:
+        """Call the callback until it returns or gives up; return the number of attempts and the failure, or None."""
+        reason = broken(kept.payload)
+        if reason is not None:
+            return kept.attempts, _broken(reason)
+        if unsaved := self._unsaved.get((kept.event_id, kept.attempts)):
+            return unsaved
+        retries = Retries(handler, kept.attempts)
+        if kept.is_again:
+            # Once: the user who asked sees the outcome, and live events do not wait for pauses.
+            payload = replayed(kept.payload, "failed", retries.number)
+            failure = self.handlers.attempt(handler.callback, payload, retries.number)
+            return None if failure is None else (retries.number, failure)
+        while failure := self.handlers.attempt(handler.callback, kept.payload, retries.number):
+            pause = retries.fail(random.random())  # noqa: S311 - jitter
+            if pause is None:
+                return retries.failed, failure
+            self.handlers.log_retry(retries, name, failure, pause)
+            if self._stopping.wait(pause):
+                raise Stopping
+        return None
+
+    def _forget(self, share: Share, kept: Redelivery) -> None:
+        """Remove a kept event that was delivered, and commit the writes of its callback."""
+        if self.transaction is None:
+            self.shares.done(share, kept.event_id)
+        else:
+            self.transaction.commit(lambda connection: self.shares.done(share, kept.event_id, connection))
 
 
 def _broken(reason: str | None) -> Failure:

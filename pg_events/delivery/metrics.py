@@ -229,7 +229,7 @@ class WorkerMetrics(Collector):
         worker = self._worker
         moved_at = time.time() - (time.monotonic() - worker.moved_at)
         for name, value, words in (
-            ("connected", worker.no_link is None, "1 if the worker is connected to the server."),
+            ("connected", worker.disconnected_reason is None, "1 if the worker is connected to the server."),
             ("share_ratio", worker.share, "Part of the consumer's rows that this worker delivers."),
             (
                 "last_progress_timestamp_seconds",

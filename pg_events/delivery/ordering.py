@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from pg_events.delivery.attempts import Retries
 from pg_events.event import SCHEMA, Record
 from pg_events.log.listener import Cursor
 
@@ -20,7 +21,7 @@ _UNFINISHED: Final = 500
 
 
 @dataclass(eq=False, slots=True)
-class Entry:
+class InFlight:
     """Event that was read and may be in flight."""
 
     record: Record
@@ -31,74 +32,71 @@ class Entry:
     row: str
     next_row: str
     """Key of the row after the event; differs from `row` if the event changed it."""
-    is_wanted: bool = True
-    """False if no callback is to be called; the event still keeps its place in the order."""
-    unseen: int = 0
-    attempts: int = 0
-    most_attempts: int = 1
+    retries: Retries | None = None
+    """Retry state; None if no callback is to be called: the event still keeps its place in the order."""
     is_finished: bool = False
     waits_for: int = 0
-    followers: "list[Entry]" = field(default_factory=list["Entry"])
+    followers: "list[InFlight]" = field(default_factory=list["InFlight"])
 
 
 @dataclass(eq=False, slots=True)
 class _Scope:
     """Unfinished events of a row, of a table, or of everything."""
 
-    last: Entry | None = None
+    last: InFlight | None = None
     """Last event that concerns the whole scope."""
-    parts: set[Entry] = field(default_factory=set[Entry])
+    parts: set[InFlight] = field(default_factory=set[InFlight])
     """Later events that concern a part of the scope."""
 
 
-class Lanes:
+class RowScheduler:
     """Scheduler of events in order. Pure: it decides which events may run, and does not run them."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[InFlight] = deque()
         self._unfinished = 0
-        self._ready: deque[Entry] = deque()
+        self._ready: deque[InFlight] = deque()
         self._scopes: dict[str, _Scope] = {}
 
     def __bool__(self) -> bool:
         return bool(self._entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[InFlight]:
         return iter(self._entries)
 
     @property
     def has_room(self) -> bool:
         return len(self._entries) < AHEAD and self._unfinished < _UNFINISHED
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: InFlight) -> None:
         """Add the next event; one that is already finished only counts for the progress of the cursor."""
         self._entries.append(entry)
         if entry.is_finished:
             return
         self._unfinished += 1
-        before: set[Entry | None] = set()
+        earlier: set[InFlight | None] = set()
         own, around = _scopes(entry)
         for name in own:
             scope = self._scopes.setdefault(name, _Scope())
-            before |= {scope.last, *scope.parts}
+            earlier |= {scope.last, *scope.parts}
             scope.last, scope.parts = entry, set()
         for name in around:
             scope = self._scopes.setdefault(name, _Scope())
-            before.add(scope.last)
+            earlier.add(scope.last)
             scope.parts.add(entry)
-        before.discard(None)
-        for each in before:
+        earlier.discard(None)
+        for each in earlier:
             assert each is not None
             each.followers.append(entry)
-        entry.waits_for = len(before)
-        if not before:
+        entry.waits_for = len(earlier)
+        if not earlier:
             self._ready.append(entry)
 
-    def next_ready(self) -> Entry | None:
+    def next_ready(self) -> InFlight | None:
         """Next event that may run, returned only once."""
         return self._ready.popleft() if self._ready else None
 
-    def finish(self, entry: Entry) -> None:
+    def finish(self, entry: InFlight) -> None:
         """Mark the event as finished; events that waited for it may become ready."""
         entry.is_finished = True
         self._unfinished -= 1
@@ -116,7 +114,7 @@ class Lanes:
                 self._ready.append(follower)
         entry.followers.clear()
 
-    def passed(self) -> Iterator[Entry]:
+    def pop_finished(self) -> Iterator[InFlight]:
         """Remove and return the finished events at the front, in order."""
         while self._entries and self._entries[0].is_finished:
             yield self._entries.popleft()
@@ -125,7 +123,7 @@ class Lanes:
 _EVERYTHING: Final = ""
 
 
-def _scopes(entry: Entry) -> tuple[set[str], set[str]]:
+def _scopes(entry: InFlight) -> tuple[set[str], set[str]]:
     """Scopes of an event, and the scopes that contain them.
 
     A TRUNCATE concerns everything: that of a partition does not tell which table the rows belonged to.

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from pg_events.delivery.dispatch import Report
 from pg_events.delivery.loops import Feedback
-from pg_events.delivery.shares import Share, Shares
+from pg_events.delivery.share import Share
+from pg_events.delivery.shares import Shares
 from pg_events.event import Record
 from pg_events.log.listener import Cursor, Listener
 
 
-class Pages:
+class ShareReader:
     """Reader for the shares of a worker, one at a time. Every method can raise `DatabaseUnreachable`."""
 
     def __init__(self, listener: Listener, shares: Shares, feedback: Feedback, report: Report) -> None:
@@ -31,11 +32,11 @@ class Pages:
             self.listener.cursor = share.cursor
         page = self._page()
         if self._is_one_of_several and not page:
-            share.cursor = self.listener.cursor
+            share.advance(self.listener.cursor)
         self._read = share, self.listener.cursor if page else share.cursor
         return page
 
-    def further(self, share: Share) -> Sequence[Record]:
+    def read_ahead(self, share: Share) -> Sequence[Record]:
         """Next events after those read last, of the same share, independent of its cursor."""
         page = self._page()
         if page:
@@ -44,7 +45,7 @@ class Pages:
 
     def advance(self, share: Share) -> None:
         """Move the share to the position of the listener, after a read without events."""
-        share.cursor = self.listener.cursor
+        share.advance(self.listener.cursor)
         self._read = share, share.cursor
 
     def forget(self) -> None:

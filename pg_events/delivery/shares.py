@@ -15,10 +15,8 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -29,8 +27,8 @@ from pg_events.callbacks.callback import Failure
 from pg_events.db.connection import translate
 from pg_events.db.link import RawCursor
 from pg_events.delivery.row_key import SLOTS, RowKeys, slot_of
+from pg_events.delivery.share import KeptEvent, Share, age
 from pg_events.errors import CursorTaken, DatabaseUnreachable, ForeignCursor
-from pg_events.event import Record
 from pg_events.log.listener import EVERYTHING, Cursor, Listener
 
 log = logging.getLogger(__name__)
@@ -64,20 +62,7 @@ def start_since(moment: datetime) -> Start:
     return Start(f"at the first event since {moment.astimezone():%Y-%m-%d %H:%M:%S}", EVERYTHING, True, 0, moment)
 
 
-class Kept(NamedTuple):
-    """Event to be kept in `pgevents.failed`: its callback gave up, or an earlier event of its row blocks it."""
-
-    event_id: int
-    payload: str
-    row_key: str
-    attempts: int = 0
-    failure: Failure | None = None
-    """Failure of the callback; None if it was not called because the event is blocked."""
-    holds: bool = False
-    """True if the event blocks later events of its row."""
-
-
-class Waiting(NamedTuple):
+class Redelivery(NamedTuple):
     """Kept event that is to be delivered now."""
 
     event_id: int
@@ -87,57 +72,6 @@ class Waiting(NamedTuple):
     """True if a user retries a failed event; False if the event was blocked and no longer is."""
 
 
-@dataclass(eq=False)
-class Share:
-    """Part of a consumer's rows, with its cursor and the events finished since the cursor was saved."""
-
-    id: int
-    slots: frozenset[int]
-    cursor: Cursor
-    attempts: dict[int, int] = field(default_factory=dict[int, int])
-    """Number of failed attempts by id, for events that are still to be delivered."""
-    interruptions: int = 0
-    """Number of workers that died during the next events; each may have called a callback with them."""
-    done: dict[int, str] = field(default_factory=dict[int, str])
-    """Time by id of finished events of these slots after the cursor."""
-    passed: list[Record] = field(default_factory=list[Record])
-    """Finished events of these slots that the cursor has passed since it was saved."""
-    delivered: int = 0
-    kept: list[Kept] = field(default_factory=list[Kept])
-    saved: Cursor | None = None
-    saved_at: float = 0.0
-
-    @property
-    def is_whole(self) -> bool:
-        return len(self.slots) == SLOTS
-
-    def is_done(self, record: Record) -> bool:
-        """Return True if the event is finished. A promoted standby may have lost an event and reused its id."""
-        return self.done.get(record.id) == record.at
-
-    def back_to(self, saved: "Share") -> "Share":
-        """Return the share with the saved cursor, and the events finished since then.
-
-        A cursor that was not saved can be wrong after a crash of the server: transactions that left nothing on its disk
-        are finished in the cursor's snapshot, and their ids are reused.
-        """
-        self.cursor = self.saved = saved.cursor
-        self.slots = saved.slots
-        self.done |= {record.id: record.at for record in self.passed}
-        self.passed.clear()
-        return self
-
-    @property
-    def progress(self) -> tuple[int, int, int]:
-        """Number that grows as the cursor advances; the snapshots of one server are ordered."""
-        return (*_age(self.cursor.snapshot), self.cursor.position if self.cursor.window_end else 0)
-
-
-def _age(snapshot: str) -> tuple[int, int]:
-    _, end, running = snapshot.split(":")
-    return int(end), -len(running.split(",")) if running else 0
-
-
 class Shares:
     """Shares of one worker. Used by one thread; its own thread renews the lease."""
 
@@ -145,9 +79,9 @@ class Shares:
         self.consumer = consumer
         self.keys = RowKeys(self.ask, consumer)
         self.held: list[Share] = []
-        self.waiting_rows: set[str] = set()
+        self.blocked_rows: set[str] = set()
         """Keys of blocked rows."""
-        self.any_waiting = False
+        self.any_redelivery = False
         """True if the last poll found kept events to deliver."""
         self._listener = listener
         self._start = start
@@ -217,11 +151,11 @@ class Shares:
         known = {} if reload else {share.id: share for share in self.held}
         saved = [_share(row) for row in self.ask("shares_held.sql", (self._worker,))]
         # A promoted standby may have lost the last save, and reuses ids: then nothing is known of the next events.
-        unmoved = {share.id for share in saved if share.id in known and known[share.id].saved == share.cursor}
-        self.held = [known[share.id].back_to(share) if share.id in unmoved else share for share in saved]
+        unmoved = {share.id for share in saved if share.id in known and known[share.id].saved_cursor == share.cursor}
+        self.held = [known[share.id].return_to(share) if share.id in unmoved else share for share in saved]
         if any(share.is_whole and not share.kept for share in self.held):
             self._forget_keys()
-        self.learn_waiting_rows()
+        self.learn_blocked_rows()
         if not self._renewing.is_alive():
             self._renewing.start()
 
@@ -261,7 +195,7 @@ class Shares:
             "worker_look.sql", (self.consumer, self._worker, slots)
         )[0]
         # Most kept events may be blocked by others: live events must not wait for them.
-        self.any_waiting = any_kept and any(map(self.waiting, self.held))
+        self.any_redelivery = any_kept and any(map(self.redeliveries, self.held))
         if not is_known:
             self.held.clear()
             self._worker = None
@@ -288,7 +222,7 @@ class Shares:
             if not self.held:
                 self.keys.forget()
             self.held += taken
-            self.learn_waiting_rows()
+            self.learn_blocked_rows()
             log.debug("consumer %s: took %d of %d parts", self.consumer, sum(len(s.slots) for s in taken), SLOTS)
 
     def _part(self, surplus: int, each: int) -> None:
@@ -297,7 +231,7 @@ class Shares:
         slots = sorted(share.slots)[-min(surplus, len(share.slots) - 1) :]
         if not slots:
             return
-        if share.cursor != share.saved:
+        if share.cursor != share.saved_cursor:
             self.save(share)
         try:
             with self._listener.connection.transaction():
@@ -305,10 +239,10 @@ class Shares:
                     self._forget_keys()
                 for first in range(0, len(slots), each):
                     part = slots[first : first + each]
-                    self._sure(self.ask("share_part.sql", (share.id, self._worker, part)), share)
+                    self._require(self.ask("share_part.sql", (share.id, self._worker, part)), share)
         except psycopg.Error as error:
             raise translate(error, self._listener.database_url) from error
-        share.slots -= set(slots)
+        share.release(slots)
         log.debug("consumer %s: released %d of %d parts for another worker", self.consumer, len(slots), SLOTS)
 
     def _forget_keys(self) -> None:
@@ -329,24 +263,20 @@ class Shares:
         share = self.held[0]
         if len(self.held) > 1 and share.cursor.window_end is None:
             other = self.held[1].cursor
-            end = other.window_end if _age(other.snapshot) == _age(share.cursor.snapshot) else other.snapshot
-            share.cursor = Cursor(share.cursor.snapshot, end, 0)
+            end = other.window_end if age(other.snapshot) == age(share.cursor.snapshot) else other.snapshot
+            share.advance(Cursor(share.cursor.snapshot, end, 0))
         return share
 
     def _join(self, share: Share, other: Share) -> None:
         for each in (share, other):
-            if each.cursor != each.saved:
+            if each.cursor != each.saved_cursor:
                 self.save(each)
         try:
             with self._listener.connection.transaction():
-                self._sure(self.ask("share_join.sql", (share.id, other.id, self._worker)), share)
+                self._require(self.ask("share_join.sql", (share.id, other.id, self._worker)), share)
         except psycopg.Error as error:
             raise translate(error, self._listener.database_url) from error
-        share.slots |= other.slots
-        share.attempts |= other.attempts
-        share.done |= other.done
-        share.passed += other.passed
-        share.interruptions = max(share.interruptions, other.interruptions)
+        share.merge(other)
         self.held.remove(other)
 
     # --- saving -------------------------------------------------------------------------------------------------
@@ -357,34 +287,28 @@ class Shares:
         Raises `CursorTaken` if another worker has taken the share.
         """
         link = self._listener.connection if connection is None else connection
-        failed = sum(kept.failure is not None for kept in share.kept)
         values = (
-            share.id, self._worker, *share.cursor, _noted(share), share.interruptions,
-            share.delivered, failed,
+            share.id, self._worker, *share.cursor, share.saved_state(), share.interruptions,
+            share.delivered, share.failed,
         )  # fmt: skip
         try:
             with link.transaction() if share.kept else nullcontext(), RawCursor(link) as cursor:
-                self._sure(cursor.execute(sql.text("share_save.sql"), values).fetchall(), share)
-                for kept in share.kept:
-                    cursor.execute(sql.text("failed_keep.sql"), self._row_of(kept))
+                self._require(cursor.execute(sql.text("share_save.sql"), values).fetchall(), share)
+                for event in share.kept:
+                    cursor.execute(sql.text("failed_keep.sql"), self._row_of(event))
         except psycopg.Error as error:
             raise translate(error, self._listener.database_url) from error
-        share.delivered = 0
-        share.kept.clear()
-        share.done = _ahead(share)
-        share.passed.clear()
-        share.saved = share.cursor
-        share.saved_at = time.monotonic()
+        share.mark_saved()
 
-    def _row_of(self, kept: Kept) -> tuple[object, ...]:
-        failure = kept.failure
+    def _row_of(self, event: KeptEvent) -> tuple[object, ...]:
+        failure = event.failure
         error = "blocked by an earlier event of its row" if failure is None else f"{failure.type}: {failure.message}"
         return (
-            self.consumer, kept.event_id, kept.payload, kept.attempts, error, "" if failure is None else failure.traceback,
-            "held" if failure is None else "failed", kept.holds, slot_of_row(kept.row_key), kept.row_key,
+            self.consumer, event.event_id, event.payload, event.attempts, error, "" if failure is None else failure.traceback,
+            "held" if failure is None else "failed", event.holds, slot_of_row(event.row_key), event.row_key,
         )  # fmt: skip
 
-    def _sure(self, rows: Sequence[object], share: Share) -> None:
+    def _require(self, rows: Sequence[object], share: Share) -> None:
         """Raise `CursorTaken` if there is no row: the share was not this worker's."""
         if not rows:
             self.held = [each for each in self.held if each is not share]
@@ -392,7 +316,7 @@ class Shares:
 
     # --- kept events --------------------------------------------------------------------------------------------
 
-    def waiting(self, share: Share) -> list[Waiting]:
+    def redeliveries(self, share: Share) -> list[Redelivery]:
         """Next kept events of the share that are to be delivered now."""
         connection = self._listener.connection
         try:
@@ -402,23 +326,27 @@ class Shares:
                 rows = self.ask("failed_waiting.sql", (self.consumer, sorted(share.slots)))
         except psycopg.Error as error:
             raise translate(error, self._listener.database_url) from error
-        return [Waiting(*row) for row in rows]
+        return [Redelivery(*row) for row in rows]
 
     def done(self, share: Share, event_id: int, connection: psycopg.Connection | None = None) -> None:
         """Remove a kept event that was delivered; like `save()`, in the transaction of `connection` if given."""
         values = (self.consumer, event_id, share.id, self._worker)
-        self._sure(self.ask("failed_done.sql", values, connection), share)
+        self._require(self.ask("failed_done.sql", values, connection), share)
 
     def failed_again(self, event_id: int, attempts: int, failure: Failure, holds: bool) -> None:
         """Record that a retry failed. Without `holds`, later events of its row are no longer blocked."""
         error = f"{failure.type}: {failure.message}"
         self.ask("failed_again.sql", (self.consumer, event_id, attempts, error, failure.traceback, holds))
 
-    def learn_waiting_rows(self) -> None:
+    def block_row(self, row_key: str) -> None:
+        """Block later events of a row, one of whose events failed and is not saved yet."""
+        self.blocked_rows.add(row_key)
+
+    def learn_blocked_rows(self) -> None:
         """Read the blocked rows again, and add those of kept events that are not saved yet."""
-        self.any_waiting = False
-        self.waiting_rows = {row for (row,) in self.ask("failed_rows.sql", (self.consumer,))}
-        self.waiting_rows |= {kept.row_key for share in self.held for kept in share.kept if kept.holds}
+        self.any_redelivery = False
+        self.blocked_rows = {row for (row,) in self.ask("failed_rows.sql", (self.consumer,))}
+        self.blocked_rows |= set[str]().union(*(share.blocking_rows for share in self.held))
 
 
 def slot_of_row(row_key: str) -> int:
@@ -428,22 +356,12 @@ def slot_of_row(row_key: str) -> int:
 
 def _share(row: tuple[Any, ...]) -> Share:
     number, slots, snapshot, window_end, position, attempts, interruptions = row
-    cursor = Cursor(snapshot, window_end, position)
-    noted: dict[int, int | str] = {int(event): value for event, value in json.loads(attempts).items()}
-    counted = {event: value for event, value in noted.items() if isinstance(value, int)}
-    done = {event: value for event, value in noted.items() if isinstance(value, str)}
+    saved: dict[int, int | str] = {int(event): value for event, value in json.loads(attempts).items()}
     return Share(
-        number, frozenset(slots), cursor, counted, interruptions, done, saved=cursor, saved_at=time.monotonic()
+        number,
+        slots,
+        Cursor(snapshot, window_end, position),
+        {event: value for event, value in saved.items() if isinstance(value, int)},
+        interruptions,
+        {event: value for event, value in saved.items() if isinstance(value, str)},
     )
-
-
-def _noted(share: Share) -> str:
-    """Saved state of the events after the cursor: failed attempts, and the time of those already finished."""
-    return json.dumps(share.attempts | _ahead(share))
-
-
-def _ahead(share: Share) -> dict[int, str]:
-    if not share.done:
-        return {}
-    passed = {record.id for record in share.passed}
-    return {event: at for event, at in share.done.items() if event not in passed}

@@ -4,13 +4,24 @@ Calls share a transaction, each in its own savepoint, for a short time: a commit
 server slows down with more than 64 of them. The cursor is saved last, by the statement that fails for a stale worker, in
 which case nothing commits.
 
-Calls that were rolled back are repeated with one transaction each, because one of them may have been the cause.
+Calls that were rolled back are repeated with one transaction each, because one of them may have been the cause:
+
+| state  | transaction                                      | a call sets     | `commit()`    | `abandon()`, connection lost       |
+|--------|--------------------------------------------------|-----------------|---------------|------------------------------------|
+| IDLE   | none; all calls are committed                    | SHARED, SINGLE  | IDLE          | IDLE                               |
+| SHARED | open, with up to 50 calls                        | SHARED          | IDLE, UNDONE  | UNDONE, and the next 50 are SINGLE |
+| SINGLE | open, with one event that is repeated            | SINGLE          | IDLE, UNDONE  | UNDONE, and the next 50 are SINGLE |
+| UNDONE | none; calls were rolled back, or may have been   | SHARED, SINGLE  | IDLE, UNDONE  | UNDONE                             |
+
+UNDONE ends with `resume()`, after the worker has read the saved state again. A connection lost in the first call of a
+transaction is a failure of that call alone: the state is IDLE, not UNDONE.
 """
 
 import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from enum import Enum, auto
 from typing import Any, Final
 
 import psycopg
@@ -42,6 +53,23 @@ class Undone(DatabaseUnreachable):
     """Raised when the writes of several calls could not be committed; the worker reconnects and repeats them."""
 
 
+class State(Enum):
+    """State of the transaction; the table above says what changes it."""
+
+    IDLE = auto()
+    """No transaction; all calls are committed."""
+    SHARED = auto()
+    """Open, for several calls."""
+    SINGLE = auto()
+    """Open, for one event, because calls were rolled back before."""
+    UNDONE = auto()
+    """No transaction; calls since the last commit were rolled back, or the outcome of the commit is unknown."""
+
+    @property
+    def is_open(self) -> bool:
+        return self in (State.SHARED, State.SINGLE)
+
+
 class JointTransaction:
     """Connection on which callbacks write, and its transaction. Not thread-safe."""
 
@@ -50,20 +78,24 @@ class JointTransaction:
         self._application_name = application_name
         self._connection: Link | None = None
         self._open = ExitStack()
+        self._state = State.IDLE
         self._calls = 0
+        """Number of calls, and of saves, in the current transaction."""
         self._began_at = 0.0
-        self._single = 0
-        """Number of following transactions that hold only one call."""
-        self._is_single = False
-        """True if the current transaction holds only one call."""
-        self.is_undone = False
-        """True, until `go_on()`, if calls since the last commit were rolled back, or the outcome of the commit is unknown."""
+        self._singles_left = 0
+        """Number of following transactions that hold only one event."""
+
+    @property
+    def state(self) -> State:
+        return self._state
 
     @property
     def is_due(self) -> bool:
         """True if the transaction should be committed."""
-        is_old = self._is_single or time.monotonic() - self._began_at > _SECONDS
-        return self._calls >= _CALLS or (self._calls > 0 and is_old)
+        if not self._state.is_open:
+            return False
+        is_old = self._state is State.SINGLE or time.monotonic() - self._began_at > _SECONDS
+        return self._calls >= _CALLS or is_old
 
     def attempt(self, callback: Callback, payload: str, number: int) -> Failure | None:
         """Make one call with the connection; return its failure, or None. Writes of a failed call are rolled back.
@@ -72,8 +104,8 @@ class JointTransaction:
         in a later call, or before one, it raises `DatabaseUnreachable`: nothing since the last commit counts.
         Raises `ConnectionMisused`.
         """
-        is_first = not self._calls
-        connection = self._begun()
+        is_first = not self._state.is_open
+        connection = self._open_transaction()
         failure: Failure | None = None
         is_called = False
         try:
@@ -83,7 +115,7 @@ class JointTransaction:
                 self._check(connection, callback)
                 if failure is None and connection.info.transaction_status == TransactionStatus.INERROR:
                     failure = _UNTOLD
-                if failure is None and self._is_single and not connection.broken:
+                if failure is None and self._state is State.SINGLE and not connection.broken:
                     failure = _checked(connection)
                 if failure is not None and not connection.broken:
                     raise Rollback  # noqa: TRY301 - psycopg undoes the savepoint, and goes on
@@ -101,7 +133,7 @@ class JointTransaction:
             self.abandon()
             if not is_first:
                 raise DatabaseUnreachable(f"{self._application_name}: the connection of the callbacks was lost")
-            self.is_undone = False
+            self.resume()
             return failure or _CUT
         return failure
 
@@ -111,27 +143,27 @@ class JointTransaction:
         Raises the errors of `save`, and `DatabaseUnreachable` if the connection is lost and the outcome is unknown.
         `Undone` is a `DatabaseUnreachable`, too.
         """
-        connection = self._begun()
+        connection = self._open_transaction()
         try:
             # A worker that is frozen between the next two steps must not block the one that takes over.
             with connection.interlude({"idle_in_transaction_session_timeout": "5s"}):
                 save(connection)
             self._open.close()
         except psycopg.Error as error:
-            is_single, reason = self._is_single, self._lost(error)
+            is_single, reason = self._state is State.SINGLE, self._lost(error)
             if is_single or isinstance(reason, DatabaseUnreachable):
                 raise reason from error
             raise Undone(f"{reason}; the writes since the last commit are rolled back and repeated") from error
         except BaseException:  # Ctrl-C too must leave no transaction open; raised again
             self.abandon()
             raise
-        self._calls = 0
+        self._calls, self._state = 0, State.IDLE
 
     def abandon(self) -> None:
         """Discard everything since the last commit and close the connection; the next call opens another."""
         connection, self._connection = self._connection, None
-        if self._calls:
-            self.is_undone, self._single = True, _CALLS
+        if self._state.is_open:
+            self._state, self._singles_left = State.UNDONE, _CALLS
         self._calls = 0
         # Closed first, so that leaving the transaction cannot commit anything.
         if connection is not None:
@@ -142,9 +174,9 @@ class JointTransaction:
 
     close = abandon
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Continue after the saved state was read from the server again."""
-        self.is_undone = False
+        self._state = State.IDLE
 
     def connect(self) -> None:
         """Open a connection for the next call if there is none. Raises `DatabaseUnreachable`."""
@@ -157,10 +189,10 @@ class JointTransaction:
 
     # --- the transaction ----------------------------------------------------------------------------------------
 
-    def _begun(self) -> Link:
+    def _open_transaction(self) -> Link:
         self.connect()
         assert self._connection is not None
-        if not self._calls:
+        if not self._state.is_open:
             self._began_at = time.monotonic()
             try:
                 # Within it psycopg refuses commit() and rollback().
@@ -170,7 +202,8 @@ class JointTransaction:
                 self._connection.execute(_PATIENTLY_SINCE_17 if is_17 else _PATIENTLY)
             except psycopg.Error as error:
                 raise self._lost(error) from error
-            self._is_single, self._single = self._single > 0, max(0, self._single - 1)
+            self._state = State.SINGLE if self._singles_left else State.SHARED
+            self._singles_left = max(0, self._singles_left - 1)
         self._calls += 1
         return self._connection
 

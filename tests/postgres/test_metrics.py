@@ -220,7 +220,7 @@ def test_a_worker_that_hangs_is_not_healthy_until_it_moves(shop_url: str, shop: 
             assert begun.wait(SECONDS)
             assert get(address, "/healthz") == (200, "ok\n")
 
-            worker._handover.moved_at -= 61  # a minute goes by
+            worker._dispatch._moved_at -= 61  # a minute goes by
             code, line = get(address, "/healthz")
 
             assert code == 503

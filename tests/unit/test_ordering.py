@@ -4,26 +4,27 @@ import random
 
 import pytest
 
-from pg_events.delivery.ordering import Entry, Lanes
+from pg_events.delivery.ordering import InFlight, RowScheduler
 from pg_events.event import Record
 from pg_events.log.listener import Cursor
 
 
-def entry(number: int, table: str, row: int | None, kind: str = "U") -> Entry:
+def entry(number: int, table: str, row: int | None, kind: str = "U") -> InFlight:
     record = Record(number, 1, "", kind, "public", table, None, None, None, None, None, None)
-    return Entry(record, Cursor("1:1:", "2:2:", number), table, *2 * [table if row is None else f"{table} {row}"])
+    key = table if row is None else f"{table} {row}"
+    return InFlight(record, Cursor("1:1:", "2:2:", number), table, key, key)
 
 
-def must_wait(later: Entry, earlier: Entry) -> bool:
+def must_wait(later: InFlight, earlier: InFlight) -> bool:
     """The rule, said once more and slowly."""
     if {"S", "T"} & {later.record.kind, earlier.record.kind} or later.row == earlier.row:
         return True
     return later.table == earlier.table and later.table in (later.row, earlier.row)
 
 
-def some(chance: random.Random, count: int) -> list[Entry]:
+def some(chance: random.Random, count: int) -> list[InFlight]:
     kinds = chance.choices("UTS", weights=(90, 5, 5), k=count)
-    found: list[Entry] = []
+    found: list[InFlight] = []
     for number, kind in enumerate(kinds):
         if kind == "S":
             found.append(entry(number, f"object {chance.randrange(2)}", None, kind))
@@ -38,38 +39,38 @@ def some(chance: random.Random, count: int) -> list[Entry]:
 @pytest.mark.parametrize("seed", range(200))
 def test_nothing_overtakes_what_it_must_wait_for_and_all_is_done(seed: int) -> None:
     chance = random.Random(seed)
-    waiting, running, done = some(chance, 120), list[Entry](), list[Entry]()
+    waiting, running, done = some(chance, 120), list[InFlight](), list[InFlight]()
     everything = list(waiting)
-    lanes, passed = Lanes(), list[Entry]()
+    scheduler, passed = RowScheduler(), list[InFlight]()
 
-    while waiting or lanes:
+    while waiting or scheduler:
         if waiting and chance.random() < 0.6:
-            lanes.add(waiting.pop(0))
-        if chance.random() < 0.7 and (ready := lanes.next_ready()):
+            scheduler.add(waiting.pop(0))
+        if chance.random() < 0.7 and (ready := scheduler.next_ready()):
             earlier = everything[: everything.index(ready)]
             assert not [one for one in earlier if must_wait(ready, one) and not one.is_finished]
             running.append(ready)
         if running and chance.random() < 0.5:
             finished = running.pop(chance.randrange(len(running)))
-            lanes.finish(finished)
+            scheduler.finish(finished)
             done.append(finished)
-        passed += lanes.passed()
+        passed += scheduler.pop_finished()
         # What was passed is an unbroken beginning, and all of it is done.
         assert passed == everything[: len(passed)]
         assert set(passed) <= set(done)
 
     assert passed == everything
     assert len(done) == len(everything)
-    assert not lanes._scopes  # pyright: ignore[reportPrivateUsage] - nothing is left of what is done
+    assert not scheduler._scopes  # pyright: ignore[reportPrivateUsage] - nothing is left of what is done
 
 
 def test_rows_do_not_wait_for_each_other() -> None:
-    lanes = Lanes()
+    scheduler = RowScheduler()
     entries = [entry(number, "one", number % 3) for number in range(6)]
     for each in entries:
-        lanes.add(each)
+        scheduler.add(each)
 
-    ready = [lanes.next_ready() for _ in range(4)]
+    ready = [scheduler.next_ready() for _ in range(4)]
 
     assert ready == [*entries[:3], None]
 
@@ -77,35 +78,35 @@ def test_rows_do_not_wait_for_each_other() -> None:
 @pytest.mark.parametrize("kind", ["T", "S"])
 def test_a_truncate_and_ddl_let_nothing_pass_whatever_their_name(kind: str) -> None:
     """A partition's TRUNCATE has the partition's name, its rows have that of the root."""
-    lanes = Lanes()
+    scheduler = RowScheduler()
     entries = [entry(1, "root", 1), entry(2, "part", None, kind), entry(3, "root", 2)]
     for each in entries:
-        lanes.add(each)
+        scheduler.add(each)
 
-    told = list[Entry | None]()
+    told = list[InFlight | None]()
     for each in entries:
-        told += [lanes.next_ready(), lanes.next_ready()]
-        lanes.finish(each)
+        told += [scheduler.next_ready(), scheduler.next_ready()]
+        scheduler.finish(each)
 
     assert told == [entries[0], None, entries[1], None, entries[2], None]
 
 
 def test_what_is_finished_before_it_comes_holds_nobody() -> None:
-    lanes = Lanes()
+    scheduler = RowScheduler()
     first, second = entry(1, "one", 1), entry(2, "one", 1)
     first.is_finished = True
-    lanes.add(first)
-    lanes.add(second)
+    scheduler.add(first)
+    scheduler.add(second)
 
-    assert lanes.next_ready() is second
-    assert list(lanes.passed()) == [first]
+    assert scheduler.next_ready() is second
+    assert list(scheduler.pop_finished()) == [first]
 
 
 def test_there_is_room_until_too_much_waits() -> None:
-    lanes = Lanes()
+    scheduler = RowScheduler()
     number = 0
-    while lanes.has_room:
+    while scheduler.has_room:
         number += 1
-        lanes.add(entry(number, "one", 1))
+        scheduler.add(entry(number, "one", 1))
 
     assert number == 500
