@@ -304,6 +304,20 @@ _DATA_HEAD: Final = re.compile(
 )
 
 
+def id_and_context(payload: str) -> tuple[int, str | None]:
+    """Id and context of a payload of pg_events. Raises `ValueError` for other texts."""
+    if '"context": ' not in payload and (match := _ID.match(payload)):
+        return int(match[1]), None
+    found = {key: raw for key, raw in raw_members(payload) if key in ("id", "context")}
+    try:
+        return int(found["id"]), _context_of(found.get("context"))
+    except KeyError:
+        raise ValueError("not a payload of pg_events: it has no id") from None
+
+
+_ID: Final = re.compile(r'\{"id": (\d+)')
+
+
 def raw_members(payload: str) -> Iterator[tuple[str, str]]:
     """Yield keys and exact values of a JSON object, however deeply they are nested."""
     position = payload.index("{") + 1

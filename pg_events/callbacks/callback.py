@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 from pg_events.callbacks import django
 from pg_events.callbacks.local_variables import variables
+from pg_events.contexts.current import enter_call, leave_call
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.text import clean, describe_error, message, without_passwords
 from pg_events.text.hints import hint
@@ -90,6 +91,8 @@ class Callback:
     """Time limit after which an async function is cancelled, which is a failure. Sync functions need a process that can be
     killed: see `pg_events.callbacks.child_process`."""
     on_close: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    consumer: str | None = None
+    """Consumer that calls it: named as the cause of what it writes. None for other calls, such as replays."""
 
     def __call__(self, payload: str, *, attempt: int = 1, connection: object = None) -> object:
         """Call the function, on the runner's loop if it is async; return its result or raise its exception.
@@ -97,6 +100,15 @@ class Callback:
         `attempt` counts the calls with this event from 1; `connection` is that of the transactional mode. The function
         gets them by keyword, if it accepts them.
         """
+        if self.consumer is None:
+            return self._called(payload, attempt, connection)
+        enter_call(self.consumer, payload)
+        try:
+            return self._called(payload, attempt, connection)
+        finally:
+            leave_call()
+
+    def _called(self, payload: str, attempt: int, connection: object) -> object:
         try:
             result = self.function(payload, **self.given(attempt, connection))
         except Exception:  # the user's function can raise anything: raised again once the connections are closed
@@ -106,6 +118,8 @@ class Callback:
         # A router whose functions are all async returns no awaitable for an event that matches none of them.
         if inspect.isawaitable(result):
             awaitable = django.closing_broken_connections(cast("Awaitable[object]", result))
+            if self.consumer is not None:
+                awaitable = _as_call(self.consumer, payload, awaitable)
             return self.runner.run(
                 awaitable if self.timeout_seconds is None else _limited(awaitable, self.timeout_seconds)
             )
@@ -113,6 +127,8 @@ class Callback:
 
     async def awaited(self, payload: str, *, attempt: int = 1) -> object:
         """Call the function within a running loop; a sync function blocks the loop."""
+        if self.consumer is not None:
+            enter_call(self.consumer, payload)
         try:
             result = self.function(payload, **self.given(attempt))
         except Exception:  # the user's function can raise anything: raised again once the connections are closed
@@ -138,6 +154,12 @@ class Callback:
         self.runner.close()
         if self.on_close is not None:
             self.on_close()
+
+
+async def _as_call(consumer: str, payload: str, awaitable: Awaitable[object]) -> object:
+    """Wait for a callback, on a loop whose context is not that of the caller."""
+    enter_call(consumer, payload)
+    return await awaitable
 
 
 async def _limited(awaitable: Awaitable[object], seconds: float) -> object:
@@ -187,7 +209,11 @@ class Dispatcher(ABC):
 
 
 def resolve(
-    reference: object, name: str, runner: Runner | None = None, timeout_seconds: float | None = None
+    reference: object,
+    name: str,
+    runner: Runner | None = None,
+    timeout_seconds: float | None = None,
+    consumer: str | None = None,
 ) -> Callback:
     """Resolve a reference to a callback: `"my_module.function"`, `"my_module:Class.method"` or a function.
 
@@ -217,6 +243,7 @@ def resolve(
         runner or Runner(),
         accepts,
         timeout_seconds,
+        consumer=consumer,
     )
 
 

@@ -169,7 +169,7 @@ def _callback(target: Mapping[str, Any], runner: Runner, timeout_seconds: float 
         loaded = getattr(load(target["settings"], require_database=False), target["setting"])
         reference = reference or loaded
     name = target["written_in"] or f"PG_EVENTS_{target['setting'].upper()}"
-    return resolve(reference, name, runner, timeout_seconds)
+    return resolve(reference, name, runner, timeout_seconds, target["consumer"])
 
 
 def _about(callback: Callback) -> Mapping[str, object]:

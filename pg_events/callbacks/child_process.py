@@ -62,6 +62,8 @@ class Target:
     """Field of `Settings` with the callback."""
     written_in: str = ""
     """Option that named the callback, for messages; empty for the setting."""
+    consumer: str | None = None
+    """Consumer that calls it, see `Callback.consumer`."""
 
 
 def target(settings: Settings, setting: str) -> Target:

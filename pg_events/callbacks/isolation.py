@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, TextIO
 
 from pg_events.callbacks.callback import (
@@ -38,19 +39,19 @@ _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _FIELDS: Final = {False: "data_update_callback", True: "db_schema_update_callback"}
 
 
-def ready(settings: Settings, runner: Runner | None = None) -> dict[bool, Callback]:
-    """Callbacks of the settings, by whether they take schema events.
+def ready(settings: Settings, runner: Runner | None = None, consumer: str | None = None) -> dict[bool, Callback]:
+    """Callbacks of the settings, by whether they take schema events; `consumer` is the cause of what they write.
 
     Both share the event loop of the `runner`, and so the clients they hold. Raises `UsageError` if one cannot be used.
     """
     _check_together(settings)
     set_ = {is_schema: name for is_schema, name in _FIELDS.items() if getattr(settings, name) is not None}
     if settings.isolate:
-        targets = [target(settings, name) for name in set_.values()]
+        targets = [replace(target(settings, name), consumer=consumer) for name in set_.values()]
         return dict(zip(set_, isolated(targets, settings.callback_timeout_seconds), strict=True)) if targets else {}
     runner, limit = runner or Runner(), settings.callback_timeout_seconds
     callbacks = {
-        is_schema: resolve(getattr(settings, name), f"PG_EVENTS_{name.upper()}", runner, limit)
+        is_schema: resolve(getattr(settings, name), f"PG_EVENTS_{name.upper()}", runner, limit, consumer)
         for is_schema, name in set_.items()
     }
     for callback in callbacks.values():

@@ -30,7 +30,7 @@ Completion of commands and options, for ~/.bashrc, ~/.zshrc and config.fish:
 _SECTIONS: Final = {
     "Capture": ("build", "teardown"),
     "Deliver": ("worker", "failed", "consumers"),
-    "Inspect": ("tui", "listen", "history", "transaction", "status", "demo", "docs"),
+    "Inspect": ("tui", "listen", "history", "transaction", "trace", "status", "demo", "docs"),
     "Replay": ("export", "replay", "runs"),
     "Maintain": ("doctor", "prune"),
 }
@@ -420,6 +420,21 @@ def transaction(**given: Any) -> int:
     XID is the "xid" of an event.
     """
     from pg_events.cli.history import transaction as run
+
+    return run(**given)
+
+
+@cli.command(short_help="Show what an event caused, and what caused it.")
+@_database
+@click.argument("event_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@_log_file
+@_json_payloads
+def trace(**given: Any) -> int:
+    """Show the tree of events and callbacks that event ID belongs to, from its first cause.
+
+    An event knows its cause if the callback's connection sends the context: see pg_events docs context.
+    """
+    from pg_events.cli.trace import trace as run
 
     return run(**given)
 

@@ -189,7 +189,7 @@ def _clock(at: datetime) -> str:
 
 
 def _print(event: Event, shape: Shape, indent: str = "", with_transaction: bool = True) -> None:
-    words = [f"#{event.id}", *_what(event)]
+    words = [f"#{event.id}", *operation(event)]
     if isinstance(event, DataEvent) and not with_transaction:
         words += [f"{name}={spelled(value)}" for name, value in shape.key_of(event.row).items()]
     if with_transaction:
@@ -200,7 +200,7 @@ def _print(event: Event, shape: Shape, indent: str = "", with_transaction: bool 
         click.echo(clean(f"{indent}    {shorten(one_line(line), 300)}"))
 
 
-def _what(event: Event) -> tuple[str, str]:
+def operation(event: Event) -> tuple[str, str]:
     """Operation, and the table, object or name that it is about."""
     match event:
         case DataEvent():

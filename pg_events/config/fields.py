@@ -350,6 +350,7 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS": ("callback_timeout_seconds", _limit),
     "PG_EVENTS_ISOLATE": ("isolate", _flag),
     "PG_EVENTS_IGNORE_OWN_CHANGES": ("ignore_own_changes", _flag_or_roles),
+    "PG_EVENTS_MAX_CAUSES": ("max_causes", _at_least_one),
     "PG_EVENTS_RETENTION": ("retention", _age),
     "PG_EVENTS_RETENTION_SIZE": ("retention_bytes", _size),
     "PG_EVENTS_RETAIN_UNREAD": ("retain_unread", _flag),

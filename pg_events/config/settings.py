@@ -98,6 +98,8 @@ class Settings:
 
     They are recognised by the worker's role; a list names the roles that the callbacks use instead.
     """
+    max_causes: int = 100
+    """`PG_EVENTS_MAX_CAUSES`: maximum number of callbacks in a row that cause each other's events; one more is a loop."""
     retention: timedelta | None = None
     """`PG_EVENTS_RETENTION`: age such as `"30d"` beyond which a worker deletes events; None keeps them."""
     retention_bytes: int | None = None

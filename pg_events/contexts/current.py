@@ -1,5 +1,6 @@
 """The current context: values that hold for a block of code, in its task or thread alone.
 
+A callback runs in the context of its event, with `caused_by`: the consumer and the event that its writes follow from.
 Nothing is sent here. An integration of `pg_events.contrib`, or `set_context`, gives the context to a transaction.
 """
 
@@ -8,17 +9,58 @@ import logging
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, LiteralString, NamedTuple, Protocol, cast
+
+from pg_events.event import context_object, id_and_context
 
 log = logging.getLogger(__name__)
 
 MAX_CHARACTERS: Final = 4096
 """Length to which the database cuts a context."""
 
-STATEMENT: Final = "select pg_catalog.set_config('pgevents.context', {parameter}, true)"
+STATEMENT: Final = "select pg_catalog.set_config('pgevents.context', %s, true)"
 """Statement that gives a context, its parameter, to the current transaction."""
 
 _current: ContextVar[Mapping[str, Any]] = ContextVar("pg_events_context", default={})  # noqa: B039 - never changed
+
+
+class _Call(NamedTuple):
+    consumer: str
+    payload: str
+
+
+_call: ContextVar[_Call | None] = ContextVar("pg_events_call", default=None)
+"""Call of a callback that this code is part of."""
+
+
+def enter_call(consumer: str, payload: str) -> None:
+    """Note that a callback of a consumer is called with an event, until `leave_call()`."""
+    _call.set(_Call(consumer, payload))
+
+
+def leave_call() -> None:
+    """Note that the call has returned."""
+    _call.set(None)
+
+
+def _of_call() -> dict[str, Any]:
+    """Context that follows from the current call: its cause, and the context of its event."""
+    call = _call.get()
+    if call is None:
+        return {}
+    try:
+        event_id, text = id_and_context(call.payload)
+    except (ValueError, RecursionError):
+        return {}
+    context = (None if text is None else context_object(text)) or {}
+    before: Any = context.pop(CAUSE, None)
+    depth: Any = cast("dict[str, Any]", before).get("depth") if isinstance(before, dict) else None
+    cause = {"consumer": call.consumer, "event": event_id, "depth": depth + 1 if type(depth) is int else 1}
+    return {CAUSE: cause, **context}
+
+
+CAUSE: Final = "caused_by"
+"""Key of the context that names the consumer and the event whose callback wrote a change."""
 
 
 @contextmanager
@@ -42,7 +84,7 @@ def context(**values: Any) -> Generator[None]:
 
 def current() -> Mapping[str, Any]:
     """Keys and values of the current context; functions are not called."""
-    return _current.get()
+    return {**_of_call(), **_current.get()}
 
 
 def serialized() -> str:
@@ -51,7 +93,7 @@ def serialized() -> str:
     Never raises. A function that raises leaves its key out; a value that is too long is cut, and what then still exceeds
     4,096 characters is left out, with a warning.
     """
-    found = ((key, _value(key, value)) for key, value in _current.get().items())
+    found = ((key, _value(key, value)) for key, value in current().items())
     values = {key: value for key, value in found if value is not None}
     if not values:
         return ""
@@ -90,7 +132,7 @@ def _json(values: Mapping[str, Any]) -> str:
 
 
 class _Connection(Protocol):
-    def execute(self, query: str, params: list[str], /) -> object: ...
+    def execute(self, query: LiteralString, params: list[str], /) -> object: ...
 
 
 def set_context(connection: _Connection, **values: Any) -> None:
@@ -102,7 +144,7 @@ def set_context(connection: _Connection, **values: Any) -> None:
     connection.execute(*context_statement(**values))
 
 
-def context_statement(**values: Any) -> tuple[str, list[str]]:
+def context_statement(**values: Any) -> tuple[LiteralString, list[str]]:
     """Statement, with its parameter, that gives the current context and these keys to a transaction."""
     with context(**values):
-        return STATEMENT.format(parameter="%s"), [serialized()]
+        return STATEMENT, [serialized()]

@@ -88,12 +88,14 @@ class Handlers:
         settings: Settings,
         attempt_with: "Attempt | None" = None,
         runner: Runner | None = None,
+        *,
+        consumer: str,
     ) -> None:
-        """Resolve the callbacks. `attempt_with` replaces `attempt`; `runner` has the loop of async callbacks.
+        """Resolve the callbacks of a consumer. `attempt_with` replaces `attempt`; `runner` has the loop of async callbacks.
 
         Raises `UsageError` if a callback cannot be used, or there is none.
         """
-        callbacks = ready(settings, runner)
+        callbacks = ready(settings, runner, consumer)
         if not callbacks:
             source = settings.source or ""
             raise UsageError(

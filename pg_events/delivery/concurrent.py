@@ -15,7 +15,7 @@ from pg_events.delivery.loops import Feedback
 from pg_events.delivery.ordering import InFlight, RowScheduler
 from pg_events.delivery.reader import ShareReader
 from pg_events.delivery.share import Share
-from pg_events.event import BROKEN, SCHEMA, Record
+from pg_events.event import SCHEMA, Record
 from pg_events.log.listener import Cursor
 
 _SAVE_SECONDS: Final = 0.5
@@ -110,8 +110,8 @@ class ConcurrentDelivery:
                 break
             if event.retries is None:
                 self._scheduler.finish(event)
-            elif event.record.kind == BROKEN:
-                self._dispatch.keep_broken(share, event.record)
+            elif (refusal := self._dispatch.refusal(event.record)) is not None:
+                self._dispatch.refuse(share, event.record, refusal)
                 self._finish(share, event)
             elif self._dispatch.decide(share, event.record) is Decision.BLOCKED:
                 self._dispatch.block(share, event.record)

@@ -22,6 +22,7 @@ from pg_events.delivery.attempts import (
     gave_up,
     log_fields,
 )
+from pg_events.delivery.loops import Feedback
 from pg_events.delivery.share import Share
 from pg_events.delivery.shares import Redelivery, Shares
 from pg_events.delivery.transaction import JointTransaction
@@ -91,12 +92,18 @@ class Dispatch:
     """Passes the events of a worker's shares to the callbacks, and records what became of them."""
 
     def __init__(
-        self, handlers: Handlers, shares: Shares, transaction: JointTransaction | None, stopping: threading.Event
+        self,
+        handlers: Handlers,
+        shares: Shares,
+        transaction: JointTransaction | None,
+        feedback: Feedback,
+        stopping: threading.Event,
     ) -> None:
         """Prepare the delivery. With `transaction`, writes of callbacks commit together with each save."""
         self.handlers = handlers
         self.shares = shares
         self.transaction = transaction
+        self._feedback = feedback
         self.report = Report()
         self._stopping = stopping
         self._moved_at = time.monotonic()
@@ -139,8 +146,8 @@ class Dispatch:
         handler = self.handlers.get(record.kind == SCHEMA)
         if handler is None:
             return
-        if record.kind == BROKEN:
-            self.keep_broken(share, record)
+        if (refusal := self.refusal(record)) is not None:
+            self.refuse(share, record, refusal)
             return
         retries = self.begin(share, record, handler)
         while True:
@@ -193,17 +200,21 @@ class Dispatch:
         then = "kept as failed; later events of its row are blocked" if holds else "kept as failed"
         log.error("%s; %s", text, then, extra=log_fields(callback, record, retries.failed, failure))
 
-    def keep_broken(self, share: Share, record: Record) -> None:
-        """Keep a record that is not a valid event as failed.
+    def refusal(self, record: Record) -> Failure | None:
+        """Reason not to call the callback at all: the record is not a valid event, or ends a loop of callbacks; else None."""
+        if record.kind == BROKEN:
+            return _broken(record.broken)
+        return None if record.context is None else self._feedback.loop(record)
 
-        It calls no callback, blocks nothing and never stops the worker, which it would otherwise stop at each start.
+    def refuse(self, share: Share, record: Record, failure: Failure) -> None:
+        """Keep an event as failed without calling the callback.
+
+        It blocks nothing and never stops the worker, which it would otherwise stop at each start.
         """
-        failure = _broken(record.broken)
         share.fail(record, self.shares.keys.key(record), 0, failure)
         self.report.failed += 1
-        log.error(
-            "event %d is not valid: %s; kept as failed", record.id, failure.message, extra={"event_id": record.id}
-        )
+        text = f"is not valid: {failure.message}" if record.kind == BROKEN else f"ends a loop: {failure.message}"
+        log.error("event %d %s; kept as failed", record.id, text, extra={"event_id": record.id})
 
     # --- kept events --------------------------------------------------------------------------------------------
 

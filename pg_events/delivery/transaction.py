@@ -29,6 +29,7 @@ from psycopg import IsolationLevel, Rollback
 from psycopg.pq import TransactionStatus
 
 from pg_events.callbacks.callback import Callback, Failure, describe_failure
+from pg_events.contexts.current import context_statement, enter_call
 from pg_events.db.connection import connect, translate
 from pg_events.db.link import Link
 from pg_events.delivery.attempts import attempt
@@ -110,6 +111,9 @@ class JointTransaction:
         is_called = False
         try:
             with connection.transaction():
+                if callback.consumer is not None:
+                    enter_call(callback.consumer, payload)
+                    connection.execute(*context_statement())
                 is_called = True
                 failure = attempt(callback, payload, number, connection)
                 self._check(connection, callback)

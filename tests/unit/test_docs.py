@@ -247,7 +247,7 @@ def payloads() -> list[str]:
 def test_the_payloads_are_events_whose_every_key_is_known() -> None:
     kinds = [type(pg_events.parse(payload)) for payload in payloads()]
 
-    assert kinds == [pg_events.DataEvent, pg_events.SchemaEvent]
+    assert kinds == [pg_events.DataEvent, pg_events.SchemaEvent, pg_events.ApplicationEvent]
     for kind, payload in zip(kinds, payloads(), strict=True):
         assert json.loads(payload).keys() <= {field.name for field in fields(kind)}
 
@@ -261,7 +261,7 @@ def test_python_examples_compile(document: str) -> None:
 def test_the_callbacks_work_on_the_payloads_beside_them(capsys: pytest.CaptureFixture[str]) -> None:
     handlers: dict[str, Any] = {}
     exec(next(code for code in blocks("python", text_of("README.md")) if "def data_changed" in code), handlers)
-    data, schema = payloads()
+    data, schema, _ = payloads()
 
     handlers["data_changed"](data)
     asyncio.run(handlers["schema_changed"](schema))
@@ -273,7 +273,7 @@ def test_the_router_works_on_the_payloads_beside_it(capsys: pytest.CaptureFixtur
     module: dict[str, Any] = {"__name__": "reactions"}
     exec(next(code for code in blocks("python", page("callbacks")) if "pg_events.Router()" in code), module)
     callback = resolve(module["events"], "PG_EVENTS_DATA_UPDATE_CALLBACK")
-    data, schema = payloads()
+    data, schema, _ = payloads()
 
     callback(data.replace("1.50", "1500"))
     callback(schema)
