@@ -129,7 +129,7 @@ def test_a_statements_text_cannot_be_taken_from_another_of_the_transaction(db: p
     """A seal is one statement's, however the session spells the time."""
     db.execute(f"create table t (id integer); set extra_float_digits = {digits}".encode())
     with db.transaction():
-        db.execute("create table harmless (id integer)")
+        db.execute(f"create table harmless (id integer) /* {'so long that it is kept apart' * 40} */".encode())
         told = db.execute("select current_setting('pgevents.ddl')").fetchone()
         db.execute("insert into t values (1), (2) /* harmless */")
         marker = db.execute("select current_setting('pgevents.statement')").fetchone()

@@ -1,6 +1,6 @@
 -- What the client sent, for the schema events of its statement: cut, without the secrets in it, and kept once however many
--- objects it makes. A long text goes to pgevents.statement. A setting says where it is, or what it is, and is believed only
--- when it bears our seal; nothing is looked up, so that concurrent serializable transactions do not meet here.
+-- objects it makes. A long text goes to pgevents.statement. A setting says where it is, or what was left of it, and is believed
+-- only when it bears our seal; nothing is looked up, so that concurrent serializable transactions do not meet here.
 create or replace function pgevents.ddl_query(out statement_id bigint, out query text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -17,16 +17,16 @@ begin
     if _query_characters = 0 then
         return;
     end if;
-    if length(_marker) > _seal_characters
-        and left(_marker, _seal_characters) = pgevents.seal('ddl ' || substr(_marker, _seal_characters + 1))
-    then
-        _marker := substr(_marker, _seal_characters + 1);
-        if left(_marker, 1) = 's' then
-            statement_id := substr(_marker, 2)::bigint;
-        else
-            query := nullif(substr(_marker, 2), '');
+    if length(_marker) > _seal_characters then
+        if left(_marker, _seal_characters) = pgevents.seal('ddl ' || substr(_marker, _seal_characters + 1)) then
+            _marker := substr(_marker, _seal_characters + 1);
+            if left(_marker, 1) = 's' then
+                statement_id := substr(_marker, 2)::bigint;
+            else
+                query := nullif(substr(_marker, 2), '');
+            end if;
+            return;
         end if;
-        return;
     end if;
 
     _sent := left(current_query(), _query_characters + 1);
@@ -46,6 +46,10 @@ begin
         _marker := 's' || statement_id;
     else
         query := nullif(_told, '');
+        if query = _sent then
+            -- A seal costs more than to look at a short text again.
+            return;
+        end if;
         _marker := 'q' || coalesce(_told, '');
     end if;
     perform set_config('pgevents.ddl', pgevents.seal('ddl ' || _marker) || _marker, true);

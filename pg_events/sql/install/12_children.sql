@@ -4,6 +4,9 @@ returns setof oid
 language sql
 stable
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $function$
     with recursive child (relid) as (
         select i.inhrelid from pg_inherits i where i.inhparent = relation

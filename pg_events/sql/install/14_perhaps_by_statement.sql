@@ -6,10 +6,13 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 set jit = off
--- Few of the triggers there are depend on these functions.
+-- Few of the triggers there are depend on these functions: they are found from there, in the order of the question. A plan is
+-- kept while the catalog grows.
+set join_collapse_limit = 1
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set enable_material = off
 as $function$
 begin
     if exists (select from pgevents.setting s where s.name = 'choices' and s.value::jsonb ? 'by_row') then
@@ -19,16 +22,11 @@ begin
     select r.root
     from (
         select distinct coalesce(pg_partition_root(t.tgrelid), t.tgrelid)::oid as root
-        from pg_depend d
-        join pg_trigger t on t.oid = d.objid
-        where d.classid = 'pg_trigger'::regclass
-          and d.refclassid = 'pg_proc'::regclass
-          and d.refobjid = any (array(
-              select p.oid
-              from pg_proc p
-              where p.pronamespace = 'pgevents'::regnamespace
-                and p.proname in ('capture_row', 'capture_chosen')
-          ))
+        from pg_proc f
+        join pg_depend d on d.refclassid = 'pg_proc'::regclass and d.refobjid = f.oid
+        join pg_trigger t on t.oid = d.objid and t.tgfoid = f.oid
+        where f.pronamespace = 'pgevents'::regnamespace
+          and f.proname in ('capture_row', 'capture_chosen')
           and t.tgtype & 1 = 1
           and t.tgname = '00_pgevents_insert'
     ) r

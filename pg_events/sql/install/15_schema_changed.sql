@@ -8,16 +8,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 set standard_conforming_strings = on
--- Custom plans do not pay off: the questions are small, and the same for every command.
+-- Custom plans do not pay off: the questions are small, and the same for every command. A plan is kept while the catalog grows:
+-- read from end to end, a catalog of a few tables is still read so with ten thousand.
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $function$
 declare
     _command record;
     _relation oid;
-    _name text;
-    _kind "char";
-    _persistence "char";
-    _has_children boolean;
     _tables oid[] := '{}';
     _related boolean[] := '{}';
     _query text;
@@ -26,6 +25,9 @@ declare
     _is_private boolean;
     _id bigint;
     _with_rows boolean;
+    _is_related boolean;
+    _is_shaped boolean;
+    _place integer;
     _filled oid[] := '{}';
 begin
     if coalesce(current_setting('pgevents.building', true), '') = 'on' and pgevents.is_building()
@@ -35,42 +37,45 @@ begin
     end if;
     begin
         for _command in
-            select c.* from pg_event_trigger_ddl_commands() c
+            select c.*, t.relation, k.*
+            from pg_event_trigger_ddl_commands() c
+            cross join lateral (
+                select case
+                    when c.classid = 'pg_class'::regclass and c.object_type <> 'index' then c.objid
+                    else pgevents.table_of(c.classid, c.objid)
+                end
+                offset 0
+            ) t (relation)
+            left join lateral (
+                select k.relname, k.relkind, k.relpersistence, k.relhassubclass, k.relhastriggers or k.relispartition
+                from pg_class k
+                where k.oid = t.relation
+                order by k.xmax <> '0'::xid -- a snapshot from before can see two of them
+                limit 1
+            ) k (name, kind, persistence, has_children, perhaps_private) on true
         loop
             continue when _command.schema_name in ('pgevents', 'pg_temp')
                 or _command.schema_name ~ '^pg_(toast_)?temp_'
                 or _command.classid = 'pg_namespace'::regclass and _command.object_identity = 'pgevents';
             -- Our own triggers. Only who may build can make one of these functions: the name proves nothing.
-            continue when _command.command_tag = 'CREATE TRIGGER' and exists (
-                select from pg_trigger t
-                join pg_proc f on f.oid = t.tgfoid
-                join pg_namespace n on n.oid = f.pronamespace
-                where t.oid = _command.objid
-                  and t.tgname like '00\_pgevents\_%'
-                  and n.nspname = 'pgevents'
-            );
-            _name := null;
-            _kind := null;
-            _is_private := false;
-            if _command.classid = 'pg_class'::regclass and _command.object_type <> 'index' then
-                _relation := _command.objid;
-            else
-                _relation := pgevents.table_of(_command.classid, _command.objid);
+            if _command.command_tag = 'CREATE TRIGGER' then
+                continue when exists (
+                    select from pg_trigger t
+                    join pg_proc f on f.oid = t.tgfoid
+                    join pg_namespace n on n.oid = f.pronamespace
+                    where t.oid = _command.objid
+                      and t.tgname like '00\_pgevents\_%'
+                      and n.nspname = 'pgevents'
+                );
             end if;
-            if _relation is not null then
-                select k.relname, k.relkind, k.relpersistence, k.relhassubclass into _name, _kind, _persistence, _has_children
-                from pg_class k
-                where k.oid = _relation
-                order by k.xmax <> '0'::xid -- a snapshot from before can see two of them
-                limit 1;
-                continue when _persistence = 't';
-                _is_private := pgevents.is_private(_relation);
-            end if;
+            _relation := _command.relation;
+            continue when _command.persistence = 't';
+            _is_private := coalesce(_command.perhaps_private, false) and pgevents.is_private(_relation);
             if not _is_private and not _is_asked then
                 select q.statement_id, q.query into _statement_id, _query from pgevents.ddl_query() q;
                 _is_asked := true;
             end if;
-            _with_rows := _command.command_tag in ('CREATE TABLE AS', 'SELECT INTO') and _kind = 'r';
+            _with_rows := _command.command_tag in ('CREATE TABLE AS', 'SELECT INTO') and _command.kind = 'r';
             insert into pgevents.event (statement_id, kind, table_schema, table_name, query, ddl)
             values (
                 case when not _is_private then _statement_id end,
@@ -83,7 +88,7 @@ begin
                     'command_tag', _command.command_tag,
                     'object_type', _command.object_type,
                     'object_name', case
-                        when _relation = _command.objid and _command.objsubid = 0 then _name
+                        when _relation = _command.objid and _command.objsubid = 0 then _command.name
                         else pgevents.object_name(_command.classid, _command.objid, _command.objsubid)
                     end,
                     'object_identity', _command.object_identity,
@@ -95,32 +100,43 @@ begin
             returning id into _id;
 
             continue when _relation is null
-                or _kind not in ('r', 'p', 'f')
+                or _command.kind not in ('r', 'p', 'f')
                 -- These bear neither on columns nor on capturing.
                 or _command.command_tag in ('COMMENT', 'CREATE INDEX', 'CREATE POLICY', 'ALTER POLICY', 'SECURITY LABEL');
-            if _command.classid = 'pg_class'::regclass and _kind <> 'f' and exists (
-                select from pg_attribute a
-                where a.attrelid = _relation
-                  and a.attnum > 0
-                  and age(a.xmin) <= 0 -- by this transaction, or since it began
-            ) then
+            if _command.classid <> 'pg_class'::regclass or _command.kind = 'f' then
+                _is_shaped := false;
+            elsif _command.command_tag = 'CREATE TABLE' then
+                _is_shaped := true;
+            else
+                _is_shaped := exists (
+                    select from pg_attribute a
+                    where a.attrelid = _relation
+                      and a.attnum > 0
+                      and age(a.xmin) <= 0 -- by this transaction, or since it began
+                );
+            end if;
+            if _is_shaped then
                 perform pgevents.note_shape(
                     _id,
                     -- What is altered on a parent is altered on its children, and only the parent is told of.
                     case
-                        when _has_children then _relation || array(select pgevents.children(_relation))
+                        when _command.has_children then _relation || array(select pgevents.children(_relation))
                         else array[_relation]
                     end
                 );
             end if;
             -- A new table is nobody's business but its own; a foreign one bears on the tree it is a partition of.
-            _tables := _tables || _relation;
+            _is_related := _command.kind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO');
+            _place := array_position(_tables, _relation);
+            if _place is null then
+                _tables := _tables || _relation;
+                _related := _related || _is_related;
+            elsif _is_related then
+                _related[_place] := true;
+            end if;
             if _with_rows and pgevents.may_write_rows(_relation) then
                 _filled := _filled || _relation;
             end if;
-            _related := _related || (
-                _kind = 'f' or _command.command_tag not in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
-            );
         end loop;
     exception
         when insufficient_resources or statement_too_complex then
@@ -130,9 +146,9 @@ begin
                 using hint = 'The command itself is not affected.';
     end;
 
-    perform pgevents.try_to_cover(t.relation, bool_or(t.related))
-    from unnest(_tables, _related) t (relation, related)
-    group by t.relation;
+    for _place in 1 .. cardinality(_tables) loop
+        perform pgevents.try_to_cover(_tables[_place], _related[_place]);
+    end loop;
     if _filled <> '{}' then
         begin
             perform pgevents.write_rows(
