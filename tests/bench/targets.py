@@ -62,4 +62,24 @@ def _targets(figures: Figures) -> list[tuple[str, Callable[[], float], str, floa
             "longest wait of a writer during a build ÷ the lock timeout",
             lambda: (figure := named("build of", "them: ms"))["longest transaction during"] / figure["lock timeout"], "≤", 1,
         ),
+        *_ddl_targets(figures),
     ]  # fmt: skip
+
+
+def _ddl_targets(figures: Figures) -> list[tuple[str, Callable[[], float], str, float]]:
+    """Each in a database without other tables, and beside thousands."""
+    found: list[tuple[str, Callable[[], float], str, float]] = []
+    for title, figure in figures.items():
+        beside, _, command = title.removesuffix(", ms").rpartition(": ")
+        if not beside.startswith("DDL "):
+            continue
+        more = figure["CPU captured"] - figure["CPU plain"]
+        if command == "CREATE TABLE":
+            found.append(
+                (f"{beside}: CPU of CREATE TABLE ÷ without", lambda figure=figure: figure["CPU times"], "≤", 2)
+            )
+        elif command == "ADD COLUMN":
+            found.append((f"{beside}: CPU of ADD COLUMN more than without, ms", lambda more=more: more, "≤", 1))
+        elif command == "ATTACH":
+            found.append((f"{beside}: CPU of ATTACH more than without, ms", lambda more=more: more, "≤", 5))
+    return found

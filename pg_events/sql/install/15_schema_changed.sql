@@ -37,22 +37,18 @@ begin
     end if;
     begin
         for _command in
-            select c.*, t.relation, k.*
+            select c.*, k.*
             from pg_event_trigger_ddl_commands() c
-            cross join lateral (
-                select case
+            left join lateral (
+                select k.oid, k.relname, k.relkind, k.relpersistence, k.relhassubclass, k.relhastriggers or k.relispartition
+                from pg_class k
+                where k.oid = case
                     when c.classid = 'pg_class'::regclass and c.object_type <> 'index' then c.objid
                     else pgevents.table_of(c.classid, c.objid)
                 end
-                offset 0
-            ) t (relation)
-            left join lateral (
-                select k.relname, k.relkind, k.relpersistence, k.relhassubclass, k.relhastriggers or k.relispartition
-                from pg_class k
-                where k.oid = t.relation
                 order by k.xmax <> '0'::xid -- a snapshot from before can see two of them
                 limit 1
-            ) k (name, kind, persistence, has_children, perhaps_private) on true
+            ) k (relation, name, kind, persistence, has_children, perhaps_private) on true
         loop
             continue when _command.schema_name in ('pgevents', 'pg_temp')
                 or _command.schema_name ~ '^pg_(toast_)?temp_'
