@@ -10,6 +10,7 @@ declare
     _relation constant oid := coalesce(pg_partition_root(tg_relid), tg_relid);
     _table_schema text := tg_table_schema;
     _table_name text := tg_table_name;
+    _changed integer; -- none, one, or more
     _many boolean;
     _unpaired boolean := false;
     {capture_pack_variables}
@@ -32,10 +33,14 @@ declare
     _awaited_until bigint;
 begin
     if tg_op = 'INSERT' then
-        _many := exists (select from new_rows offset 1);
+        _changed := (select count(*) from (select from new_rows limit 2) r);
     else
-        _many := exists (select from old_rows offset 1);
+        _changed := (select count(*) from (select from old_rows limit 2) r);
     end if;
+    if _changed = 0 then
+        return null;
+    end if;
+    _many := _changed > 1;
 
     if _relation <> tg_relid then
         select n.nspname, c.relname into _table_schema, _table_name
@@ -50,17 +55,6 @@ begin
             _query := current_query();
             {capture_cut}
             if _many or length(_query) > _inline_characters then
-                if not _many then
-                    -- A statement that changed nothing leaves nothing.
-                    if tg_op = 'INSERT' then
-                        perform from new_rows;
-                    else
-                        perform from old_rows;
-                    end if;
-                    if not found then
-                        return null;
-                    end if;
-                end if;
                 insert into pgevents.statement (query)
                 values (_query)
                 returning id into _statement_id;
