@@ -4,6 +4,7 @@ A callback runs in the context of its event, with `caused_by`: the consumer and 
 Nothing is sent here. An integration of `pg_events.contrib`, or `set_context`, gives the context to a transaction.
 """
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Generator, Mapping
@@ -22,6 +23,8 @@ STATEMENT: Final = "select pg_catalog.set_config('pgevents.context', %s, true)"
 """Statement that gives a context, its parameter, to the current transaction."""
 
 _current: ContextVar[Mapping[str, Any]] = ContextVar("pg_events_context", default={})  # noqa: B039 - never changed
+_is_calling: ContextVar[bool] = ContextVar("pg_events_is_calling", default=False)
+"""True while a function of the context is called."""
 
 
 class _Call(NamedTuple):
@@ -87,26 +90,30 @@ def current() -> Mapping[str, Any]:
     return {**_of_call(), **_current.get()}
 
 
-def serialized() -> str:
+def serialized(*, ascii_only: bool = False) -> str:
     """Return the current context as a JSON object; empty if there is none.
 
     Never raises. A function that raises leaves its key out; a value that is too long is cut, and what then still exceeds
-    4,096 characters is left out, with a warning.
+    4,096 characters is left out, with a warning. `ascii_only` is for connections in another encoding than UTF-8.
+
+    A function that writes to the database itself does so with a context without the values of functions.
     """
-    found = ((key, _value(key, value)) for key, value in current().items())
+    if not (context := current()):
+        return ""
+    found = ((key, _value(key, value)) for key, value in context.items())
     values = {key: value for key, value in found if value is not None}
     if not values:
         return ""
-    text = _json(values)
+    text = _json(values, ascii_only)
     if len(text) <= MAX_CHARACTERS:
         return text
     kept: dict[str, Any] = {}
     for key, value in values.items():
         short = value[:_CUT_CHARACTERS] if isinstance(value, str) else value
-        if len(_json({**kept, key: short})) <= MAX_CHARACTERS:
+        if len(_json({**kept, key: short}, ascii_only)) <= MAX_CHARACTERS:
             kept[key] = short
     log.warning("the context exceeds %d characters; its long values are cut or left out", MAX_CHARACTERS)
-    return _json(kept)
+    return _json(kept, ascii_only)
 
 
 _CUT_CHARACTERS: Final = 200
@@ -115,20 +122,39 @@ _CUT_CHARACTERS: Final = 200
 def _value(key: str, value: Any) -> Any:
     if not callable(value):
         return value
+    if _is_calling.get():
+        return None
+    token = _is_calling.set(True)
     try:
         return cast("Callable[[], Any]", value)()
     except Exception as error:  # noqa: BLE001 - code of the application; its write must not fail for it
         log.warning("the context's function for %s failed (%s); the key is left out", key, type(error).__name__)
         return None
+    finally:
+        _is_calling.reset(token)
 
 
-def _json(values: Mapping[str, Any]) -> str:
+def _json(values: Mapping[str, Any], ascii_only: bool) -> str:
     try:
-        text = json.dumps(values, ensure_ascii=False, default=str, allow_nan=False, skipkeys=True)
-    except (ValueError, RecursionError, TypeError):
-        text = json.dumps({key: str(value) for key, value in values.items()}, ensure_ascii=False)
+        text = _dumped(values, ascii_only)
+    except Exception:  # noqa: BLE001 - str() of a value can raise anything; the write must not fail for it
+        text = _dumped({key: _expressible(value) for key, value in values.items()}, ascii_only)
     # PostgreSQL's text holds neither; in JSON they can only be in strings.
     return text.replace("\\u0000", "\\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def _dumped(value: object, ascii_only: bool) -> str:
+    return json.dumps(value, ensure_ascii=ascii_only, default=str, allow_nan=False, skipkeys=True)
+
+
+def _expressible(value: Any) -> Any:
+    """Return the value, or a text for one that JSON does not have."""
+    with contextlib.suppress(Exception):
+        _dumped(value, False)
+        return value
+    with contextlib.suppress(Exception):
+        return str(value)
+    return f"<{type(value).__name__}>"
 
 
 class _Connection(Protocol):

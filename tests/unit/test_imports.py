@@ -24,10 +24,10 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
 
 
 def core() -> list[str]:
-    """Every module of the package but the commands and the demo."""
+    """Every module of the package but the commands, the demo, and what needs a framework."""
     package = ROOT / "pg_events"
     modules = (path.relative_to(ROOT).with_suffix("").parts for path in package.rglob("*.py") if path.name[0] != "_")
-    return sorted(".".join(parts) for parts in modules if parts[1] not in ("cli", "demo"))
+    return sorted(".".join(parts) for parts in modules if parts[1] not in ("cli", "contrib", "demo"))
 
 
 PACKAGES = sorted(path.parent for path in [*ROOT.glob("pg_events/*/__init__.py"), *ROOT.glob("tui/*/*/__init__.py")])

@@ -12,6 +12,8 @@ _PLACES = (
     "pg_events/callbacks",
     "pg_events/cli",
     "pg_events/config",
+    "pg_events/contexts",
+    "pg_events/contrib",
     "pg_events/db",
     "pg_events/delivery",
     "pg_events/demo",
