@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from pg_events.contexts.current import context, set_context
     from pg_events.contexts.emit import emit
     from pg_events.delivery.worker import Worker
-    from pg_events.errors import DatabaseUnreachable, NotInstalled, NotPermitted, PgEventsError, UsageError
+    from pg_events.errors import (
+        DatabaseUnreachable,
+        Discard,
+        NotInstalled,
+        NotPermitted,
+        PgEventsError,
+        RetryAfter,
+        UsageError,
+    )
     from pg_events.event import ApplicationEvent, DataEvent, SchemaEvent, parse
     from pg_events.playback.player import Report
     from pg_events.playback.source import Events
@@ -24,11 +32,13 @@ __all__ = [
     "ApplicationEvent",
     "DataEvent",
     "DatabaseUnreachable",
+    "Discard",
     "Events",
     "NotInstalled",
     "NotPermitted",
     "PgEventsError",
     "Report",
+    "RetryAfter",
     "Router",
     "SchemaEvent",
     "Settings",
@@ -48,11 +58,13 @@ _MODULES = {
     "ApplicationEvent": "event",
     "DataEvent": "event",
     "DatabaseUnreachable": "errors",
+    "Discard": "errors",
     "Events": "playback.source",
     "NotInstalled": "errors",
     "NotPermitted": "errors",
     "PgEventsError": "errors",
     "Report": "playback.player",
+    "RetryAfter": "errors",
     "Router": "callbacks.router",
     "SchemaEvent": "event",
     "Settings": "config.settings",

@@ -1,6 +1,8 @@
 """Exceptions, one class for each case that callers handle differently."""
 
-from typing import ClassVar
+import math
+from datetime import timedelta
+from typing import ClassVar, cast
 
 
 class PgEventsError(Exception):
@@ -64,3 +66,28 @@ class ForeignCursor(PgEventsError):
 
 class CursorTaken(PgEventsError):
     """Another worker has taken the share, so the save of this one was rejected."""
+
+
+class RetryAfter(Exception):
+    """Raised by a callback to be called again with the same event after a time; uses up no attempt."""
+
+    __module__ = "pg_events"
+
+    def __init__(self, seconds: float | timedelta, reason: str = "") -> None:
+        """Wait for `seconds`. Raises `ValueError` or `TypeError`, as any failure of the callback, for other values."""
+        value = seconds.total_seconds() if isinstance(seconds, timedelta) else cast("object", seconds)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"RetryAfter takes a number of seconds or a timedelta, not {type(value).__name__}")
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"RetryAfter({value}): the number of seconds must be 0 or more, and finite")
+        super().__init__(reason or f"retry after {value:g} s")
+        self.seconds = float(value)
+
+
+class Discard(Exception):
+    """Raised by a callback to discard the event: it is kept as discarded, not retried, and blocks nothing."""
+
+    __module__ = "pg_events"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason or "discarded by the callback")

@@ -5,6 +5,7 @@ import difflib
 import functools
 import importlib
 import inspect
+import math
 import sys
 import threading
 import traceback
@@ -18,7 +19,7 @@ from typing import Any, Final, cast
 from pg_events.callbacks import django
 from pg_events.callbacks.local_variables import variables
 from pg_events.contexts.current import enter_call, leave_call
-from pg_events.errors import CallbackUnavailable, UsageError
+from pg_events.errors import CallbackUnavailable, Discard, RetryAfter, UsageError
 from pg_events.text import clean, describe_error, message, without_passwords
 from pg_events.text.hints import hint
 
@@ -419,6 +420,10 @@ class Failure:
     """Message of the exception, up to `MESSAGE_CHARACTERS`, with line breaks."""
     traceback: str
     """Traceback as printed by Python, only with frames of user code; up to `TRACEBACK_CHARACTERS`, cut in the middle."""
+    retry_after: float | None = None
+    """Seconds that the callback asked to wait with `RetryAfter`; None for any other exception."""
+    is_discard: bool = False
+    """True if the callback discarded the event with `Discard`."""
 
 
 class Reported(Exception):
@@ -458,7 +463,26 @@ def describe_failure(error: BaseException, *, with_locals: bool = False) -> Fail
         clean(name),
         bounded(message(error) + hint(error), MESSAGE_CHARACTERS),
         bounded(text, TRACEBACK_CHARACTERS),
+        *_outcome(error),
     )
+
+
+def _outcome(error: BaseException) -> tuple[float | None, bool]:
+    """Seconds of a `RetryAfter`, and whether it is a `Discard`; also of the only exception of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        members: Sequence[BaseException] = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        if len(members) > 1:
+            break
+        error = next(iter(members))
+    seconds = getattr(error, "seconds", None) if isinstance(error, RetryAfter) else None
+    return valid_seconds(seconds), isinstance(error, Discard)
+
+
+def valid_seconds(seconds: object) -> float | None:
+    """Seconds that `RetryAfter` accepts; None for any other value, as a subclass or another process may give."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if 0 <= seconds < math.inf else None
 
 
 def _traceback(error: BaseException, with_locals: bool) -> str:

@@ -29,6 +29,7 @@ from pg_events.callbacks.callback import (
     bounded,
     is_ours,
     overdue,
+    valid_seconds,
 )
 from pg_events.callbacks.child_main import ANSWER, LAST, RAISED, REQUEST, RETURNED, UNUSABLE, WHERE_SIGNAL
 from pg_events.config.settings import Settings
@@ -398,12 +399,17 @@ def _answer(received: bytearray) -> tuple[int, float, bytes] | None:
 
 def _failure(body: bytes) -> Failure:
     try:
-        told = cast("Mapping[str, object]", json.loads(body))
-        kind, message, text = (str(told[name]) for name in ("type", "message", "traceback"))
+        answer = cast("Mapping[str, object]", json.loads(body))
+        kind, message, text = (str(answer[name]) for name in ("type", "message", "traceback"))
+        seconds, is_discard = valid_seconds(answer.get("retry_after")), answer.get("is_discard") is True
     except (ValueError, TypeError, KeyError):
         return Failure("Crashed", "its process sent an answer that is not valid", "")
     return Failure(
-        bounded(kind, MESSAGE_CHARACTERS), bounded(message, MESSAGE_CHARACTERS), bounded(text, TRACEBACK_CHARACTERS)
+        bounded(kind, MESSAGE_CHARACTERS),
+        bounded(message, MESSAGE_CHARACTERS),
+        bounded(text, TRACEBACK_CHARACTERS),
+        seconds,
+        is_discard,
     )
 
 

@@ -123,9 +123,8 @@ def _matching(connection: Connection, name: str | None, wanted: Filter) -> Itera
 
 
 def _line(row: Row) -> str:
-    sign = {"failed": f"{row['attempts']}×", "retry": f"{row['attempts']}×, to be retried", "held": "held"}[
-        row["state"]
-    ]
+    attempts = f"{row['attempts']}×"
+    sign = {"failed": attempts, "retry": f"{attempts}, to be retried"}.get(row["state"], row["state"])
     about = _about(row["payload"])
     return f"#{row['event_id']}  {row['consumer']}  {_when(row)}  {about}  {sign}  {one_line(row['error'])}"
 
@@ -222,7 +221,10 @@ def _change(
         else:
             check_log(connection)
             rows = _matching(connection, name, wanted)
-        chosen = ((row["consumer"], row["event_id"]) for row in rows if row["state"] != "held")
+        others = {"held"}
+        if question == "failed_retry.sql" and not event_ids:
+            others.add("discarded")  # its callback does not want it; retried only by its id
+        chosen = ((row["consumer"], row["event_id"]) for row in rows if row["state"] not in others)
         seen: set[tuple[str, int]] = set()  # an event that fails again meanwhile is listed again later
         pairs = (pair for pair in chosen if not (pair in seen or seen.add(pair)))
         done: list[tuple[str, int]] = []

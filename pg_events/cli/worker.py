@@ -77,10 +77,15 @@ def worker(
         tell(str(error), logging.ERROR)
         report = one.report
         report.failed += 1
-    held = f", held {report.held:,}" if report.held else ""
+    more = "".join(
+        f", {name} {count:,}" for name in ("held", "discarded", "postponed") if (count := getattr(report, name))
+    )
     tell(
-        f"delivered {report.delivered:,}, failed {report.failed:,}, retried {report.retried:,}{held}",
-        **{field: getattr(report, field) for field in ("delivered", "failed", "retried", "held")},
+        f"delivered {report.delivered:,}, failed {report.failed:,}, retried {report.retried:,}{more}",
+        **{
+            field: getattr(report, field)
+            for field in ("delivered", "failed", "retried", "held", "discarded", "postponed")
+        },
     )
     if one.last_failure is not None and report.failed + report.retried:
         tell(f"the last failure: {one.last_failure}", error=one.last_failure)

@@ -325,6 +325,7 @@ _POLICY: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "MAX_ATTEMPTS": ("max_attempts", _at_least_one),
     "RETRY_SECONDS": ("retry_seconds", _seconds),
     "RETRY_MAX_SECONDS": ("retry_max_seconds", _seconds),
+    "RETRY_AFTER_MAX_SECONDS": ("retry_after_max_seconds", _seconds),
     "ON_FAILURE": ("on_failure", _on_failure),
 }
 """Settings that exist for all callbacks and for each: field of `Policy` and check, by suffix of the constant."""

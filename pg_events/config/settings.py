@@ -25,6 +25,8 @@ class Policy:
     retry_max_seconds: float
     on_failure: str
     """Treatment of later events, one of `ON_FAILURE`."""
+    retry_after_max_seconds: float = 3600.0
+    """Maximum time, in total, that an event waits because of `RetryAfter`; after it, that is a failed attempt."""
 
     def pause(self, attempts: int, chance: float) -> float:
         """Seconds to wait after a number of failed attempts; `chance`, from 0 to 1, subtracts up to half of it."""
@@ -81,6 +83,8 @@ class Settings:
     """`PG_EVENTS_ISOLATE`: run callbacks in a separate process, so that they may hang, crash or be killed."""
     retry_max_seconds: float = 300.0
     """`PG_EVENTS_RETRY_MAX_SECONDS`: maximum pause before a retry."""
+    retry_after_max_seconds: float = 3600.0
+    """`PG_EVENTS_RETRY_AFTER_MAX_SECONDS`: maximum time, in total, that an event waits because of `RetryAfter`."""
     concurrency: int = 1
     """`PG_EVENTS_CONCURRENCY`: maximum concurrent calls of async callbacks; events of one row stay sequential."""
     transactional: bool = False
@@ -121,7 +125,13 @@ class Settings:
 
     def policy(self, *, schema: bool) -> Policy:
         """Policy for a failing callback of data or schema events."""
-        general = Policy(self.max_attempts, self.retry_seconds, self.retry_max_seconds, self.on_failure)
+        general = Policy(
+            self.max_attempts,
+            self.retry_seconds,
+            self.retry_max_seconds,
+            self.on_failure,
+            self.retry_after_max_seconds,
+        )
         own = self.db_schema_update_policy if schema else self.data_update_policy
         return replace(general, **own)  # pyright: ignore[reportArgumentType] - checked by read
 

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from pg_events.callbacks.callback import Callback, Failure, Runner, describe_failure, is_failure
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 _LOGGED_PAUSE_SECONDS: Final = 5.0
 """Minimum pause that is logged as a warning, because the following events wait for it."""
+_MIN_RETRY_AFTER_SECONDS: Final = 0.1
+"""Minimum pause of `RetryAfter`, so that a callback is not called without end in a loop."""
 _KINDS: Final = 100
 """Maximum kinds of failures whose first occurrence is logged at once."""
 
@@ -39,23 +42,31 @@ class Handler(NamedTuple):
     policy: Policy
 
 
+class End(Enum):
+    """End of the attempts of an event whose callback did not return."""
+
+    GIVE_UP = auto()
+    DISCARD = auto()
+
+
 class Retries:
     """Retry state of one event: how many attempts failed, and when to give up. Pure.
 
     The only place that decides about a retry, whether events are delivered one by one or concurrently.
     """
 
-    __slots__ = ("_before", "failed", "handler", "unconfirmed")
+    __slots__ = ("_before", "failed", "handler", "unconfirmed", "waited")
 
-    def __init__(self, handler: Handler, failed: int = 0, unconfirmed: int = 0) -> None:
+    def __init__(self, handler: Handler, failed: int = 0, unconfirmed: int = 0, waited: float = 0.0) -> None:
         """Continue after a number of failed attempts.
 
         `unconfirmed` ones may have been made by workers that died: they raise the number that the callback sees, but do
-        not use up its attempts.
+        not use up its attempts. `waited` is the time in seconds that the callback asked to wait so far.
         """
         self.handler = handler
         self.failed = self._before = failed
         self.unconfirmed = unconfirmed
+        self.waited = waited
 
     @property
     def number(self) -> int:
@@ -71,13 +82,22 @@ class Retries:
         maximum = self.handler.policy.max_attempts
         return maximum if self._before < maximum else self._before + maximum
 
-    def fail(self, chance: float) -> float | None:
-        """Count a failed attempt; return the seconds until the next one, or None to give up.
+    def fail(self, failure: Failure, chance: float) -> float | End:
+        """Count a failed attempt; return the seconds until the next one, or how the attempts ended.
 
-        `chance`, from 0 to 1, varies the pause.
+        `RetryAfter` uses up no attempt, unless the time that an event may wait for it is used up. `chance`, from 0 to
+        1, varies the pause.
         """
+        policy = self.handler.policy
+        left = policy.retry_after_max_seconds - self.waited
+        if failure.retry_after is not None and left > 0:
+            seconds = min(max(failure.retry_after, _MIN_RETRY_AFTER_SECONDS), left)
+            self.waited += seconds
+            return seconds
         self.failed += 1
-        return None if self.failed >= self.limit else self.handler.policy.pause(self.failed, chance)
+        if failure.is_discard:
+            return End.DISCARD
+        return End.GIVE_UP if self.failed >= self.limit else policy.pause(self.failed, chance)
 
 
 class Handlers:
@@ -128,9 +148,27 @@ class Handlers:
         """Handler of the kind of event; None if the settings have none."""
         return self._handlers.get(is_schema)
 
-    def log_retry(self, retries: Retries, event: Record | str, failure: Failure, pause: float) -> None:
-        """Log that an event will be retried: as a warning if it is the first such failure, or the pause is long."""
+    def log_retry(
+        self, retries: Retries, event: Record | str, failure: Failure, pause: float, *, is_attempt: bool
+    ) -> None:
+        """Log that an event will be retried: as a warning if it is the first such failure, or the pause is long.
+
+        Without `is_attempt` the callback asked for it.
+        """
         callback = retries.handler.callback
+        if failure.retry_after is not None and not is_attempt:
+            level = (
+                logging.INFO if self._is_first(callback, failure) or pause >= _LOGGED_PAUSE_SECONDS else logging.DEBUG
+            )
+            text = "%s asked to be called with %s again (%s), in %.1f s"
+            log.log(
+                level,
+                text,
+                *(callback.name, name_of(event), one_line(failure.message), pause),
+                extra=log_fields(callback, event, retries.failed, failure)
+                | {"seconds": round(pause, 3), "traceback": None},
+            )
+            return
         is_first = self.note(callback, failure)
         log.log(
             logging.WARNING if is_first or pause >= _LOGGED_PAUSE_SECONDS else logging.DEBUG,
@@ -143,6 +181,9 @@ class Handlers:
     def note(self, callback: Callback, failure: Failure) -> bool:
         """Note the last failure; return True for the first of the callback by that exception at that place."""
         self.last_failure = f"{callback.name}: {_described(failure)}"
+        return self._is_first(callback, failure)
+
+    def _is_first(self, callback: Callback, failure: Failure) -> bool:
         kind = (callback.name, failure.type, place_of(failure) or "")
         if kind in self._kinds or len(self._kinds) >= _KINDS:
             return False

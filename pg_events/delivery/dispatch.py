@@ -10,25 +10,31 @@ import time
 from collections.abc import Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 
 from pg_events.callbacks.callback import Failure
 from pg_events.delivery.attempts import (
     CallbackGaveUp,
+    End,
     Handler,
     Handlers,
     Retries,
     Stopping,
     gave_up,
     log_fields,
+    name_of,
 )
 from pg_events.delivery.loops import Feedback
 from pg_events.delivery.share import Share
 from pg_events.delivery.shares import Redelivery, Shares
 from pg_events.delivery.transaction import JointTransaction
 from pg_events.event import BROKEN, SCHEMA, Record, broken, is_of_schema, replayed
+from pg_events.text import one_line
 
 log = logging.getLogger(__name__)
+
+_WAIT_SECONDS: Final = 1.0
+"""Interval at which a worker looks around while it waits for a retry."""
 
 
 @dataclass
@@ -43,6 +49,10 @@ class Report:
     """Failed attempts that were retried."""
     held: int = 0
     """Events blocked because an earlier one of their row failed."""
+    discarded: int = 0
+    """Events that the callback discarded, kept as such."""
+    postponed: int = 0
+    """Calls that ended with `RetryAfter`."""
     reconnects: int = 0
     batches: int = field(default=0, compare=False)
     """Pages read, without empty ones."""
@@ -160,12 +170,12 @@ class Dispatch:
             if pause is None:
                 return
             self.save(share)
-            if self._stopping.wait(pause):
-                raise Stopping
+            self._wait(pause, failure)
 
     def begin(self, share: Share, record: Record, handler: Handler) -> Retries:
         """Retry state of an event, before its first attempt by this worker."""
-        return Retries(handler, share.attempts(record.id), share.interruptions)
+        failed, waited = share.attempts(record.id)
+        return Retries(handler, failed, share.interruptions, waited)
 
     def conclude(self, share: Share, record: Record, retries: Retries, failure: Failure | None) -> float | None:
         """Record the outcome of an attempt; return the seconds until the next one, or None if the event is finished.
@@ -176,14 +186,41 @@ class Dispatch:
             share.deliver(record.id)
             self.report.delivered += 1
             return None
-        pause = retries.fail(random.random())  # noqa: S311 - jitter
-        share.retry(record.id, retries.failed)
-        if pause is None:
+        pause = self._fail(retries, record, failure)
+        share.retry(record.id, retries.failed, retries.waited)
+        if pause is End.DISCARD:
+            self._discard(share, record, retries, failure)
+        elif pause is End.GIVE_UP:
             self._give_up(share, record, retries, failure)
-            return None
-        self.report.retried += 1
-        self.handlers.log_retry(retries, record, failure, pause)
+        else:
+            return pause
+        return None
+
+    def _fail(self, retries: Retries, event: Record | str, failure: Failure) -> float | End:
+        """Decide about the next attempt, and count and log it."""
+        failed = retries.failed
+        pause = retries.fail(failure, random.random())  # noqa: S311 - jitter
+        if not isinstance(pause, End):
+            is_attempt = retries.failed > failed
+            self.handlers.log_retry(retries, event, failure, pause, is_attempt=is_attempt)
+            if is_attempt:
+                self.report.retried += 1
+            else:
+                self.report.postponed += 1
         return pause
+
+    def _discard(self, share: Share, record: Record, retries: Retries, failure: Failure) -> None:
+        share.fail(record, self.shares.keys.key(record), retries.failed, failure)
+        self._log_discarded(retries, record, failure)
+
+    def _log_discarded(self, retries: Retries, event: Record | str, failure: Failure) -> None:
+        self.report.discarded += 1
+        callback = retries.handler.callback
+        log.info(
+            "%s discarded %s: %s",
+            *(callback.name, name_of(event), one_line(failure.message)),
+            extra=log_fields(callback, event, retries.failed, failure) | {"traceback": None},
+        )
 
     def _give_up(self, share: Share, record: Record, retries: Retries, failure: Failure) -> None:
         callback, policy = retries.handler
@@ -216,6 +253,17 @@ class Dispatch:
         text = f"is not valid: {failure.message}" if record.kind == BROKEN else f"ends a loop: {failure.message}"
         log.error("event %d %s; kept as failed", record.id, text, extra={"event_id": record.id})
 
+    def _wait(self, seconds: float, failure: Failure | None) -> None:
+        """Wait until the next attempt. A pause that the callback asked for is not a stall. Raises `Stopping`."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._stopping.wait(min(left, _WAIT_SECONDS)):
+                raise Stopping
+            if failure is not None and failure.retry_after is not None:
+                self.note_progress()
+        if self._stopping.is_set():
+            raise Stopping
+
     # --- kept events --------------------------------------------------------------------------------------------
 
     def redeliver(self, share: Share, kept: Redelivery) -> None:
@@ -226,44 +274,49 @@ class Dispatch:
             self.shares.done(share, kept.event_id)
             return
         name = f"event {kept.event_id}"
-        outcome = self._redelivered(kept, handler, name)
-        if outcome is None:
+        retries = Retries(handler, kept.attempts)
+        failure = self._redelivered(kept, retries, name)
+        if failure is None:
             self._forget(share, kept)
             share.deliver(kept.event_id)
             self.report.delivered += 1
             return
-        attempts, failure = outcome
-        self._unsaved[kept.event_id, kept.attempts] = outcome
+        self._unsaved[kept.event_id, kept.attempts] = retries.failed, failure
         if self.transaction is not None:
             # Rolls back the writes of the call; the transaction must not stay open.
             self.transaction.commit(lambda _connection: None)
-        self.shares.failed_again(kept.event_id, attempts, failure, holds=handler.policy.on_failure != "skip")
+        holds = handler.policy.on_failure != "skip" and not failure.is_discard
+        self.shares.failed_again(kept.event_id, retries.failed, failure, holds=holds)
         del self._unsaved[kept.event_id, kept.attempts]
+        if failure.is_discard:
+            self._log_discarded(retries, name, failure)
+            return
         self.report.failed += 1
-        text = gave_up(handler.callback, name, attempts, failure)
-        fields = log_fields(handler.callback, name, attempts, failure) | {"event_id": kept.event_id}
+        text = gave_up(handler.callback, name, retries.failed, failure)
+        fields = log_fields(handler.callback, name, retries.failed, failure) | {"event_id": kept.event_id}
         log.error("%s; still kept as failed", text, extra=fields)
 
-    def _redelivered(self, kept: Redelivery, handler: Handler, name: str) -> tuple[int, Failure] | None:
-        """Call the callback until it returns or gives up; return the number of attempts and the failure, or None."""
+    def _redelivered(self, kept: Redelivery, retries: Retries, name: str) -> Failure | None:
+        """Call the callback until it returns, or return the failure with which it gave up."""
+        callback = retries.handler.callback
         reason = broken(kept.payload)
         if reason is not None:
-            return kept.attempts, _broken(reason)
+            return _broken(reason)
         if unsaved := self._unsaved.get((kept.event_id, kept.attempts)):
-            return unsaved
-        retries = Retries(handler, kept.attempts)
+            retries.failed, failure = unsaved
+            return failure
         if kept.is_again:
             # Once: the user who asked sees the outcome, and live events do not wait for pauses.
             payload = replayed(kept.payload, "failed", retries.number)
-            failure = self.handlers.attempt(handler.callback, payload, retries.number)
-            return None if failure is None else (retries.number, failure)
-        while failure := self.handlers.attempt(handler.callback, kept.payload, retries.number):
-            pause = retries.fail(random.random())  # noqa: S311 - jitter
-            if pause is None:
-                return retries.failed, failure
-            self.handlers.log_retry(retries, name, failure, pause)
-            if self._stopping.wait(pause):
-                raise Stopping
+            failure = self.handlers.attempt(callback, payload, retries.number)
+            if failure is not None:
+                retries.fail(failure, 0.0)
+            return failure
+        while failure := self.handlers.attempt(callback, kept.payload, retries.number):
+            pause = self._fail(retries, name, failure)
+            if isinstance(pause, End):
+                return failure
+            self._wait(pause, failure)
         return None
 
     def _forget(self, share: Share, kept: Redelivery) -> None:

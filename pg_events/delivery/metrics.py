@@ -209,6 +209,8 @@ class WorkerMetrics(Collector):
             ("failed", report.failed, "Events whose callback gave up."),
             ("retried", report.retried, "Failed calls that were retried."),
             ("held", report.held, "Events blocked because an earlier one of their row failed."),
+            ("discarded", report.discarded, "Events that the callback discarded."),
+            ("postponed", report.postponed, "Calls that asked to be made again later (RetryAfter)."),
             ("reconnects", report.reconnects, "Reconnects after a lost connection to the server."),
         ):
             yield self._one(CounterMetricFamily, name, words, value)

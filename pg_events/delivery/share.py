@@ -6,7 +6,7 @@ Only the methods of `Share` change it; everything else reads it. `pg_events.deli
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from pg_events.callbacks.callback import Failure
 from pg_events.delivery.row_key import SLOTS
@@ -27,6 +27,17 @@ class KeptEvent(NamedTuple):
     """True if the event blocks later events of its row."""
 
 
+class Attempts(NamedTuple):
+    """Attempts of an event that is still to be delivered."""
+
+    failed: int = 0
+    waited: float = 0.0
+    """Time in seconds that the callback asked to wait with `RetryAfter`."""
+
+
+_NO_ATTEMPTS: Final = Attempts()
+
+
 class Share:
     """Part of a consumer's rows, with its cursor and the events finished since the cursor was saved."""
 
@@ -35,17 +46,21 @@ class Share:
         number: int,
         slots: Iterable[int],
         cursor: Cursor,
-        attempts: Mapping[int, int] | None = None,
         interruptions: int = 0,
-        finished: Mapping[int, str] | None = None,
+        state: Mapping[int, object] | None = None,
     ) -> None:
-        """Share as it was saved: failed attempts and times of finished events are by id."""
+        """Share as it was saved; `state` is that of the events after the cursor, see `saved_state`."""
+        state = state or {}
         self.id: Final = number
         self._slots = frozenset(slots)
         self._cursor = self._saved_cursor = cursor
-        self._attempts = dict(attempts or {})
         self._interruptions = interruptions
-        self._finished = dict(finished or {})
+        self._attempts = {event: Attempts(value) for event, value in state.items() if isinstance(value, int)}
+        for event, value in state.items():
+            if isinstance(value, list):
+                failed, waited = cast("tuple[int, float]", value)
+                self._attempts[event] = Attempts(failed, waited)
+        self._finished = {event: value for event, value in state.items() if isinstance(value, str)}
         self._passed: list[Record] = []
         """Finished events of these slots that the cursor has passed since it was saved."""
         self._delivered = 0
@@ -90,7 +105,7 @@ class Share:
     @property
     def failed(self) -> int:
         """Number of events that failed since the share was saved."""
-        return sum(event.failure is not None for event in self._kept)
+        return sum(event.failure is not None and not event.failure.is_discard for event in self._kept)
 
     @property
     def kept(self) -> Sequence[KeptEvent]:
@@ -107,9 +122,9 @@ class Share:
         """Number that grows as the cursor advances; the snapshots of one server are ordered."""
         return (*age(self._cursor.snapshot), self._cursor.position if self._cursor.window_end else 0)
 
-    def attempts(self, event_id: int) -> int:
-        """Number of failed attempts of an event that is still to be delivered."""
-        return self._attempts.get(event_id, 0)
+    def attempts(self, event_id: int) -> Attempts:
+        """Attempts of an event that is still to be delivered."""
+        return self._attempts.get(event_id, _NO_ATTEMPTS)
 
     def is_finished(self, record: Record) -> bool:
         """Return True if an event after the cursor is finished.
@@ -119,14 +134,19 @@ class Share:
         return bool(self._finished) and self._finished.get(record.id) == record.at
 
     def saved_state(self) -> str:
-        """JSON to save about the events after the cursor: failed attempts, and the times of finished events."""
-        return json.dumps(self._attempts | self._finished_ahead())
+        """JSON to save about the events after the cursor, by id.
+
+        A number is that of failed attempts, a list has that number and the seconds waited for `RetryAfter`, a string is
+        the time of a finished event.
+        """
+        attempts = {event: [*each] if each.waited else each.failed for event, each in self._attempts.items()}
+        return json.dumps(attempts | self._finished_ahead())
 
     # --- what became of an event --------------------------------------------------------------------------------
 
-    def retry(self, event_id: int, attempts: int) -> None:
-        """Note the failed attempts of an event that is still to be delivered."""
-        self._attempts[event_id] = attempts
+    def retry(self, event_id: int, failed: int, waited: float = 0.0) -> None:
+        """Note the failed attempts of an event that is still to be delivered, and the seconds that it waited."""
+        self._attempts[event_id] = Attempts(failed, waited)
 
     def deliver(self, event_id: int) -> None:
         """Note that the callback returned."""
@@ -134,7 +154,7 @@ class Share:
         self._delivered += 1
 
     def fail(self, record: Record, row_key: str, attempts: int, failure: Failure, *, holds: bool = False) -> None:
-        """Keep the event as failed with the next save; with `holds`, it blocks later events of its row."""
+        """Keep the event as failed or discarded with the next save; with `holds`, it blocks later events of its row."""
         self._attempts.pop(record.id, None)
         self._kept.append(KeptEvent(record.id, record.payload, row_key, attempts, failure, holds))
 

@@ -306,6 +306,7 @@ class Shares:
         return (
             self.consumer, event.event_id, event.payload, event.attempts, error, "" if failure is None else failure.traceback,
             "held" if failure is None else "failed", event.holds, slot_of_row(event.row_key), event.row_key,
+            failure is not None and failure.is_discard,
         )  # fmt: skip
 
     def _require(self, rows: Sequence[object], share: Share) -> None:
@@ -336,7 +337,8 @@ class Shares:
     def failed_again(self, event_id: int, attempts: int, failure: Failure, holds: bool) -> None:
         """Record that a retry failed. Without `holds`, later events of its row are no longer blocked."""
         error = f"{failure.type}: {failure.message}"
-        self.ask("failed_again.sql", (self.consumer, event_id, attempts, error, failure.traceback, holds))
+        values = (self.consumer, event_id, attempts, error, failure.traceback, holds, failure.is_discard)
+        self.ask("failed_again.sql", values)
 
     def block_row(self, row_key: str) -> None:
         """Block later events of a row, one of whose events failed and is not saved yet."""
@@ -355,13 +357,6 @@ def slot_of_row(row_key: str) -> int:
 
 
 def _share(row: tuple[Any, ...]) -> Share:
-    number, slots, snapshot, window_end, position, attempts, interruptions = row
-    saved: dict[int, int | str] = {int(event): value for event, value in json.loads(attempts).items()}
-    return Share(
-        number,
-        slots,
-        Cursor(snapshot, window_end, position),
-        {event: value for event, value in saved.items() if isinstance(value, int)},
-        interruptions,
-        {event: value for event, value in saved.items() if isinstance(value, str)},
-    )
+    number, slots, snapshot, window_end, position, state, interruptions = row
+    by_id: dict[int, object] = {int(event): value for event, value in json.loads(state).items()}
+    return Share(number, slots, Cursor(snapshot, window_end, position), interruptions, by_id)

@@ -7,8 +7,9 @@ select
     (select coalesce(sum(s.delivered), 0)::bigint from pgevents.share s where s.consumer = c.name) as delivered,
     waiting.events as behind_events,
     coalesce(extract(epoch from clock_timestamp() - waiting.oldest), 0)::double precision as behind_seconds,
-    (select count(*) from pgevents.failed f where f.consumer = c.name and f.state <> 'held') as failed,
-    (select count(*) from pgevents.failed f where f.consumer = c.name and f.state = 'held') as held
+    (select count(*) from pgevents.failed f where f.consumer = c.name and f.state <> 'held' and not f.discarded) as failed,
+    (select count(*) from pgevents.failed f where f.consumer = c.name and f.state = 'held') as held,
+    (select count(*) from pgevents.failed f where f.consumer = c.name and f.discarded) as discarded
 from pgevents.consumer c
 left join lateral (
     select s.snapshot, s.window_end, s.position

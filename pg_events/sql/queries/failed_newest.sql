@@ -10,5 +10,6 @@ select
     pg_catalog.left(traceback, 20000) as traceback
 from pgevents.failed
 where state <> 'held'
+  and not discarded
 order by failed_at desc, event_id desc
 limit $1
