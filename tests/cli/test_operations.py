@@ -28,7 +28,7 @@ def tell(payload):
 
 def break_us(payload):
     from pg_events.delivery.worker import Worker
-    Worker._look_now_and_then = lambda self: 1 / 0
+    Worker._poll_sometimes = lambda self: 1 / 0
 """
 ONCE = ("worker", "--once", "--from", "oldest", "--settings", "settings.py")
 
