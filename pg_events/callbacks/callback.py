@@ -1,6 +1,7 @@
 """Callbacks: resolves the references of the settings, calls the functions, and describes failures."""
 
 import asyncio
+import builtins
 import difflib
 import functools
 import importlib
@@ -10,7 +11,7 @@ import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -248,6 +249,23 @@ def resolve(
     )
 
 
+def exception_name(reference: object, setting: str) -> str:
+    """Name of an exception class, spelt as `Failure.type`: of the class itself, or imported by its name.
+
+    Raises `UsageError` of one line.
+    """
+    found: object = reference
+    if isinstance(reference, str):
+        found = (
+            getattr(builtins, reference, None) if reference.isidentifier() else _import_function(reference, setting)[0]
+        )
+    if isinstance(found, type) and issubclass(found, BaseException):
+        return class_name(found)
+    raise UsageError(
+        f"{setting}: {clean(str(reference))!r} is not an exception class; write 'TimeoutError' or 'my_module.MyError'"
+    )
+
+
 def _import_function(reference: str, name: str) -> tuple[object, str]:
     """Object of the reference, and its name with a colon between module and object."""
     where = f"{name} = {clean(reference)!r}"
@@ -424,6 +442,12 @@ class Failure:
     """Seconds that the callback asked to wait with `RetryAfter`; None for any other exception."""
     is_discard: bool = False
     """True if the callback discarded the event with `Discard`."""
+    classes: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Names of the exception's class and of its base classes, spelt as `type`."""
+
+    def is_any_of(self, classes: Iterable[object]) -> bool:
+        """Return True if the exception is of one of these classes, named as in `type`."""
+        return not {self.type, *self.classes}.isdisjoint(classes)
 
 
 class Reported(Exception):
@@ -454,7 +478,7 @@ def describe_failure(error: BaseException, *, with_locals: bool = False) -> Fail
     if isinstance(error, Reported):
         return error.failure
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = class_name(kind)
     try:
         text = _traceback(error, with_locals)
     except Exception as broken:  # noqa: BLE001 - `__notes__` and `__cause__` are a stranger's too
@@ -467,15 +491,23 @@ def describe_failure(error: BaseException, *, with_locals: bool = False) -> Fail
     )
 
 
-def _outcome(error: BaseException) -> tuple[float | None, bool]:
-    """Seconds of a `RetryAfter`, and whether it is a `Discard`; also of the only exception of a group."""
-    while isinstance(error, BaseExceptionGroup):
-        members: Sequence[BaseException] = cast("BaseExceptionGroup[BaseException]", error).exceptions
+def class_name(kind: type) -> str:
+    """Name of a class with its module, unless that is builtins."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _outcome(error: BaseException) -> tuple[float | None, bool, tuple[str, ...]]:
+    """Seconds of a `RetryAfter`, whether it is a `Discard`, and its classes; also of the only exception of a group."""
+    kinds = list(type(error).__mro__)
+    inner: BaseException = error
+    while isinstance(inner, BaseExceptionGroup):
+        members: Sequence[BaseException] = cast("BaseExceptionGroup[BaseException]", inner).exceptions
         if len(members) > 1:
             break
-        error = next(iter(members))
-    seconds = getattr(error, "seconds", None) if isinstance(error, RetryAfter) else None
-    return valid_seconds(seconds), isinstance(error, Discard)
+        inner = next(iter(members))
+        kinds += inner.__class__.__mro__
+    seconds = getattr(inner, "seconds", None) if isinstance(inner, RetryAfter) else None
+    return valid_seconds(seconds), isinstance(inner, Discard), tuple(clean(class_name(kind)) for kind in kinds)
 
 
 def valid_seconds(seconds: object) -> float | None:

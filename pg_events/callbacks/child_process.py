@@ -401,6 +401,8 @@ def _failure(body: bytes) -> Failure:
     try:
         answer = cast("Mapping[str, object]", json.loads(body))
         kind, message, text = (str(answer[name]) for name in ("type", "message", "traceback"))
+        names = answer.get("classes")
+        classes = tuple(map(str, cast("list[object]", names))) if isinstance(names, list) else ()
         seconds, is_discard = valid_seconds(answer.get("retry_after")), answer.get("is_discard") is True
     except (ValueError, TypeError, KeyError):
         return Failure("Crashed", "its process sent an answer that is not valid", "")
@@ -410,6 +412,7 @@ def _failure(body: bytes) -> Failure:
         bounded(text, TRACEBACK_CHARACTERS),
         seconds,
         is_discard,
+        classes,
     )
 
 

@@ -197,6 +197,19 @@ def _flag_or_roles(value: object) -> bool | tuple[str, ...]:
     return cast("tuple[str, ...]", roles)
 
 
+def _exceptions(value: object) -> tuple[object, ...]:
+    listed = cast("list[object] | tuple[object, ...]", value) if isinstance(value, list | tuple) else None
+    if listed is None or not all(_is_text(each) or _is_exception(each) for each in listed):
+        raise UsageError(
+            f"a list of exception classes or their names such as ['TimeoutError'], not {_shown(cast('object', value))}"
+        )
+    return tuple(listed)
+
+
+def _is_exception(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
+
+
 def _at_least_one(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
@@ -326,6 +339,8 @@ _POLICY: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "RETRY_SECONDS": ("retry_seconds", _seconds),
     "RETRY_MAX_SECONDS": ("retry_max_seconds", _seconds),
     "RETRY_AFTER_MAX_SECONDS": ("retry_after_max_seconds", _seconds),
+    "RETRY_ON": ("retry_on", _exceptions),
+    "GIVE_UP_ON": ("give_up_on", _exceptions),
     "ON_FAILURE": ("on_failure", _on_failure),
 }
 """Settings that exist for all callbacks and for each: field of `Policy` and check, by suffix of the constant."""

@@ -27,6 +27,10 @@ class Policy:
     """Treatment of later events, one of `ON_FAILURE`."""
     retry_after_max_seconds: float = 3600.0
     """Maximum time, in total, that an event waits because of `RetryAfter`; after it, that is a failed attempt."""
+    retry_on: tuple[object, ...] = ()
+    """Exception classes, or their names, that are retried; empty: all."""
+    give_up_on: tuple[object, ...] = ()
+    """Exception classes, or their names, that are never retried; wins over `retry_on`."""
 
     def pause(self, attempts: int, chance: float) -> float:
         """Seconds to wait after a number of failed attempts; `chance`, from 0 to 1, subtracts up to half of it."""
@@ -85,6 +89,10 @@ class Settings:
     """`PG_EVENTS_RETRY_MAX_SECONDS`: maximum pause before a retry."""
     retry_after_max_seconds: float = 3600.0
     """`PG_EVENTS_RETRY_AFTER_MAX_SECONDS`: maximum time, in total, that an event waits because of `RetryAfter`."""
+    retry_on: tuple[object, ...] = ()
+    """`PG_EVENTS_RETRY_ON`: exception classes, or their names, that are retried; empty: all."""
+    give_up_on: tuple[object, ...] = ()
+    """`PG_EVENTS_GIVE_UP_ON`: exception classes, or their names, that are never retried."""
     concurrency: int = 1
     """`PG_EVENTS_CONCURRENCY`: maximum concurrent calls of async callbacks; events of one row stay sequential."""
     transactional: bool = False
@@ -131,6 +139,8 @@ class Settings:
             self.retry_max_seconds,
             self.on_failure,
             self.retry_after_max_seconds,
+            self.retry_on,
+            self.give_up_on,
         )
         own = self.db_schema_update_policy if schema else self.data_update_policy
         return replace(general, **own)  # pyright: ignore[reportArgumentType] - checked by read

@@ -3,10 +3,11 @@
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from pg_events.callbacks.callback import Callback, Failure, Runner, describe_failure, is_failure
+from pg_events.callbacks.callback import Callback, Failure, Runner, describe_failure, exception_name, is_failure
 from pg_events.callbacks.isolation import ready
 from pg_events.config.settings import Policy, Settings
 from pg_events.errors import PgEventsError, UsageError
@@ -97,7 +98,24 @@ class Retries:
         self.failed += 1
         if failure.is_discard:
             return End.DISCARD
-        return End.GIVE_UP if self.failed >= self.limit else policy.pause(self.failed, chance)
+        is_final = self.failed >= self.limit or not is_retried(failure, policy)
+        return End.GIVE_UP if is_final else policy.pause(self.failed, chance)
+
+
+def is_retried(failure: Failure, policy: Policy) -> bool:
+    """Return True if the policy retries exceptions of this class."""
+    if failure.is_any_of(policy.give_up_on):
+        return False
+    return not policy.retry_on or failure.is_any_of(policy.retry_on)
+
+
+def _resolved(policy: Policy) -> Policy:
+    """Policy with the names of its exception classes as failures have them. Raises `UsageError`."""
+    return replace(
+        policy,
+        retry_on=tuple(exception_name(each, "PG_EVENTS_RETRY_ON") for each in policy.retry_on),
+        give_up_on=tuple(exception_name(each, "PG_EVENTS_GIVE_UP_ON") for each in policy.give_up_on),
+    )
 
 
 class Handlers:
@@ -126,7 +144,8 @@ class Handlers:
                 "a worker needs at least one, for example 'my_module.function'"
             )
         self._handlers = {
-            is_schema: Handler(callback, settings.policy(schema=is_schema)) for is_schema, callback in callbacks.items()
+            is_schema: Handler(callback, _resolved(settings.policy(schema=is_schema)))
+            for is_schema, callback in callbacks.items()
         }
         self.attempt: Attempt = attempt_with or attempt
         self.last_failure: str | None = None

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -14,6 +15,7 @@ from pg_events import Discard, RetryAfter
 from pg_events.config.settings import Settings
 from pg_events.delivery.shares import OLDEST
 from pg_events.delivery.worker import Report, Worker
+from pg_events.errors import UsageError
 
 WAYS: Final[dict[str, dict[str, Any]]] = {
     "sync": {},
@@ -48,7 +50,7 @@ def act(payload: str, attempt: int) -> None:
     ATTEMPTS.append((event["new_data"]["id"], attempt))
     times, _, wish = event["new_data"]["wish"].partition(" ")
     if wish and CALLS[event["id"]] <= int(times):
-        raise eval(wish, {"Discard": Discard, "RetryAfter": RetryAfter, "timedelta": timedelta})
+        raise eval(wish, {"Discard": Discard, "RetryAfter": RetryAfter, "timedelta": timedelta, "psycopg": psycopg})
 
 
 async def act_later(payload: str, attempt: int) -> None:
@@ -224,3 +226,39 @@ def test_blocked_events_wait_and_are_discarded_as_others(db: psycopg.Connection,
 
     assert run(on_failure="hold") == Report(delivered=2, postponed=1, discarded=1)
     assert [row[1:3] for row in kept(db)] == [("failed", True)]
+
+
+@every_way
+def test_exception_classes_decide_whether_to_retry(db: psycopg.Connection, run: Run) -> None:
+    """A class stands for its subclasses, by name and as the class."""
+    report = run(
+        "9 KeyError()",
+        "1 ConnectionResetError()",
+        "1 psycopg.errors.DeadlockDetected()",
+        "9 ExceptionGroup('', [KeyError()])",
+        retry_on=["OSError", psycopg.OperationalError],
+        max_attempts=3,
+    )
+
+    assert report == Report(delivered=2, failed=2, retried=2)
+    assert [row[3] for row in kept(db)] == [1, 1]
+
+
+def test_give_up_on_wins_over_retry_on(db: psycopg.Connection, run: Run) -> None:
+    report = run("9 ConnectionResetError()", "1 TimeoutError()", retry_on=["OSError"], give_up_on=["ConnectionError"])
+
+    assert report == Report(delivered=1, failed=1, retried=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("TimeoutEror", "PG_EVENTS_GIVE_UP_ON: 'TimeoutEror' is not an exception class; write 'TimeoutError'"),
+        ("json.dumps", "PG_EVENTS_GIVE_UP_ON: 'json.dumps' is not an exception class"),
+        ("json.JSONDecodeEror", "did you mean 'JSONDecodeError'?"),
+        ("no_such_module.Error", "no_such_module"),
+    ],
+)
+def test_a_name_that_is_not_an_exception_class_is_an_error_at_the_start(run: Run, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        run(give_up_on=[name])
