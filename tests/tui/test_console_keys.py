@@ -8,9 +8,9 @@ from pg_events.errors import UsageError
 from pg_events.event import record
 from pg_events.files import journal
 from pg_events.files.journal import Header, Writer
+from pg_events_tui.dialogs.questions import Ask
 from pg_events_tui.model import state
 from pg_events_tui.model.backend import NoDatabase
-from pg_events_tui.screens.dialogs import Ask
 from pg_events_tui.widgets import keys
 
 pytestmark = pytest.mark.timeout(60)

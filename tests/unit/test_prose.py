@@ -31,6 +31,7 @@ _PLACES = (
     "tui/pg_events_tui/__init__.py",
     "tui/pg_events_tui/app",
     "tui/pg_events_tui/commands",
+    "tui/pg_events_tui/dialogs",
     "tui/pg_events_tui/model",
     "tui/pg_events_tui/replay",
     "tui/pg_events_tui/screens",

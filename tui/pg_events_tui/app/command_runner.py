@@ -13,14 +13,14 @@ from pg_events.triggers.catalog import Table
 from pg_events.triggers.rules import matches
 from pg_events_tui.commands.completion import matching
 from pg_events_tui.commands.table import COMMANDS, REPLAYED, SELECTORS, SPEED_WORDS, Call, listed
+from pg_events_tui.dialogs.command_line import CommandLine
+from pg_events_tui.dialogs.reading import Help, Reading
 from pg_events_tui.model import goto, recording, state
 from pg_events_tui.model.filtering import remember
 from pg_events_tui.model.places import Place
 from pg_events_tui.replay.loading import Origin
 from pg_events_tui.replay.sources import into
-from pg_events_tui.screens.command_line import CommandLine
 from pg_events_tui.screens.coverage_plans import CoveragePlans
-from pg_events_tui.screens.dialogs import Help, Reading
 from pg_events_tui.screens.events import EventsScreen
 from pg_events_tui.screens.health import rss_bytes
 from pg_events_tui.screens.plan import PlanDialog

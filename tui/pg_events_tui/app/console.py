@@ -23,6 +23,7 @@ from pg_events_tui.app.command_runner import CommandRunner
 from pg_events_tui.app.replaying import ReplayingApp
 from pg_events_tui.app.themes import THEMES, default, made_up
 from pg_events_tui.commands.table import COMMANDS, Command, parse
+from pg_events_tui.dialogs.questions import Ask, Choice, Option, Question
 from pg_events_tui.model import state
 from pg_events_tui.model.backend import Backend
 from pg_events_tui.model.feed import Feed, Intake, Link, Rates
@@ -35,7 +36,6 @@ from pg_events_tui.model.view import Mode, View
 from pg_events_tui.replay.sources import Origins
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.coverage import PROBLEMS, CoverageScreen
-from pg_events_tui.screens.dialogs import Ask, Choice, Option, Question
 from pg_events_tui.screens.filtered_view import FilteredView
 from pg_events_tui.screens.health import HealthScreen
 from pg_events_tui.screens.live import LiveScreen

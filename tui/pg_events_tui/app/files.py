@@ -11,11 +11,11 @@ from pg_events.files.journal import Header
 from pg_events.filter.parser import Filter
 from pg_events.text import counted
 from pg_events_tui.app.database_tasks import AskingApp
+from pg_events_tui.dialogs.questions import Ask
 from pg_events_tui.model import recording
 from pg_events_tui.model.backend import Backend, problem_line
 from pg_events_tui.model.recording import Recorder
 from pg_events_tui.model.store import Store
-from pg_events_tui.screens.dialogs import Ask
 from pg_events_tui.text.lines import line, span
 
 

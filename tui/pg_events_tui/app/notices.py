@@ -7,9 +7,9 @@ from typing import Final
 
 from pg_events.text import one_line
 from pg_events_tui.app.quitting import AnywhereApp
+from pg_events_tui.dialogs.reading import Reading
 from pg_events_tui.model import clipboard
 from pg_events_tui.model.eventlog import LETTERS, EventLog
-from pg_events_tui.screens.dialogs import Reading
 from pg_events_tui.text.lines import HANG, line, span
 
 SEVERITY_ROLES: Final = {"information": "good", "warning": "warning", "error": "bad"}

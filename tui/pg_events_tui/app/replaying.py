@@ -9,6 +9,7 @@ from textual import work
 
 from pg_events.playback.control import Pace
 from pg_events_tui.app.files import FilesApp
+from pg_events_tui.dialogs.questions import Choice, Option
 from pg_events_tui.model.backend import Backend, problem_line
 from pg_events_tui.model.store import NOTE, Store
 from pg_events_tui.model.view import View
@@ -16,7 +17,6 @@ from pg_events_tui.replay.loading import Origin
 from pg_events_tui.replay.session import Replay
 from pg_events_tui.replay.sources import FindOrigin, Origins
 from pg_events_tui.screens.base import ConsoleScreen
-from pg_events_tui.screens.dialogs import Choice, Option
 from pg_events_tui.screens.filtered_view import FilteredView
 
 

@@ -9,8 +9,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from pg_events.text import clean
+from pg_events_tui.dialogs.reading import Help
 from pg_events_tui.model import state
-from pg_events_tui.screens.dialogs import Help
 from pg_events_tui.text.lines import Line
 from pg_events_tui.widgets.header import Header, Health
 from pg_events_tui.widgets.rows import FilterRow, KeyRows, Row

@@ -14,10 +14,10 @@ from textual.containers import Horizontal
 
 from pg_events.text import counted
 from pg_events.triggers.catalog import OPERATIONS, Table
+from pg_events_tui.dialogs.questions import Choice, Option
 from pg_events_tui.model import state
 from pg_events_tui.model.rates import Series
 from pg_events_tui.screens.coverage_plans import CoveragePlans
-from pg_events_tui.screens.dialogs import Choice, Option
 from pg_events_tui.text.lines import HANG, Line, Span, fit, line, plot, span, sparkline, width, wrap
 from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.header import Health

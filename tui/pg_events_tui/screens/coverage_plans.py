@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from pg_events.text import counted
 from pg_events.triggers.catalog import Table
+from pg_events_tui.dialogs.questions import Choice, Option
 from pg_events_tui.screens.base import ConsoleScreen
-from pg_events_tui.screens.dialogs import Choice, Option
 from pg_events_tui.screens.plan import PlanDialog
 
 

@@ -6,13 +6,14 @@ from typing import Any, ClassVar, Final
 from pg_events.errors import UsageError
 from pg_events.filter.parser import parse
 from pg_events.text import one_line
+from pg_events_tui.dialogs.columns import ColumnsDialog
+from pg_events_tui.dialogs.questions import Choice, Option
 from pg_events_tui.model import scan, state
 from pg_events_tui.model.filtering import MAX_HISTORY, Filtering
 from pg_events_tui.model.store import NOTE
 from pg_events_tui.model.view import MAX_SORTED, Mode
 from pg_events_tui.replay.loading import Origin
 from pg_events_tui.screens.base import EXTRA_WIDE
-from pg_events_tui.screens.dialogs import Choice, ColumnsDialog, Option
 from pg_events_tui.screens.filtered_view import NUMBERS
 from pg_events_tui.screens.searched_view import SearchedView
 from pg_events_tui.text import copying

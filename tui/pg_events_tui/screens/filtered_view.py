@@ -7,12 +7,12 @@ from typing import Final
 from pg_events.errors import FilterError
 from pg_events.filter.parser import Filter
 from pg_events.text import counted
+from pg_events_tui.dialogs.questions import Choice, Option
 from pg_events_tui.model import scan
 from pg_events_tui.model.filtering import Filtering, narrowed
 from pg_events_tui.model.scan import Passing
 from pg_events_tui.model.store import NOTE
 from pg_events_tui.model.view import View
-from pg_events_tui.screens.dialogs import Choice, Option
 from pg_events_tui.screens.event_view import EventView
 from pg_events_tui.text import copying
 from pg_events_tui.text.lines import Line, line, span

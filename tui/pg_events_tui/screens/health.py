@@ -11,10 +11,10 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from pg_events.text import one_line
+from pg_events_tui.dialogs.questions import Choice, Option, Question
 from pg_events_tui.model import state
 from pg_events_tui.model.backend import Failed
 from pg_events_tui.screens.base import ConsoleScreen
-from pg_events_tui.screens.dialogs import Choice, Option, Question
 from pg_events_tui.text import pipeline
 from pg_events_tui.text.lines import Line, line, span
 from pg_events_tui.text.pipeline import FACES, Numbers

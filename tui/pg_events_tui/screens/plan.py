@@ -15,9 +15,9 @@ from pg_events.text import counted
 from pg_events.triggers.build import Applied
 from pg_events.triggers.catalog import Table
 from pg_events.triggers.plan import Plan, Step
+from pg_events_tui.dialogs.questions import Ask
 from pg_events_tui.model.backend import problem_line
 from pg_events_tui.model.recording import new_file_problem
-from pg_events_tui.screens.dialogs import Ask
 from pg_events_tui.text.lines import Line, fit, line, span, text_lines
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row

@@ -8,6 +8,7 @@ from textual import work
 from pg_events.errors import FilterError, PgEventsError
 from pg_events.filter.parser import parse
 from pg_events.playback.runs import Run
+from pg_events_tui.dialogs.questions import Ask, Choice, Option
 from pg_events_tui.model.backend import problem_line
 from pg_events_tui.replay.callback_names import known_callbacks, name_problem
 from pg_events_tui.replay.session import Replay
@@ -15,7 +16,6 @@ from pg_events_tui.replay.sources import FindOrigin, filtered, into
 from pg_events_tui.replay.tabs import FACES
 from pg_events_tui.screens import editing
 from pg_events_tui.screens.base import ConsoleScreen
-from pg_events_tui.screens.dialogs import Ask, Choice, Option
 from pg_events_tui.screens.replay_dialogs import RunsDialog
 from pg_events_tui.text.lines import line, span
 from pg_events_tui.widgets.queue_list import QueueList

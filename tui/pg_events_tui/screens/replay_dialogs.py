@@ -13,9 +13,9 @@ from textual.screen import ModalScreen
 from pg_events.playback import runs
 from pg_events.playback.runs import Run
 from pg_events.text import counted
+from pg_events_tui.dialogs.questions import Answered
 from pg_events_tui.model.backend import problem_line
 from pg_events_tui.replay import tabs
-from pg_events_tui.screens.dialogs import Answered
 from pg_events_tui.text.lines import Line, line, span, table
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row

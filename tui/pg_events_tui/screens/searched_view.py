@@ -8,9 +8,9 @@ from typing import Final
 from pg_events.errors import FilterError
 from pg_events_tui.commands import filter_completion
 from pg_events_tui.commands.completion import Completion
+from pg_events_tui.dialogs.questions import Ask
 from pg_events_tui.model import goto, scan, vocabulary
 from pg_events_tui.model.view import Mode, View
-from pg_events_tui.screens.dialogs import Ask
 from pg_events_tui.screens.filtered_view import SEARCH_SECONDS, TOO_SLOW, FilteredView
 from pg_events_tui.text.lines import line, span
 from pg_events_tui.widgets.rows import FilterRow
