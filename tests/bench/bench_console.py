@@ -55,10 +55,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 async def answered(app: ConsoleApp, key: str) -> float:
     """Milliseconds from a key until the view has obeyed it."""
-    before = (app.live.wanted, app.live.mode)
+    before = (app.stream.live.wanted, app.stream.live.mode)
     began = time.perf_counter()
     app.post_message(events.Key(key, key))
-    while (app.live.wanted, app.live.mode) == before and time.perf_counter() - began < 5:
+    while (app.stream.live.wanted, app.stream.live.mode) == before and time.perf_counter() - began < 5:
         await asyncio.sleep(0.001)
     return (time.perf_counter() - began) * 1000
 
@@ -90,7 +90,7 @@ class Bursts:
 
 async def flood(app: ConsoleApp, feed: Any, seconds: float) -> dict[str, float]:
     """Events at the rate, and a key four times a second."""
-    store, first = app.store, app.store.end
+    store, first = app.stream.store, app.stream.store.end
     bursts = Bursts()
     cpu, process = time.thread_time(), time.process_time()
     begun = time.monotonic()
@@ -123,25 +123,25 @@ async def filters(app: ConsoleApp) -> dict[str, float]:
         bursts = Bursts()
         began, cpu = time.perf_counter(), time.thread_time()
         app.screen.filter_by(text)  # type: ignore[attr-defined]
-        while app.live.searching is not None:
+        while app.stream.live.searching is not None:
             await asyncio.sleep(0.01)
         result[f"filter_{name}_seconds"] = time.perf_counter() - began
         result[f"filter_{name}_cpu_seconds"] = time.thread_time() - cpu
         result[f"filter_{name}_burst_cpu_ms"] = bursts.end()["burst_cpu_ms_max"]
-        result[f"filter_{name}_found"] = float(len(app.live))
+        result[f"filter_{name}_found"] = float(len(app.stream.live))
     return result
 
 
 async def measure(app: ConsoleApp, feed: Any, seconds: float) -> dict[str, float]:
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
-        while app.link.state != "live":
+        while app.stream.link.state != "live":
             await asyncio.sleep(0.01)
         result = await flood(app, feed, seconds)
         result |= await filters(app)
         result["memory_mb"] = rss_bytes() / 1e6
     result["memory_most_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    result["disk_mb"] = app.store.size_bytes / 1e6
+    result["disk_mb"] = app.stream.store.size_bytes / 1e6
     result["threads_left"] = float(threading.active_count() - 1)
     app.stop()
     return result

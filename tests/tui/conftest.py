@@ -268,14 +268,14 @@ class Driver:
         for key in keys:
             self.app.post_message(events.Key(key_name(key), key if len(key) == 1 else None))
         await self.pilot.pause()
-        await self.until(lambda: not self.app.has_key_in_hand)
+        await self.until(lambda: not self.app.keyboard.is_busy)
         await self.tick()
 
     async def push(self, *records: Record) -> None:
         """Hand events to the feed and wait until the views have them."""
-        end = self.app.store.end + len(records)
+        end = self.app.stream.store.end + len(records)
         self.feed.push(*records)
-        await self.until(lambda: self.app.store.end >= end)
+        await self.until(lambda: self.app.stream.store.end >= end)
         await self.tick()
 
     async def tick(self) -> None:
@@ -303,7 +303,7 @@ class Driver:
 
         def said() -> list[str]:
             shown = [toast.message for toast in self.app._notifications]
-            return [message for message in (*shown, *(e.text for e in self.app.event_log.entries)) if text in message]
+            return [message for message in (*shown, *(e.text for e in self.app.notices.log.entries)) if text in message]
 
         await self.until(said)
         return said()[0]
@@ -359,11 +359,11 @@ def console(tmp_path: Path) -> Callable[..., None]:
                 driver = Driver(app, pilot, feed, backend)
                 await driver.until(
                     lambda: (
-                        len(app.store) >= min(len(history), max_events)
-                        and app.link.state not in ("connecting", "reading")
+                        len(app.stream.store) >= min(len(history), max_events)
+                        and app.stream.link.state not in ("connecting", "reading")
                     )
                 )
-                await driver.until(lambda: app.coverage != (None, "") and app.told != (None, ""))
+                await driver.until(lambda: app.database.coverage != (None, "") and app.database.health != (None, ""))
                 await driver.tick()
                 yield driver
         finally:

@@ -27,9 +27,9 @@ def post(new):
 async def planned(c, *keys):
     """Press keys that choose events, and wait for the plan."""
     await c.press(*(keys or ("r",)))
-    await c.until(lambda: c.app.replay is not None and c.app.replay.planned is not None)
+    await c.until(lambda: c.app.replays.current is not None and c.app.replays.current.planned is not None)
     await c.tick()
-    return c.app.replay
+    return c.app.replays.current
 
 
 async def real(c, answer="y"):
@@ -39,9 +39,9 @@ async def real(c, answer="y"):
 
 
 async def ended(c):
-    await c.until(lambda: not c.app.replay.is_playing, 60)
+    await c.until(lambda: not c.app.replays.current.is_playing, 60)
     await c.tick()
-    return c.app.replay
+    return c.app.replays.current
 
 
 def shown(make, count=7):
@@ -49,7 +49,7 @@ def shown(make, count=7):
 
 
 async def all_shown(c, *, speed=None):
-    c.app.set_pace(Pace(speed=speed))
+    c.app.replays.set_pace(Pace(speed=speed))
     return await planned(c, "4", "S", "s")
 
 

@@ -36,9 +36,9 @@ def ids(path):
 )  # fmt: skip
 def test_write_takes_what_the_selector_says(console, make, tmp_path, selector, expected):
     async def scenario(c):
-        c.app.live.marks = {3, 9}
+        c.app.stream.live.marks = {3, 9}
         c.app.screen.filter_by("op:D")
-        await c.until(lambda: c.app.live.searching is None)
+        await c.until(lambda: c.app.stream.live.searching is None)
 
         await command(c, f"write jsonl {selector} {tmp_path}/some")
 
@@ -56,8 +56,8 @@ def test_a_mistake_is_said_below_the_line_and_can_be_mended(console, make):
         await command(c, "gato #5")
         assert "there is no command 'gato'; did you mean goto?" in c.text()
         await c.burst(*["backspace"] * 6, *"oto #5", "enter")
-        assert c.app.live.selected == 5
-        assert c.app.live.mode is Mode.FROZEN
+        assert c.app.stream.live.selected == 5
+        assert c.app.stream.live.mode is Mode.FROZEN
 
     console(scenario, history=some(make))
 
@@ -66,7 +66,7 @@ def test_tab_completes_and_the_arrows_bring_earlier_lines(console, make):
     async def scenario(c):
         await c.burst(":", *"gi", "tab", *"#5", "escape")
         await c.burst(":", *"go", "tab", *"#5", "enter")
-        assert c.app.live.selected == 5
+        assert c.app.stream.live.selected == 5
 
         await c.burst(":", *"plan public.pa", "tab")
         assert c.app.screen.query_one("#ask-input").value == "plan public.payments"
@@ -104,10 +104,10 @@ def test_a_filter_is_kept_under_a_name_and_had_again_the_next_time(console, make
     async def second(c):
         assert c.app.commands.history[-1] == "filter forget other"
         await c.burst("/", "ctrl+u", "enter")
-        assert not c.app.live.filtered
+        assert not c.app.stream.live.filtered
 
         await c.burst(":", *"filter del", "tab", "enter")
-        assert c.app.screen.filtering.text == "op:D"
+        assert c.app.screen.filter_bar.filtering.text == "op:D"
         await command(c, "filter other")
         await c.toast("there is no filter 'other'; there are deleted")
 
@@ -135,7 +135,7 @@ def test_record_takes_what_matches_until_it_is_stopped(console, make, tmp_path):
         await command(c, f"record start {tmp_path}/r.jsonl op:D or")
         await c.toast("'op:D or'")
         await command(c, f"record start {tmp_path}/r.jsonl op:D")
-        await c.until(lambda: c.app.recorder.path)
+        await c.until(lambda: c.app.files.recorder.path)
         await c.push(make.record(100, "D"), make.record(101), make.record(102, "D"))
         await command(c, "record stop")
         await c.toast("recorded 2 events")
@@ -149,14 +149,14 @@ def test_clear_view_hides_what_is_there_until_esc(console, make):
     async def scenario(c):
         await command(c, "clear view")
         await c.tick()
-        assert len(c.app.live) == 0
+        assert len(c.app.stream.live) == 0
         assert "cleared (esc shows all)" in c.text()
 
         await c.push(make.record(100))
-        assert len(c.app.live) == 1
+        assert len(c.app.stream.live) == 1
 
         await c.burst("escape")
-        assert len(c.app.live) == 31
+        assert len(c.app.stream.live) == 31
 
     console(scenario, history=some(make))
 
@@ -176,7 +176,7 @@ def test_plan_shows_the_plan_of_tables_and_does_nothing(console, make):
 
         await command(c, "plan @marked")
         await c.toast("no table is marked")
-        c.app.screen.marks |= {2, 5}
+        c.app.screen.plans.marks |= {2, 5}
         for words in ("payments public.re*, orders", "*", "@marked", ""):
             count = len(c.backend.planned)
             await command(c, f"plan {words}")
@@ -185,7 +185,7 @@ def test_plan_shows_the_plan_of_tables_and_does_nothing(console, make):
         assert c.backend.planned[1:] == [(3, 4, 1), (1, 2, 3, 4, 5, 6), (2, 5), None]
         await command(c, "plan orders gone")
         await c.toast("there is no table 'gone'")
-        c.app.coverage = (None, "the database cannot be reached")
+        c.app.database.coverage = (None, "the database cannot be reached")
         await command(c, "plan orders")
         await c.toast("no plan: the database cannot be reached")
         assert not c.backend.applied
@@ -200,12 +200,12 @@ def test_readonly_can_be_had_and_given_back_but_not_where_it_was_asked_for(conso
         await command(c, "plan")
         await c.toast("no plan: this console is read-only")
         await command(c, "readonly off")
-        assert not c.app.read_only
+        assert not c.app.database.read_only
 
     async def started_so(c):
         await command(c, "readonly off")
         await c.toast("and stays so")
-        assert c.app.read_only
+        assert c.app.database.read_only
 
     console(scenario, history=some(make))
     console(started_so, history=some(make), read_only=True)
@@ -220,18 +220,18 @@ def test_replay_plans_what_the_selector_says_into_the_callback(console, make, ca
     callbacks(GOOD)
 
     async def scenario(c):
-        c.app.live.marks = {2, 8}
+        c.app.stream.live.marks = {2, 8}
         c.app.screen.filter_by("op:D")
-        await c.until(lambda: c.app.live.searching is None)
+        await c.until(lambda: c.app.stream.live.searching is None)
 
         await command(c, f"replay {events} to shop.handlers:on_order speed max")
 
-        await c.until(lambda: c.app.replay is not None and c.app.replay.planned)
-        assert c.app.replay.queue.ids() == expected
+        await c.until(lambda: c.app.replays.current is not None and c.app.replays.current.planned)
+        assert c.app.replays.current.queue.ids() == expected
         assert c.app.current_mode == "replay"
-        assert c.app.replay.stage == "plan"
-        assert c.app.replay.into(is_schema=False) == "shop.handlers:on_order"
-        assert c.app.pace.speed is None
+        assert c.app.replays.current.stage == "plan"
+        assert c.app.replays.current.into(is_schema=False) == "shop.handlers:on_order"
+        assert c.app.replays.pace.speed is None
         assert runs.kept() == []
 
     console(scenario, history=some(make)[1:])
@@ -242,7 +242,7 @@ def test_replay_with_real_asks_when_it_is_planned_and_calls_only_when_told(conso
         await command(c, "replay @shown real")
         await c.shows("Call your callback for real?")
         await c.press("enter")
-        assert not c.app.replay.is_real
+        assert not c.app.replays.current.is_real
 
         await command(c, "replay @focus real")
         await c.shows("Call your callback for real?")
@@ -264,15 +264,15 @@ def test_replay_takes_a_file_and_keeps_the_callback_when_it_is_narrowed(console,
     async def scenario(c):
         await command(c, f"replay {tmp_path}/none.jsonl to shop.handlers.on_order")
         await c.toast(f"there is no file {tmp_path}/none.jsonl")
-        assert c.app.replay is None
+        assert c.app.replays.current is None
 
         await command(c, f'replay "{path}" to shop.handlers.on_order')
-        await c.until(lambda: c.app.replay is not None and c.app.replay.planned)
-        assert c.app.replay.queue.ids() == [0, 1, 2, 3, 4]
+        await c.until(lambda: c.app.replays.current is not None and c.app.replays.current.planned)
+        assert c.app.replays.current.queue.ids() == [0, 1, 2, 3, 4]
 
         await c.burst("/", *"id:3", "enter")
-        await c.until(lambda: len(c.app.replay.queue) == 1 and c.app.replay.planned)
-        assert c.app.replay.into(is_schema=False) == "shop.handlers.on_order"
+        await c.until(lambda: len(c.app.replays.current.queue) == 1 and c.app.replays.current.planned)
+        assert c.app.replays.current.into(is_schema=False) == "shop.handlers.on_order"
 
     console(scenario)
 
@@ -282,16 +282,16 @@ def test_replay_says_in_one_line_what_cannot_be_replayed(console, make, callback
         await command(c, "replay @marked")
         await c.toast("nothing is marked")
         c.app.screen.filter_by("op:T")
-        await c.until(lambda: c.app.live.searching is None)
+        await c.until(lambda: c.app.stream.live.searching is None)
         await command(c, "replay @shown")
         await c.toast("nothing is shown")
-        assert c.app.replay is None
+        assert c.app.replays.current is None
 
     async def saved(c):
         for events in ("@failed", "log"):
             await command(c, f"replay {events}")
             await c.toast(f"no {events}: this is a saved log")
-        assert c.app.replay is None
+        assert c.app.replays.current is None
 
     console(scenario, history=some(make), settings=callbacks(GOOD))
     console(saved, history=some(make), backend=NoDatabase("saved.jsonl"))
@@ -314,15 +314,15 @@ def test_open_and_db_lead_to_other_places(console, make, tmp_path):
         await command(c, f"open {tmp_path}/none.jsonl")
         await c.toast("there is no file")
         await command(c, f"open {log}")
-        await c.until(lambda: c.app.next_place is not None)
-        assert c.app.next_place.log == log
+        await c.until(lambda: c.app.navigation.next_place is not None)
+        assert c.app.navigation.next_place.log == log
 
     async def to_database(c):
         await command(c, "db nowhere")
         await c.toast("there is no database 'nowhere'; there are staging")
         await command(c, "db staging")
-        await c.until(lambda: c.app.next_place is not None)
-        assert c.app.next_place is staging
+        await c.until(lambda: c.app.navigation.next_place is not None)
+        assert c.app.navigation.next_place is staging
 
     console(to_log, history=some(make))
     console(to_database, history=some(make), places=Places(profiles=(staging,)))

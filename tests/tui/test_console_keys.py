@@ -25,13 +25,13 @@ def test_n_and_shift_n_go_to_matches_without_hiding_anything(console, make):
         await c.press("g", "ctrl+f")
         await c.type("op:D")
         await c.press("enter")
-        await c.until(lambda: c.app.live.selected == 3)
+        await c.until(lambda: c.app.stream.live.selected == 3)
         await c.press("n")
-        await c.until(lambda: c.app.live.selected == 6)
+        await c.until(lambda: c.app.stream.live.selected == 6)
         await c.press("N")
-        await c.until(lambda: c.app.live.selected == 3)
+        await c.until(lambda: c.app.stream.live.selected == 3)
 
-        assert len(c.app.live) == 30
+        assert len(c.app.stream.live) == 30
         await c.press("N", "N")
         await c.toast("no more match above")
 
@@ -45,7 +45,7 @@ def test_at_goes_to_a_number_or_a_time(console, make, text, row):
         field = c.app.screen.query_one("#ask-input")
         field.value = "2026-08-22T11:58:21Z" if ":" in text else text
         await c.press("enter")
-        await c.until(lambda: c.app.live.selected == row)
+        await c.until(lambda: c.app.stream.live.selected == row)
 
     console(scenario, history=some(make))
 
@@ -70,11 +70,11 @@ def test_brackets_follow_the_row_through_its_events(console, make):
     async def scenario(c):
         c.app.screen.events.choose(11)
         await c.press("left_square_bracket")
-        await c.until(lambda: c.app.live.selected == 4)
+        await c.until(lambda: c.app.stream.live.selected == 4)
         await c.press("right_square_bracket")
-        await c.until(lambda: c.app.live.selected == 11)
+        await c.until(lambda: c.app.stream.live.selected == 11)
         await c.press("right_square_bracket")
-        await c.until(lambda: c.app.live.selected == 22)
+        await c.until(lambda: c.app.stream.live.selected == 22)
         await c.press("right_square_bracket")
         await c.toast("no later event of this row")
 
@@ -87,7 +87,7 @@ def test_equals_and_hash_filter_by_a_value(console, make, key, found):
         c.app.screen.events.choose(3)
         await c.press(key, "2")
         await c.tick()
-        assert len(c.app.live) == found
+        assert len(c.app.stream.live) == found
         assert ("-op:DELETE" if found == 20 else "/ op:DELETE") in c.lines()[2]
 
     console(scenario, history=some(make))
@@ -99,9 +99,9 @@ def test_shift_m_shows_only_what_is_marked(console, make):
         await c.toast("nothing is marked")
         await c.press("k", "m", "k", "k", "m", "M")
         await c.tick()
-        assert [c.app.live.row(index) for index in range(len(c.app.live))] == [26, 28]
+        assert [c.app.stream.live.row(index) for index in range(len(c.app.stream.live))] == [26, 28]
         await c.press("M")
-        assert len(c.app.live) == 30
+        assert len(c.app.stream.live) == 30
 
     console(scenario, history=some(make))
 
@@ -111,13 +111,13 @@ def test_sorting_holds_the_view_and_g_goes_back(console, make):
         await c.press("s", "3")
         await c.tick()
         assert "SORTED by op" in c.text()
-        kinds = [c.app.store.kind(c.app.live.row(index)) for index in range(len(c.app.live))]
+        kinds = [c.app.stream.store.kind(c.app.stream.live.row(index)) for index in range(len(c.app.stream.live))]
         assert kinds == sorted(kinds)
         await c.push(make.record(99))
-        assert len(c.app.live) == 30
+        assert len(c.app.stream.live) == 30
         await c.press("G")
-        assert len(c.app.live) == 31
-        assert c.app.live.sorted_by == ""
+        assert len(c.app.stream.live) == 31
+        assert c.app.stream.live.sorted_by == ""
 
     console(scenario, history=some(make))
 
@@ -158,8 +158,8 @@ def test_written_events_open_as_a_saved_log_and_are_the_same(console, make, tmp_
 
     async def read(c):
         await c.shows("■ SAVED LOG")
-        assert len(c.app.live) == 31
-        assert c.app.store.record(5) == history[5]
+        assert len(c.app.stream.live) == 31
+        assert c.app.stream.store.record(5) == history[5]
         for key, words in (("2", "this is a saved log"), ("5", "this is a saved log")):
             await c.press(key)
             await c.tick()
@@ -181,11 +181,11 @@ def test_in_a_saved_log_ago_counts_from_its_newest_event(console, make, tmp_path
         await c.press("/")
         await c.type("since:1s")
         await c.press("enter")
-        await c.until(lambda: len(c.app.live) == 9)
+        await c.until(lambda: len(c.app.stream.live) == 9)
         await c.press("@")
         c.app.screen.query_one("#ask-input").value = "2s"
         await c.press("enter")
-        await c.until(lambda: c.app.live.selected == 13)
+        await c.until(lambda: c.app.stream.live.selected == 13)
 
     console(scenario, feed=path, backend=NoDatabase("old.jsonl"))
 
@@ -199,7 +199,7 @@ def test_what_counts_from_the_end_of_a_saved_log_counts_anew_when_it_is_read(con
 
     async def scenario(c):
         await c.shows("■ SAVED LOG")
-        await c.until(lambda: len(c.app.live) == 9)
+        await c.until(lambda: len(c.app.stream.live) == 9)
 
     console(scenario, feed=path, backend=NoDatabase("old.jsonl"), state_path=kept)
 
@@ -213,7 +213,7 @@ def test_broken_lines_of_a_saved_log_are_said_not_hidden(console, make, tmp_path
     async def scenario(c):
         said = await c.toast("could not be read")
         assert "line 3" in said
-        assert len(c.app.live) == 1
+        assert len(c.app.stream.live) == 1
 
     console(scenario, feed=path, backend=NoDatabase("broken.jsonl"))
 
@@ -264,11 +264,11 @@ def test_filter_columns_marks_and_screen_are_there_again(console, make, tmp_path
         assert c.app.current_mode == "schema"
         await c.press("1")
         await c.tick()
-        assert c.app.screen.filtering.text == "op:U"
-        assert c.app.screen.filtering.on
-        assert len(c.app.live) == 20
+        assert c.app.screen.filter_bar.filtering.text == "op:U"
+        assert c.app.screen.filter_bar.filtering.on
+        assert len(c.app.stream.live) == 20
         assert c.app.screen.events.chosen == ("op", "table")
-        assert c.app.live.marks == {28}
+        assert c.app.stream.live.marks == {28}
 
     console(first, history=some(make), state_path=kept)
     assert kept.stat().st_mode & 0o077 == 0
@@ -284,7 +284,7 @@ def test_a_broken_memory_is_passed_over(console, make, tmp_path, content):
 
     async def scenario(c):
         assert c.app.current_mode == "live"
-        assert len(c.app.live) == 30
+        assert len(c.app.stream.live) == 30
         if b'"version": 1,' not in content:
             await c.toast("passed over")
 
@@ -299,9 +299,9 @@ def test_too_much_memory_is_not_kept(tmp_path):
 def test_other_keys_do_what_the_table_says(console, make):
     async def scenario(c):
         await c.press("f5")
-        assert c.app.live.marks == {29}
+        assert c.app.stream.live.marks == {29}
         await c.press("m")
-        assert c.app.live.marks == {29}
+        assert c.app.stream.live.marks == {29}
         assert " f5 mark" in c.text()
 
     console(scenario, history=some(make), keymap={"events.mark": "f5"})

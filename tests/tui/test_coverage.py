@@ -133,7 +133,7 @@ def test_the_events_of_a_table_are_shown_in_live(console, make):
 
         assert c.app.current_mode == "live"
         assert 'table:"public.stock"' in c.lines()[2]
-        assert len(c.app.live) == 10
+        assert len(c.app.stream.live) == 10
 
     console(scenario, history=[make.record(n, table_name="stock" if n % 3 == 0 else "orders") for n in range(30)])
 
@@ -164,8 +164,8 @@ def test_marked_tables_are_planned_left_out_and_taken_in_together(console):
         assert c.backend.chosen == [((), ("public.payments", "public.refunds"))]
 
         await c.press("escape")
-        c.app.screen.marks.clear()
-        c.app.screen.marks.update({6})
+        c.app.screen.plans.marks.clear()
+        c.app.screen.plans.marks.update({6})
         await c.press("X", "m")
         await c.shows("taking in public.audit_log")
         assert c.backend.asked[-1] == (("public.audit_log",), ())
@@ -180,12 +180,12 @@ def test_what_cannot_be_captured_cannot_be_left_out_and_what_is_out_stays_out(co
     async def scenario(c):
         await c.press("2")
         await c.tick()
-        c.app.screen.marks.update({7})
+        c.app.screen.plans.marks.update({7})
         await c.press("X", "m")
         await c.toast("public.totals cannot be captured: a view has no triggers")
         assert c.backend.planned == []
 
-        c.app.screen.marks.update({1, 6})
+        c.app.screen.plans.marks.update({1, 6})
         await c.press("X", "m")
         await c.shows("leaving out public.orders")
         assert c.backend.asked[-1] == ((), ("public.orders",))
@@ -198,7 +198,7 @@ def test_a_failing_question_keeps_what_was_known(console):
         await c.press("2")
         await c.tick()
         c.backend.problem = NotPermitted("permission denied for schema pgevents")
-        c.app.load_coverage()
+        c.app.database.load_coverage()
         await c.shows("permission denied for schema pgevents")
         assert "public.refunds" in c.text()
 

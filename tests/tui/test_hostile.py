@@ -162,7 +162,7 @@ def test_a_regular_expression_without_end_costs_a_second_and_is_taken_off(consol
 
         assert process_time() - began < 10
         assert f"/ {ENDLESS}  (off, F puts it back)" in c.text()
-        assert len(c.app.live) == len(rows)
+        assert len(c.app.stream.live) == len(rows)
 
     console(scenario, history=rows)
 
@@ -174,7 +174,7 @@ def test_nothing_is_looked_for_without_end(console, make):
         await c.press("ctrl+f")
         await c.burst(*ENDLESS, "enter")
         await c.toast("nothing is looked for: its regular expression takes too long")
-        assert c.app.screen.find_text == ""
+        assert c.app.screen.finder.text == ""
         await c.press("k")
         assert "38" in c.cursor_line()
 
@@ -187,7 +187,7 @@ def test_a_regular_expression_that_ends_is_not_disturbed(console, make):
         await c.burst(*"/(pai)+d/", "enter")
 
         assert "/(pai)+d/" in c.text()
-        assert len(c.app.live) == 20
+        assert len(c.app.stream.live) == 20
 
     console(scenario, history=[make.record(number) for number in range(20)])
 

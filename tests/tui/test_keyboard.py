@@ -39,7 +39,7 @@ def test_keys_go_on_after_one_that_closed_what_it_was_pressed_in(console, make):
         await c.burst("?", "escape", "q", "escape", *"kkm", "5", "1", "j")
 
         await c.until(lambda: "28" in c.cursor_line())
-        assert len(c.app.live.marks) == 1
+        assert len(c.app.stream.live.marks) == 1
 
     console(scenario, history=[make.record(number) for number in range(30)])
 
@@ -59,7 +59,7 @@ def test_a_key_right_behind_that_of_a_screen_is_the_new_screens(console, make):
 
         assert c.app.current_mode == "health"
         assert c.app.screen.face == 1
-        assert c.app.known_screens["live"].detail.face_name == "Diff"
+        assert c.app.navigation.screens["live"].detail.face_name == "Diff"
 
     console(scenario, history=some(make))
 
@@ -70,7 +70,7 @@ def test_every_screen_takes_a_key_at_once(console, make, key, behind):
     """What it does there is for other tests: here the same key later must not do more."""
 
     async def look(c):
-        await c.until(lambda: c.app.live.searching is None and c.app.schema.searching is None)
+        await c.until(lambda: c.app.stream.live.searching is None and c.app.stream.schema.searching is None)
         await c.tick()
         return steady(c.text())
 
@@ -94,8 +94,8 @@ def test_what_is_typed_behind_the_slash_is_in_the_filter_and_the_next_key_is_not
     async def scenario(c):
         await c.burst("/", *"op:D", "enter", "k", "m")
 
-        assert c.app.screen.filtering.text == "op:D"
-        assert c.app.live.marks == {24}
+        assert c.app.screen.filter_bar.filtering.text == "op:D"
+        assert c.app.stream.live.marks == {24}
 
     console(scenario, history=some(make))
 
@@ -129,7 +129,7 @@ def test_what_is_typed_at_full_speed_is_intact_and_nothing_moves(console, make):
 
     async def scenario(c):
         await c.burst("k", "k", "k")
-        row = c.app.live.selected
+        row = c.app.stream.live.selected
         pushing = threading.Thread(target=lambda: [c.feed.push(*page) for page in pages])
         pushing.start()
         for _ in range(6):
@@ -138,10 +138,10 @@ def test_what_is_typed_at_full_speed_is_intact_and_nothing_moves(console, make):
             assert c.app.screen.query_one("#filter-input").value == text
             await c.burst("escape")
         pushing.join()
-        await c.until(lambda: c.app.store.end == 20_030 and c.app.live.searching is None)
+        await c.until(lambda: c.app.stream.store.end == 20_030 and c.app.stream.live.searching is None)
         await c.tick()
 
-        assert c.app.live.selected == row
+        assert c.app.stream.live.selected == row
         assert f">{row} " in c.cursor_line()
 
     console(scenario, history=some(make))
@@ -156,7 +156,7 @@ def test_of_a_flood_of_keys_the_rest_is_passed_over_and_that_is_said(console, ma
         await c.toast("keys were passed over")
         await c.burst("/", *"op:D")
 
-        assert c.app.screen.filtering.text == "op:D"
+        assert c.app.screen.filter_bar.filtering.text == "op:D"
 
     console(scenario, history=[make.record(number) for number in range(30)])
 

@@ -43,10 +43,10 @@ def test_after_the_loss_it_goes_on_where_it_stopped_and_says_how_many(console, m
         c.feed.restore()
         await c.press("R")
 
-        await c.until(lambda: c.app.store.end == 51)
+        await c.until(lambda: c.app.stream.store.end == 51)
         await c.toast("20 events caught up")
         await c.shows("● LIVE")
-        records = [record for _, record in c.app.store.records(0, 51)]
+        records = [record for _, record in c.app.stream.store.records(0, 51)]
         assert [record.id for record in records if record.kind != NOTE] == list(range(50))
         assert [number for number, record in enumerate(records) if record.kind == NOTE] == [30]
         assert "the connection was lost at" in c.text()
@@ -132,25 +132,25 @@ def test_a_full_disk_is_said_and_no_event_is_lost(console, make, monkeypatch):
     """The console's own: what it has read and cannot keep stays in hand until there is room again."""
 
     async def scenario(c):
-        append = c.app.store.append
+        append = c.app.stream.store.append
 
         def full(records):
             if len(records) > 1:
                 append(records[:1])
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(c.app.store, "append", full)
+        monkeypatch.setattr(c.app.stream.store, "append", full)
         c.feed.push(*[make.record(number) for number in range(10, 15)])
         await c.shows("! no room")
         await c.shows("No space left on device; TMPDIR names another place")
         assert "○ DOWN" in c.text()
 
-        monkeypatch.setattr(c.app.store, "append", append)
+        monkeypatch.setattr(c.app.stream.store, "append", append)
         c.feed.push(*[make.record(number) for number in range(15, 20)])
         await c.press("R")
         await c.shows("● LIVE")
-        await c.until(lambda: c.app.store.event_count == 20)
-        records = [record for _, record in c.app.store.records(0, c.app.store.end)]
+        await c.until(lambda: c.app.stream.store.event_count == 20)
+        records = [record for _, record in c.app.stream.store.records(0, c.app.stream.store.end)]
         assert [record.id for record in records if record.kind != NOTE] == list(range(20))
         assert next(record.query for record in records if record.kind == NOTE).startswith(
             "there was no room for events"
@@ -169,9 +169,9 @@ def test_a_feed_that_does_not_come_back_is_not_called_live():
 
 def test_silence_is_shown(console, make):
     async def scenario(c):
-        c.app.intake.link = replace(c.app.intake.link, heard=monotonic() - 60)
-        link = c.app.link
-        c.app.screen.tick(c.app.health(c.app._clock(), link))
+        c.app.stream.intake.link = replace(c.app.stream.intake.link, heard=monotonic() - 60)
+        link = c.app.stream.link
+        c.app.screen.tick(c.app.header(link))
         await c.pilot.pause()
 
         assert link.state == "silent"
@@ -231,7 +231,7 @@ def test_the_past_that_is_read_first_is_no_rate(console, make):
     async def scenario(c):
         await c.push(make.record(30), make.record(31))
 
-        assert c.app._rates.series(c.app.now().timestamp() + 1, 1) == [2]
+        assert c.app.stream._rates.series(c.app.clock.now().timestamp() + 1, 1) == [2]
 
     history = [make.record(number) for number in range(30)]
     console(scenario, history=history, feed=SlowFeed(history), backend=Backend())
@@ -265,7 +265,7 @@ def test_what_was_there_before_is_not_what_came_since(console, make):
         text = " ".join(c.text().split())
         assert "received 5 events since the start" in text
         assert "before 30 events at the start" in text
-        assert c.app.rates.tables["public.orders"].total == 5
+        assert c.app.stream.rates.tables["public.orders"].total == 5
 
     console(scenario, history=[make.record(number) for number in range(30)])
 
@@ -279,10 +279,10 @@ def test_the_past_that_comes_late_was_not_written_now(console, make):
         await c.shows("○ DOWN")
         c.feed.restore()
         await c.press("R")
-        await c.until(lambda: c.app.store.end >= 30 and c.app.link.state == "live")
+        await c.until(lambda: c.app.stream.store.end >= 30 and c.app.stream.link.state == "live")
         await c.push(make.record(30))
 
-        assert c.app.link.since_start == 1
-        assert c.app.rates.tables["public.orders"].total == 1
+        assert c.app.stream.link.since_start == 1
+        assert c.app.stream.rates.tables["public.orders"].total == 1
 
     console(scenario, feed=feed)

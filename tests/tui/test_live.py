@@ -59,7 +59,7 @@ def test_trimming_moves_neither_the_selected_row_nor_its_place_on_screen(console
         for start in range(400, 700, 50):
             await c.push(*[make.record(number) for number in range(start, start + 50)])
 
-        assert c.app.store.first > 0
+        assert c.app.stream.store.first > 0
         assert c.cursor_line() == before
         assert c.lines().index(before) == place
 
@@ -76,8 +76,8 @@ def test_space_pauses_the_view_but_never_the_intake(console, make):
         assert c.text().split("\n")[3:30] == before
         assert "PAUSED view" in c.text()
         assert "◐ PAUSED" in c.text()
-        assert len(c.app.store) == 150
-        assert c.app.live.new == 50
+        assert len(c.app.stream.store) == 150
+        assert c.app.stream.live.new == 50
 
         await c.press("space")
         assert "149" in c.cursor_line()
@@ -96,7 +96,7 @@ def test_keys_that_move(console, make, key, index):
         await c.press(key)
         await c.tick()
 
-        assert c.app.live.selected_index == index
+        assert c.app.stream.live.selected_index == index
         assert str(index) in c.cursor_line()
 
     console(scenario, history=[make.record(number) for number in range(100)])
@@ -110,11 +110,11 @@ def test_a_filter_applies_as_it_is_typed_and_says_how_many_match(console, make):
         await c.press("enter")
 
         assert "/ op:D" in c.lines()[2]
-        assert len(c.app.live) == 10
+        assert len(c.app.stream.live) == 10
 
         await c.press("F")
         assert "(off, F puts it back)" in c.lines()[2]
-        assert len(c.app.live) == 30
+        assert len(c.app.stream.live) == 30
 
     console(scenario, history=[make.record(number, "D" if number % 3 == 0 else "U") for number in range(30)])
 
@@ -123,14 +123,14 @@ def test_a_wrong_filter_shows_where_and_the_last_right_one_stays(console, make):
     async def scenario(c):
         await c.press("slash")
         await c.type("op:D wrong")
-        count = len(c.app.live)
+        count = len(c.app.stream.live)
         await c.type(":x")
         await c.tick()
 
         hint = c.lines()[3]
         assert "no field wrong" in hint
         assert hint.index("^") == c.lines()[2].index("wrong")
-        assert len(c.app.live) == count
+        assert len(c.app.stream.live) == count
 
     console(scenario, history=[make.record(number, "D" if number % 3 == 0 else "U") for number in range(30)])
 
@@ -142,7 +142,7 @@ def test_esc_takes_back_what_was_typed(console, make):
         await c.press("escape")
         await c.tick()
 
-        assert len(c.app.live) == 30
+        assert len(c.app.stream.live) == 30
         assert c.app.screen.events.has_focus
 
     console(scenario, history=[make.record(number, "D" if number % 3 == 0 else "U") for number in range(30)])
@@ -167,9 +167,9 @@ def test_a_filter_keeps_the_selected_row(console, make):
         c.app.screen.filter_by("op:D")
         await c.tick()
 
-        assert c.app.live.selected == 12
+        assert c.app.stream.live.selected == 12
         await c.press("F")
-        assert c.app.live.selected == 12
+        assert c.app.stream.live.selected == 12
 
     console(scenario, history=[make.record(number, "D" if number % 3 == 0 else "U") for number in range(300)])
 
@@ -179,10 +179,10 @@ def test_marks_stay_with_their_event(console, make):
         await c.press("k", "m")
         await c.push(make.record(500))
 
-        assert c.app.live.marks == {28}
+        assert c.app.stream.live.marks == {28}
         assert "1 marked" in c.text()
         await c.press("m")
-        assert c.app.live.marks == set()
+        assert c.app.stream.live.marks == set()
 
     console(scenario, history=[make.record(number) for number in range(30)])
 
@@ -191,10 +191,11 @@ def test_t_shows_only_the_transaction_and_takes_it_back(console, make):
     async def scenario(c):
         await c.press("k", "T")
         await c.tick()
-        assert {c.app.store.xid(c.app.live.row(index)) for index in range(len(c.app.live))} == {make.record(28).xid}
+        store, live = c.app.stream.store, c.app.stream.live
+        assert {store.xid(live.row(index)) for index in range(len(live))} == {make.record(28).xid}
 
         await c.press("T")
-        assert len(c.app.live) == 30
+        assert len(c.app.stream.live) == 30
 
     console(scenario, history=[make.record(number) for number in range(30)])
 
@@ -339,9 +340,9 @@ def test_a_click_selects_a_row_and_the_wheel_holds_the_place(console, make):
     async def scenario(c):
         await c.pilot.click("#events", offset=(10, 6))
         await c.tick()
-        assert c.app.live.mode is Mode.FROZEN
+        assert c.app.stream.live.mode is Mode.FROZEN
         top = round(c.app.screen.events.scroll_y)
-        assert c.app.live.selected == top + 4
+        assert c.app.stream.live.selected == top + 4
 
         await c.pilot.click("#header", offset=(16, 1))
         await c.tick()
@@ -361,7 +362,7 @@ def test_schema_shows_ddl_newest_first_and_l_leads_back_to_live(console, make):
         await c.tick()
 
         assert c.app.current_mode == "live"
-        assert c.app.live.selected == 5
+        assert c.app.stream.live.selected == 5
 
     history = [make.ddl(number) if number in (5, 15) else make.record(number) for number in range(30)]
     console(scenario, history=history)
@@ -370,8 +371,8 @@ def test_schema_shows_ddl_newest_first_and_l_leads_back_to_live(console, make):
 def test_tab_completes_the_filter_with_what_was_seen(console, make):
     async def scenario(c):
         await c.burst("/", *"table:st", "tab", *" op:del", "tab")
-        await c.until(lambda: c.app.live.searching is None)
-        assert c.app.screen.filtering.text == "table:stock op:delete"
+        await c.until(lambda: c.app.stream.live.searching is None)
+        assert c.app.screen.filter_bar.filtering.text == "table:stock op:delete"
 
         await c.burst(*" new.", "tab", "tab")
         assert "id · note · status · total" in c.text()
@@ -386,25 +387,25 @@ def test_tab_completes_the_filter_with_what_was_seen(console, make):
 def test_a_table_is_completed_without_its_schema_too(console, make):
     async def scenario(c):
         await c.burst("/", *"table:ord", "tab")
-        assert c.app.screen.filtering.text == "table:orders"
+        assert c.app.screen.filter_bar.filtering.text == "table:orders"
 
         await c.burst("ctrl+u", *"table:sh", "tab")
-        assert c.app.screen.filtering.text == "table:shop.orders"
+        assert c.app.screen.filter_bar.filtering.text == "table:shop.orders"
 
     console(scenario, history=[make.record(1, table_schema="shop")])
 
 
 def test_is_asks_for_what_only_the_console_knows(console, make):
     async def scenario(c):
-        c.app.live.marks = {4, 6}
+        c.app.stream.live.marks = {4, 6}
         for text, rows in (("is:marked", [4, 6]), ("is:failed", [3, 7]), ("op:U -is:marked", 28), ("is:gap", [])):
             await c.burst("/", "ctrl+u", *text, "enter")
-            await c.until(lambda: c.app.live.searching is None)
-            shown = [c.app.live.row(index) for index in range(len(c.app.live))]
+            await c.until(lambda: c.app.stream.live.searching is None)
+            shown = [c.app.stream.live.row(index) for index in range(len(c.app.stream.live))]
             assert (len(shown) if isinstance(rows, int) else shown) == rows, text
 
         await c.burst("/", "ctrl+u", *"is:marked", "enter", "m")
         await c.tick()
-        assert len(c.app.live) == 1
+        assert len(c.app.stream.live) == 1
 
     console(scenario, history=[make.record(number) for number in range(30)])

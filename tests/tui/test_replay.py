@@ -76,9 +76,9 @@ def test_a_file_can_be_replayed_and_narrowed(console, make, callbacks, tmp_path)
         await c.shows("^")
         await c.type("4")
         await c.press("enter")
-        await c.until(lambda: c.app.replay is not replay and c.app.replay.planned)
+        await c.until(lambda: c.app.replays.current is not replay and c.app.replays.current.planned)
         await c.tick()
-        assert c.app.replay.queue.ids() == [4]
+        assert c.app.replays.current.queue.ids() == [4]
         await real(c)
         done = await ended(c)
         assert next(done.kept.outcomes()).position == 5  # the line of the file: others find it
@@ -154,7 +154,7 @@ def test_reading_only_nothing_is_called(console, make, callbacks):
         await planned(c)
         await c.press("exclamation_mark")
         await c.toast("--read-only")
-        assert not c.app.replay.is_real
+        assert not c.app.replays.current.is_real
 
     console(scenario, history=[make.record(7)], settings=callbacks(GOOD), read_only=True)
 
@@ -175,7 +175,7 @@ def test_a_run_shows_what_became_of_each_and_is_kept(console, make, callbacks):
         await c.press("d", "d")
         assert '"n": 1.10' in c.app.screen.query_one("#detail").text
         assert f'"run": "{replay.kept.run}"' in c.app.screen.query_one("#detail").text
-        assert c.app.store.record(0) == record
+        assert c.app.stream.store.record(0) == record
         assert [run.run for run in runs.kept()] == [replay.kept.run]
         assert replay.kept.asked.where == "id:7"
 
@@ -259,7 +259,7 @@ def test_pause_play_and_speed(console, make, callbacks):
 
     async def scenario(c):
         replay = await all_shown(c, speed=1.0)
-        c.app.set_pace(replace(c.app.pace, max_gap_seconds=600))
+        c.app.replays.set_pace(replace(c.app.replays.pace, max_gap_seconds=600))
         await real(c)
         await c.until(lambda: replay.due_seconds is not None, 30)
         await c.shows("next in")

@@ -27,7 +27,7 @@ def picture(c):
 
 async def settled(c):
     """Every call took a millisecond and a quarter."""
-    found = c.app.replay
+    found = c.app.replays.current
     for row, outcomes in found.attempts.items():
         found.attempts[row] = [replace(one, milliseconds=1.25) for one in outcomes]
     found.version += 1
@@ -102,7 +102,7 @@ def test_compared(console, snapshot, make, callbacks, size):
         await ended(c)
         await c.press("g", "j", "d", "d", "d", "d")
         await settled(c)
-        replay = c.app.replay
+        replay = c.app.replays.current
         replay._others = {key: replace(one, milliseconds=1.25) for key, one in replay._others.items()}
         await settled(c)
         snapshot(name_of("compare", size), picture(c))

@@ -58,7 +58,7 @@ def test_two_runs_are_compared(console, make, callbacks):
         await c.press("c")
         await c.shows(first)
         await c.press("enter")
-        await c.until(lambda: c.app.screen.face == 4)
+        await c.until(lambda: c.app.screen.choices.face == 4)
         await c.tick()
         assert f"in run {first}" in c.app.screen.query_one("#detail").text
 
@@ -67,7 +67,7 @@ def test_two_runs_are_compared(console, make, callbacks):
 
 def test_is_edited_shows_what_has_an_edited_copy_or_was_replayed_as_one(console, make, callbacks, tmp_path):
     def shown_ids(c):
-        return [c.app.store.id(c.app.live.row(index)) for index in range(len(c.app.live))]
+        return [c.app.stream.store.id(c.app.stream.live.row(index)) for index in range(len(c.app.stream.live))]
 
     async def first(c):
         await c.burst("/", *"is:edited", "enter")
@@ -86,8 +86,8 @@ def test_is_edited_shows_what_has_an_edited_copy_or_was_replayed_as_one(console,
         await real(c)
         await ended(c)
         await c.press("1", "r")
-        await c.until(lambda: c.app.replay is not replay and c.app.replay.planned)
-        assert c.app.replay.queue.ids() == [3]
+        await c.until(lambda: c.app.replays.current is not replay and c.app.replays.current.planned)
+        assert c.app.replays.current.queue.ids() == [3]
         await c.press("1")
         await c.tick()
         assert shown_ids(c) == [3]
@@ -114,10 +114,10 @@ def test_edited_copies_of_another_database_do_not_count(console, make, callbacks
         recorder.close()
 
     async def scenario(c):
-        assert c.app.origins.edited_ids() == frozenset()
+        assert c.app.replays.origins.edited_ids() == frozenset()
 
     async def saved(c):
-        assert c.app.origins.edited_ids() == {5}
+        assert c.app.replays.origins.edited_ids() == {5}
 
     console(scenario, history=shown(make), settings=callbacks(GOOD))
 
@@ -208,10 +208,10 @@ def test_of_a_kept_run_whose_file_is_gone_the_results_are_left(console, make, ca
         await c.press("v")
         await c.shows("saved.jsonl")
         await c.press("enter")
-        await c.until(lambda: c.app.replay is not done and c.app.replay.planned)
+        await c.until(lambda: c.app.replays.current is not done and c.app.replays.current.planned)
         await c.tick()
         assert "its events are not there any more" in c.text()
-        assert states(c.app.replay) == "o"
+        assert states(c.app.replays.current) == "o"
         await c.press("r")
         await c.toast("not there any more")
 

@@ -87,7 +87,7 @@ def test_themes_switched_at_full_speed_while_events_stream(console, make):
             c.feed.push(*[make.record(100 + number * 50 + one) for one in range(50)])
             await c.pilot.pause()
         c.app.theme = "pg-events-light"
-        await c.until(lambda: c.app.store.end == 2_050)
+        await c.until(lambda: c.app.stream.store.end == 2_050)
         await c.tick()
 
         background = c.app.screen.styles.background.hex.lower()

@@ -61,11 +61,11 @@ def test_live_without_events(console, snapshot, size):
 def test_live_held_marked_and_filtered(console, snapshot, history, make, size):
     async def scenario(c):
         c.app.screen.filter_by("op:U,D")
-        await c.until(lambda: c.app.live.searching is None)
+        await c.until(lambda: c.app.stream.live.searching is None)
         await c.tick()
         await c.press("k", "k", "m", "k")
         await c.push(*[make.record(number, at="2026-08-22T11:59:59.9+00:00") for number in range(184_241, 184_249)])
-        await c.until(lambda: c.app.live.searching is None)
+        await c.until(lambda: c.app.stream.live.searching is None)
         await c.tick()
         snapshot(name_of("live-held", size), c.text())
 
@@ -77,10 +77,10 @@ def test_live_lost(console, snapshot, history, size):
     async def scenario(c):
         c.feed.lose()
         await c.shows("try ")
-        c.app.intake.stop()  # the countdown stands still
-        c.app.intake.link = c.app.intake.link.__class__(
-            state="down", since=c.app._clock().timestamp() - 12, reason="server closed the connection unexpectedly",
-            attempt=3, retry_at=c.app._clock().timestamp() + 3.2, received=41,
+        c.app.stream.intake.stop()  # the countdown stands still
+        c.app.stream.intake.link = c.app.stream.intake.link.__class__(
+            state="down", since=c.app.clock.now().timestamp() - 12, reason="server closed the connection unexpectedly",
+            attempt=3, retry_at=c.app.clock.now().timestamp() + 3.2, received=41,
         )  # fmt: skip
         await c.tick()
         snapshot(name_of("live-lost", size), c.text())

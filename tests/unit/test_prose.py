@@ -35,6 +35,7 @@ _PLACES = (
     "tui/pg_events_tui/model",
     "tui/pg_events_tui/replay",
     "tui/pg_events_tui/screens",
+    "tui/pg_events_tui/services",
     "tui/pg_events_tui/text",
     "tui/pg_events_tui/widgets",
 )

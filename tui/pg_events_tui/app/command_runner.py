@@ -1,9 +1,11 @@
 """Runs commands on the current screen."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+from textual.app import App
 
 from pg_events.errors import FilterError, PgEventsError, UsageError
 from pg_events.event import APPLICATION, METHODS, SCHEMA
@@ -11,6 +13,7 @@ from pg_events.filter.parser import parse as parse_filter
 from pg_events.playback.source import LOG
 from pg_events.triggers.catalog import Table
 from pg_events.triggers.rules import matches
+from pg_events_tui.app.navigation import Navigation
 from pg_events_tui.commands.completion import matching
 from pg_events_tui.commands.table import COMMANDS, REPLAYED, SELECTORS, SPEED_WORDS, Call, listed
 from pg_events_tui.dialogs.command_line import CommandLine
@@ -20,15 +23,13 @@ from pg_events_tui.model.filtering import remember
 from pg_events_tui.model.places import Place
 from pg_events_tui.replay.loading import Origin
 from pg_events_tui.replay.sources import into
-from pg_events_tui.screens.coverage_plans import CoveragePlans
+from pg_events_tui.screens.coverage import CoverageScreen
 from pg_events_tui.screens.events import EventsScreen
 from pg_events_tui.screens.health import rss_bytes
+from pg_events_tui.screens.host import Host
 from pg_events_tui.screens.plan import PlanDialog
 from pg_events_tui.text.stats import Stats, stats_lines
 from pg_events_tui.widgets.event_list import COLUMNS
-
-if TYPE_CHECKING:
-    from pg_events_tui.app.console import ConsoleApp
 
 MAX_FILES: Final = 200
 """Maximum number of offered file names."""
@@ -37,8 +38,10 @@ MAX_FILES: Final = 200
 class CommandRunner:
     """Prompts for commands and runs them. An error is reported in one line and changes nothing."""
 
-    def __init__(self, app: "ConsoleApp", remembered: Any) -> None:
+    def __init__(self, app: App[Any], host: Host, navigation: Navigation, remembered: Mapping[str, Any]) -> None:
         self._app = app
+        self._host = host
+        self._navigation = navigation
         self.history = state.texts(remembered, "commands")
         named = state.part(remembered, "filters")
         self.filters = {name: text for name, text in named.items() if isinstance(text, str)}
@@ -67,25 +70,25 @@ class CommandRunner:
         try:
             await self._does[call.name](call)
         except PgEventsError as problem:
-            self._app.say(str(problem), "error")
+            self._host.notices.say(str(problem), "error")
 
     def known(self, kind: str, begin: str) -> Sequence[str]:
         """Return the known values of a kind, for completion."""
         if kind == "path":
             return _files(begin)
-        tables = self._app.coverage[0] or ()
+        tables = self._host.database.coverage[0] or ()
         names = {
             "kept": lambda: list(self.filters),
             "database": self._databases,
-            "theme": lambda: self._app.themes,
+            "theme": lambda: sorted(self._app.available_themes),
             "columns": lambda: list(COLUMNS),
             "tables": lambda: ["@marked", *(table.identity for table in tables)],
-            "callback": lambda: self._app.origins.callbacks,
+            "callback": lambda: self._host.replays.origins.callbacks,
         }.get(kind, list[str])
         return matching(names(), begin)
 
     def _databases(self) -> list[str]:
-        return [place.name for place in self._app.places.profiles]
+        return [place.name for place in self._navigation.places.profiles]
 
     async def _events(self) -> EventsScreen:
         """Return the list that a command applies to: the shown one, else Live."""
@@ -98,40 +101,40 @@ class CommandRunner:
 
     async def _open(self, call: Call) -> None:
         path = _existing(call["path"])
-        self._app.leave_for(Place(log=path, words=path.name))
+        self._navigation.leave_for(Place(log=path, words=path.name))
 
     async def _write(self, call: Call) -> None:
-        rows = (await self._events()).rows_of(call["selector"])
-        self._app.write(rows, call["path"])
+        rows = (await self._events()).output.rows_of(call["selector"])
+        self._host.files.write(rows, call["path"])
 
     async def _record(self, call: Call) -> None:
         problem = recording.new_file_problem(call["path"])
         if problem:
             raise UsageError(problem)
-        self._app.start_recording(call["path"], _filter(call["filter"]))
+        self._host.files.start_recording(call["path"], _filter(call["filter"]))
 
     async def _stop_record(self, call: Call) -> None:  # noqa: ARG002 - same signature as the others
-        if self._app.recorder.path is None:
+        if self._host.files.recorder.path is None:
             raise UsageError("nothing is recorded; record start PATH begins")
-        self._app.toggle_recording()
+        self._host.files.toggle_recording()
 
     async def _screenshot(self, call: Call) -> None:
-        path = call["path"] or self._app.file_name("svg")
-        self._app.write_text(path, self._app.export_screenshot())
+        path = call["path"] or self._host.files.file_name("svg")
+        self._host.files.write_text(path, self._app.export_screenshot())
 
     async def _replay(self, call: Call) -> None:
-        app = self._app
-        if app.why_no_plan:
-            raise UsageError(app.why_no_plan)
+        replays = self._host.replays
+        if replays.why_no_plan:
+            raise UsageError(replays.why_no_plan)
         origin = into(await self._origin(call["events"]), call["callback"] or None)
         if call["speed"]:
-            app.set_pace(replace(app.pace, speed=SPEED_WORDS[call["speed"]]))
-        app.plan_replay(origin, asks=call["mode"] == "real")
+            replays.set_pace(replace(replays.pace, speed=SPEED_WORDS[call["speed"]]))
+        replays.plan(origin, asks=call["mode"] == "real")
 
     async def _origin(self, events: str) -> Origin:
         if events in SELECTORS:
-            return (await self._events()).origin_of(events)
-        origins, absent = self._app.origins, self._app.backend.absent
+            return (await self._events()).output.origin_of(events)
+        origins, absent = self._host.replays.origins, self._host.database.absent
         if events in REPLAYED:
             if absent:
                 raise UsageError(f"no {events}: {absent}")
@@ -142,17 +145,17 @@ class CommandRunner:
 
     async def _goto(self, call: Call) -> None:
         screen = await self._events()
-        problem = goto.problem(self._app.store, call["place"])
+        problem = goto.problem(self._host.stream.store, call["place"])
         if problem:
             raise UsageError(problem)
-        screen.go_to(goto.row(self._app.store, call["place"]))
+        screen.go_to(goto.row(self._host.stream.store, call["place"]))
 
     async def _save_filter(self, call: Call) -> None:
-        text = (await self._events()).filtering.text
+        text = (await self._events()).filter_bar.filtering.text
         if not text:
             raise UsageError("there is no filter to keep; / makes one")
         self.filters[call["kept"]] = text
-        self._app.say(f"kept as {call['kept']}: {text}")
+        self._host.notices.say(f"kept as {call['kept']}: {text}")
 
     async def _use_filter(self, call: Call) -> None:
         text = self._named(call["kept"])
@@ -176,35 +179,36 @@ class CommandRunner:
         (await self._events()).show_columns(names)
 
     async def _clear_view(self, call: Call) -> None:  # noqa: ARG002
-        (await self._events()).clear()
+        (await self._events()).filter_bar.clear()
 
     async def _stats(self, call: Call) -> None:  # noqa: ARG002
-        app, store = self._app, self._app.store
+        stream = self._host.stream
+        store, live = stream.store, stream.live
         words = {**METHODS, SCHEMA: "DDL", APPLICATION: "EVENT"}
         kinds = {word: store.kind_count(kind) for kind, word in words.items()}
         tables = store.table_counts(store.first, store.end)
-        stats = Stats(app.health_now(), len(app.live), len(app.live.marks), kinds, tables, app.lags(), rss_bytes())
-        app.push_screen(Reading("In numbers", stats_lines(stats)))
+        stats = Stats(self._host.header(), len(live), len(live.marks), kinds, tables, stream.lags(), rss_bytes())
+        self._app.push_screen(Reading("In numbers", stats_lines(stats)))
 
     # ---- the database
 
     async def _plan(self, call: Call) -> None:
-        app = self._app
-        reason = app.backend.absent or ("this console is read-only" if app.read_only else "")
+        database = self._host.database
+        reason = database.absent or ("this console is read-only" if database.read_only else "")
         if reason:
             raise UsageError(f"no plan: {reason}")
         found = {table.oid: table for name in listed(call["tables"]) for table in self._tables(name)}
-        await app.switch_mode("coverage")
-        app.push_screen(PlanDialog([*found.values()]))
+        await self._app.switch_mode("coverage")
+        self._app.push_screen(PlanDialog(self._host, [*found.values()]))
 
     def _tables(self, name: str) -> Sequence[Table]:
         """Return the tables of a name, a glob or `@marked`, at least one."""
-        known, problem = self._app.coverage
+        known, problem = self._host.database.coverage
         if known is None:
             raise UsageError(f"no plan: {problem or 'the database has not told its tables yet'}")
         if name == "@marked":
-            screen = self._app.known_screens.get("coverage")
-            found = screen.marked if isinstance(screen, CoveragePlans) else ()
+            screen = self._navigation.screens.get("coverage")
+            found = screen.plans.marked if isinstance(screen, CoverageScreen) else ()
             why = "no table is marked; m marks one on Coverage (2)"
         else:
             found = [
@@ -218,25 +222,27 @@ class CommandRunner:
         return found
 
     async def _database(self, call: Call) -> None:
-        for place in self._app.places.profiles:
+        for place in self._navigation.places.profiles:
             if call["database"] in (place.name, place.label):
-                self._app.leave_for(place)
+                self._navigation.leave_for(place)
                 return
         there = ", ".join(self._databases()) or "none: PG_EVENTS_PROFILES is not set"
         raise UsageError(f"there is no database {call['database']!r}; there are {there}")
 
     async def _read_only(self, call: Call) -> None:
-        self._app.set_read_only(call["onoff"] == "on")
+        self._host.database.set_read_only(call["onoff"] == "on")
 
     # ---- the console
 
     async def _theme(self, call: Call) -> None:
-        if call["theme"] not in self._app.themes:
-            raise UsageError(f"there is no theme {call['theme']!r}; there are {', '.join(self._app.themes)}")
+        if call["theme"] not in self._app.available_themes:
+            raise UsageError(
+                f"there is no theme {call['theme']!r}; there are {', '.join(sorted(self._app.available_themes))}"
+            )
         self._app.theme = call["theme"]
 
     async def _keys(self, call: Call) -> None:  # noqa: ARG002
-        self._app.push_screen(Help(self._app.current_mode, self._app.keys))
+        self._app.push_screen(Help(self._app.current_mode, self._host.keys))
 
     async def _quit(self, call: Call) -> None:  # noqa: ARG002
         self._app.exit(0)

@@ -47,8 +47,8 @@ def start(
         finally:
             app.stop()
         message, before = "", here
-        if app.next_place is not None:
-            there = replace(app.next_place, read_only=app.next_place.read_only or read_only)
+        if app.navigation.next_place is not None:
+            there = replace(app.navigation.next_place, read_only=app.navigation.next_place.read_only or read_only)
             stack = [stack[0], there] if there.log else [there]
         elif len(stack) > 1:
             stack.pop()

@@ -11,6 +11,7 @@ from enum import Enum
 from time import perf_counter
 from typing import Any, Final, Protocol
 
+from pg_events.filter.parser import Filter
 from pg_events_tui.model.scan import Passing
 from pg_events_tui.model.store import Store
 
@@ -49,6 +50,8 @@ class View:
         self.marks: set[int] = set()
         self.wanted: int | None = None
         """Row that the user chose. It stays chosen while a filter hides it."""
+        self.exact_filter: Filter | None = None
+        """Filter that exactly describes the shown events; None if there is none, or it depends on the console's state."""
         self._passing: Passing | None = None
         self._rows: _All | _Found | _Sorted = _All(store)
         self.sorted_by = ""

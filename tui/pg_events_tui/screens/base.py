@@ -3,20 +3,17 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 
 from pg_events.text import clean
 from pg_events_tui.dialogs.reading import Help
-from pg_events_tui.model import state
+from pg_events_tui.screens.host import Host
 from pg_events_tui.text.lines import Line
 from pg_events_tui.widgets.header import Header, Health
 from pg_events_tui.widgets.rows import FilterRow, KeyRows, Row
-
-if TYPE_CHECKING:
-    from pg_events_tui.app.console import ConsoleApp
 
 WIDE: Final = 100
 """Width from which list and detail are side by side."""
@@ -33,20 +30,23 @@ class ConsoleScreen(Screen[None]):
     if TYPE_CHECKING:
 
         @property
-        def app(self) -> "ConsoleApp": ...
+        def app(self) -> App[Any]: ...
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.host = host
 
     def compose(self) -> ComposeResult:
         yield Header(self.MODE)
         yield FilterRow(id="filter")
         yield from self.compose_body()
         yield Row(id="state")
-        yield KeyRows(self.MODE, self.app.keys)
+        yield KeyRows(self.MODE, self.host.keys)
 
     def on_mount(self) -> None:
         self.ready = True
-        self.app.known_screens[self.MODE] = self
-        self.remember(state.part(self.app.remembered, self.MODE))
-        self.tick(self.app.health_now())  # a key may follow immediately, and acts on what is shown
+        self.remember(self.host.remembered(self.MODE))
+        self.tick(self.host.header())  # a key may follow immediately, and acts on what is shown
 
     def to_remember(self) -> Mapping[str, Any]:
         """Return the state of the screen to restore the next time, as values for JSON."""
@@ -98,7 +98,7 @@ class ConsoleScreen(Screen[None]):
 
     def say(self, text: str, severity: str = "information") -> None:
         """Show a toast; never parsed as markup."""
-        self.app.say(text, severity)
+        self.host.notices.say(text, severity)
 
     def action_screen(self, mode: str) -> None:
         self.app.switch_mode(mode)
@@ -107,7 +107,7 @@ class ConsoleScreen(Screen[None]):
         self.action_screen(event.mode)
 
     def action_help(self) -> None:
-        self.app.push_screen(Help(self.MODE, self.app.keys))
+        self.app.push_screen(Help(self.MODE, self.host.keys))
 
     def open_detail(self) -> None:
         """Focus the detail; without room for both, it replaces the list."""
@@ -119,26 +119,26 @@ class ConsoleScreen(Screen[None]):
         pane.focus()
 
     def action_command(self) -> None:
-        self.app.commands.ask()
+        self.host.navigation.ask_for_command()
 
     def action_record(self) -> None:
-        self.app.toggle_recording()
+        self.host.files.toggle_recording()
 
     def action_open_log(self) -> None:
-        self.app.ask_for_log()
+        self.host.navigation.ask_for_log()
 
     def action_database(self) -> None:
-        self.app.ask_for_database()
+        self.host.navigation.ask_for_database()
 
     def action_event_log(self) -> None:
-        self.app.show_event_log()
+        self.host.notices.show()
 
     def action_reconnect(self) -> None:
-        if self.app.backend.absent:
-            self.say(self.app.backend.absent, "warning")
+        if self.host.database.absent:
+            self.say(self.host.database.absent, "warning")
             return
-        self.app.intake.reconnect_now()
-        self.say("connecting now" if self.app.link.state != "live" else "connected already")
+        self.host.stream.intake.reconnect_now()
+        self.say("connecting now" if self.host.stream.link.state != "live" else "connected already")
 
     def action_leave(self) -> None:
         """Leave the innermost of zoom, filter and pause."""
@@ -163,7 +163,7 @@ class ConsoleScreen(Screen[None]):
         if self.leave_zoom():
             return
         if self.MODE == "live":
-            self.app.ask_to_quit()
+            self.host.navigation.ask_to_quit()
         else:
             self.action_screen("live")
 
@@ -172,7 +172,7 @@ class ConsoleScreen(Screen[None]):
         if found is None:
             self.say("nothing is selected", "warning")
         else:
-            self.app.copy(*found)
+            self.host.notices.copy(*found)
 
     def copied(self) -> tuple[str, str] | None:
         """Text that `y` copies, after its name."""

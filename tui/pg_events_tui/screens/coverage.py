@@ -17,7 +17,9 @@ from pg_events.triggers.catalog import OPERATIONS, Table
 from pg_events_tui.dialogs.questions import Choice, Option
 from pg_events_tui.model import state
 from pg_events_tui.model.rates import Series
+from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.coverage_plans import CoveragePlans
+from pg_events_tui.screens.host import Host
 from pg_events_tui.text.lines import HANG, Line, Span, fit, line, plot, span, sparkline, width, wrap
 from pg_events_tui.widgets import keys
 from pg_events_tui.widgets.header import Health
@@ -49,14 +51,15 @@ DRAW_SECONDS: Final = 1.0
 """Interval of redrawing, because rates change by themselves."""
 
 
-class CoverageScreen(CoveragePlans):
+class CoverageScreen(ConsoleScreen):
     """Tables, problems first."""
 
     MODE: ClassVar[str] = "coverage"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("coverage")]
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.plans = CoveragePlans(self, host)
         self.filter_text = ""
         self.filter_on = False
         self._filter_before = ("", False)
@@ -83,8 +86,8 @@ class CoverageScreen(CoveragePlans):
         self._reload()
 
     def _reload(self) -> None:
-        if self.app.screen is self and not self.app.backend.absent:
-            self.app.load_coverage()
+        if self.app.screen is self and not self.host.database.absent:
+            self.host.database.load_coverage()
 
     def to_remember(self) -> Mapping[str, Any]:
         return {"filter": self.filter_text, "on": self.filter_on, "problems": self._only_problems, "sort": self._sort}
@@ -98,11 +101,11 @@ class CoverageScreen(CoveragePlans):
     # ---- drawing
 
     def tick(self, health: Health) -> None:
-        tables, problem = self.app.coverage
+        tables, problem = self.host.database.coverage
         width = self.query_one("#tables").size.width
         drawn = (
             id(tables), problem, self.filter_text, self.filter_on, self._only_problems, self._sort, width,
-            frozenset(self.marks),
+            frozenset(self.plans.marks),
         )  # fmt: skip
         if drawn != self._shown or monotonic() - self._drawn_at > DRAW_SECONDS:
             self._shown, self._drawn_at = drawn, monotonic()
@@ -111,16 +114,16 @@ class CoverageScreen(CoveragePlans):
 
     def _draw(self, tables: Sequence[Table] | None) -> None:
         found = self.query_one("#tables", ItemList)
-        problem = self.app.coverage[1]
-        if self.app.backend.absent:
+        problem = self.host.database.coverage[1]
+        if self.host.database.absent:
             found.empty = (problem, "pg_events tui on the database itself shows which tables are covered")
         elif tables is None:
             found.empty = ("cannot ask the database", problem) if problem else "asking the database …"
         else:
             found.empty = "no table matches" if tables else "no tables in this database"
         shown = [table for table in tables or () if self._is_shown(table)]
-        now = self.app.now().timestamp()
-        rates = self.app.rates.tables
+        now = self.host.clock.seconds
+        rates = self.host.stream.rates.tables
         shown.sort(key=lambda table: ORDERS[self._sort](table, rates.get(table.identity), now))
         names = max([cell_len(span(table.identity).text) for table in shown] or [10])
         room = max(20, found.scrollable_content_region.width - 1)  # beside the mark
@@ -132,7 +135,7 @@ class CoverageScreen(CoveragePlans):
         drawn = partial(table_line, cells=cells, now=now, wide=wide, few=few)
         lines = {table.oid: partial(drawn, table, series=rates.get(table.identity)) for table in shown}
         told = {table.oid: reason_lines(table, lines[table.oid](), cells, room) for table in shown if table.reason}
-        found.marks = self.marks
+        found.marks = self.plans.marks
         found.show(
             line(span(head + ("reason" if any(beside for beside, _ in told.values()) else ""), "heading")),
             [(key, (*one(), *told[key][0]) if key in told else one) for key, one in lines.items()],
@@ -140,7 +143,7 @@ class CoverageScreen(CoveragePlans):
         )
         if self._wanted_name:
             self._select_wanted(found, shown)
-        marked = f"{len(self.marked)} marked · " if self.marked else ""
+        marked = f"{len(self.plans.marked)} marked · " if self.plans.marked else ""
         bottom = "u shows all" if self._only_problems else "u problems only"
         self.titled(found, summary_words(tables or ()), marked + bottom)
         self._show_filter(len(shown), len(tables or ()))
@@ -152,7 +155,7 @@ class CoverageScreen(CoveragePlans):
         self._shown = None
 
     def _select_wanted(self, found: ItemList, shown: Sequence[Table]) -> None:
-        tables = self.app.coverage[0]
+        tables = self.host.database.coverage[0]
         if tables is None:
             return
         table = next((one for one in tables if one.identity == self._wanted_name), None)
@@ -190,7 +193,7 @@ class CoverageScreen(CoveragePlans):
     @property
     def selected(self) -> Table | None:
         key = self.query_one("#tables", ItemList).selected_key
-        return next((table for table in self.app.coverage[0] or () if table.oid == key), None)
+        return next((table for table in self.host.database.coverage[0] or () if table.oid == key), None)
 
     def _show_selected(self) -> None:
         table = self.selected
@@ -202,8 +205,8 @@ class CoverageScreen(CoveragePlans):
             preview.show(())
             return
         self.titled(pane, table.identity)
-        now = self.app.now().timestamp()
-        series = self.app.rates.tables.get(table.identity)
+        now = self.host.clock.seconds
+        series = self.host.stream.rates.tables.get(table.identity)
         width = pane.scrollable_content_region.width
         drawn = (table.oid, width)
         pane.show(table_text(table, series, now, max(10, width)), keep_place=drawn == self._detail_drawn)
@@ -211,7 +214,7 @@ class CoverageScreen(CoveragePlans):
         preview.show(line(span(f" {table.identity}: {table.reason or table.state}")), line(span(" ⏎ detail ", "note")))
 
     def state_words(self) -> tuple[Line, Line]:
-        problem = self.app.coverage[1]
+        problem = self.host.database.coverage[1]
         if problem:
             return line(span(f" {problem}", "bad")), ()
         legend = "✓ captured  - missing  o disabled  ~ outdated  · not wanted"
@@ -231,7 +234,7 @@ class CoverageScreen(CoveragePlans):
 
     def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
         self.filter_text, self.filter_on = event.text, bool(event.text.strip())
-        self._draw(self.app.coverage[0])  # immediately, because the next key acts on the new selection
+        self._draw(self.host.database.coverage[0])  # immediately, because the next key acts on the new selection
 
     def on_filter_row_closed(self, event: FilterRow.Closed) -> None:
         if not event.kept:
@@ -243,11 +246,11 @@ class CoverageScreen(CoveragePlans):
 
     def why_not(self, action: str) -> str:
         if action in ("plan", "plan_all", "exclude"):
-            if self.app.backend.absent:
-                return self.app.backend.absent
-            if self.app.read_only:
+            if self.host.database.absent:
+                return self.host.database.absent
+            if self.host.database.read_only:
                 return "building is off: the console was started with --read-only"
-            if self.app.link.state in ("down", "silent") and self.app.coverage[1]:
+            if self.host.stream.link.state in ("down", "silent") and self.host.database.coverage[1]:
                 return "the database cannot be reached"
         if action in ("plan", "open", "table_events", "copy", "exclude", "mark") and self.selected is None:
             return "no table is selected"
@@ -268,6 +271,22 @@ class CoverageScreen(CoveragePlans):
         else:
             self.say("there is no filter; / makes one", "warning")
 
+    def action_mark(self) -> None:
+        if not self.refused("mark") and self.selected is not None:
+            self.plans.toggle_mark(self.selected)
+
+    def action_plan(self) -> None:
+        if not self.refused("plan") and self.selected is not None:
+            self.plans.ask_for_plan(self.selected)
+
+    def action_plan_all(self) -> None:
+        if not self.refused("plan_all"):
+            self.plans.plan_all()
+
+    def action_exclude(self) -> None:
+        if not self.refused("exclude") and self.selected is not None:
+            self.plans.ask_to_exclude(self.selected)
+
     def action_problems(self) -> None:
         self._only_problems = not self._only_problems
 
@@ -287,11 +306,11 @@ class CoverageScreen(CoveragePlans):
 
     def action_table_events(self) -> None:
         if not self.refused("table_events") and self.selected is not None:
-            self.app.filter_live(f'table:"{self.selected.identity}"')
+            self.host.navigation.filter_live(f'table:"{self.selected.identity}"')
 
     def action_reconnect(self) -> None:
         super().action_reconnect()
-        self.app.load_coverage()
+        self.host.database.load_coverage()
 
     def action_sort(self) -> None:
         def chosen(name: str | None) -> None:

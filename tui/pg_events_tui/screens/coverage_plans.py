@@ -6,48 +6,43 @@ from pg_events.text import counted
 from pg_events.triggers.catalog import Table
 from pg_events_tui.dialogs.questions import Choice, Option
 from pg_events_tui.screens.base import ConsoleScreen
+from pg_events_tui.screens.host import Host
 from pg_events_tui.screens.plan import PlanDialog
 
 
-class CoveragePlans(ConsoleScreen):
-    """Screen with a list of tables that can be marked."""
+class CoveragePlans:
+    """Marks of tables, and the plans for them."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, screen: ConsoleScreen, host: Host) -> None:
+        self._screen = screen
+        self._host = host
         self.marks: set[int] = set()
         """OIDs of the marked tables."""
 
     @property
-    def selected(self) -> Table | None:
-        """Table under the cursor."""
-        raise NotImplementedError
-
-    @property
     def marked(self) -> Sequence[Table]:
         """Marked tables that still exist."""
-        return [table for table in self.app.coverage[0] or () if table.oid in self.marks]
+        return [table for table in self._host.database.coverage[0] or () if table.oid in self.marks]
 
-    def action_mark(self) -> None:
-        if not self.refused("mark") and self.selected is not None:
-            self.marks.symmetric_difference_update({self.selected.oid})
+    def toggle_mark(self, table: Table) -> None:
+        self.marks.symmetric_difference_update({table.oid})
 
-    def action_plan(self) -> None:
-        if not self.refused("plan"):
-            self._choose("Plan for which tables?", lambda tables: self.app.push_screen(PlanDialog(tables)))
+    def ask_for_plan(self, selected: Table) -> None:
+        self._choose("Plan for which tables?", selected, self._plan)
 
-    def action_plan_all(self) -> None:
-        if not self.refused("plan_all"):
-            self.app.push_screen(PlanDialog())
+    def plan_all(self) -> None:
+        self._plan(())
 
-    def action_exclude(self) -> None:
+    def ask_to_exclude(self, selected: Table) -> None:
         """Exclude or include tables; the plan shows the effect."""
-        if not self.refused("exclude"):
-            self._choose("Leave out, or take in, which tables?", self._exclude)
+        self._choose("Leave out, or take in, which tables?", selected, self._exclude)
 
-    def _choose(self, title: str, then: Callable[[Sequence[Table]], object]) -> None:
+    def _plan(self, tables: Sequence[Table], exclude: bool | None = None) -> None:
+        self._screen.app.push_screen(PlanDialog(self._host, tables, exclude=exclude))
+
+    def _choose(self, title: str, selected: Table, then: Callable[[Sequence[Table]], object]) -> None:
         """Continue with the selected table; if there are marks, ask which tables are meant."""
-        selected, marked = self.selected, self.marked
-        assert selected is not None
+        marked = self.marked
         if not marked:
             then([selected])
             return
@@ -60,7 +55,7 @@ class CoveragePlans(ConsoleScreen):
             Option[Sequence[Table]]("m", "marked tables", marked, note=counted(len(marked), "table")),
             Option[Sequence[Table]]("e", "the selected one", [selected], note=selected.identity),
         ]
-        self.app.push_screen(Choice(title, options), chosen)
+        self._screen.app.push_screen(Choice(title, options), chosen)
 
     def _exclude(self, tables: Sequence[Table]) -> None:
         """Exclude the tables; if all of them are excluded already, include them."""
@@ -70,7 +65,7 @@ class CoveragePlans(ConsoleScreen):
             words = (
                 first.identity if len(tables) == 1 else f"{counted(len(tables), 'table')}, {first.identity} among them,"
             )
-            self.say(f"{words} cannot be captured: {first.reason}", "warning")
+            self._host.notices.say(f"{words} cannot be captured: {first.reason}", "warning")
             return
         wanted = [table for table in able if table.state != "excluded"]
-        self.app.push_screen(PlanDialog(wanted or able, exclude=bool(wanted)))
+        self._plan(wanted or able, exclude=bool(wanted))

@@ -1,55 +1,86 @@
 """Common parts of Live and Schema: a list of events, the selected one beside it, filter, search, marks and copying."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from functools import partial
+from typing import Any, Final
 
-from pg_events.errors import UsageError
-from pg_events.filter.parser import parse
+from textual.app import ComposeResult
+
 from pg_events.text import one_line
+from pg_events_tui.commands import filter_completion
+from pg_events_tui.commands.completion import Completion
 from pg_events_tui.dialogs.columns import ColumnsDialog
 from pg_events_tui.dialogs.questions import Choice, Option
-from pg_events_tui.model import scan, state
-from pg_events_tui.model.filtering import MAX_HISTORY, Filtering
-from pg_events_tui.model.store import NOTE
-from pg_events_tui.model.view import MAX_SORTED, Mode
-from pg_events_tui.replay.loading import Origin
-from pg_events_tui.screens.base import EXTRA_WIDE
-from pg_events_tui.screens.filtered_view import NUMBERS
-from pg_events_tui.screens.searched_view import SearchedView
+from pg_events_tui.model import state, vocabulary
+from pg_events_tui.model.filtering import MAX_HISTORY
+from pg_events_tui.model.view import MAX_SORTED, Mode, View
+from pg_events_tui.screens.base import EXTRA_WIDE, ConsoleScreen
+from pg_events_tui.screens.event_output import EventOutput
+from pg_events_tui.screens.event_panes import EventPanes
+from pg_events_tui.screens.filter_bar import NUMBERS, FilterBar
+from pg_events_tui.screens.finder import Finder
+from pg_events_tui.screens.host import Host
+from pg_events_tui.screens.listing import Listing
 from pg_events_tui.text import copying
 from pg_events_tui.text.lines import Line, line, span
-from pg_events_tui.widgets.event_list import COLUMNS
+from pg_events_tui.widgets.event_detail import EventDetail
+from pg_events_tui.widgets.event_list import COLUMNS, EventList
 from pg_events_tui.widgets.header import Health
+from pg_events_tui.widgets.line_list import LineList
+from pg_events_tui.widgets.rows import FilterRow
 
 
-class EventsScreen(SearchedView):
+class EventsScreen(ConsoleScreen):
     """View of the store, with filter, search, following, marks and the faces of an event."""
 
-    EMPTY: ClassVar[Sequence[str]] = ()
+    def __init__(self, host: Host, view: View, listing: Listing) -> None:
+        super().__init__(host)
+        self.view = view
+        self.panes = EventPanes(self, host, view, listing)
+        self.filter_bar = FilterBar(self.panes, self._show_filter)
+        self.finder = Finder(self.panes, self.filter_bar)
+        self.output = EventOutput(self.panes)
+        self.filter_by = self.filter_bar.filter_by
+        self.read_filter_again = self.filter_bar.read_again
+        self.go_to = self.finder.go_to
+
+    def compose_body(self) -> ComposeResult:
+        yield from self.panes.compose()
+
+    def on_mount(self) -> None:
+        self.events.add_class("pane")
+        self.detail.add_class("pane")
+        self.events.focus()
+
+    @property
+    def events(self) -> EventList:
+        return self.panes.events
+
+    @property
+    def detail(self) -> EventDetail:
+        return self.panes.detail
 
     def to_remember(self) -> Mapping[str, Any]:
+        filtering = self.filter_bar.filtering
         return {
-            "filter": self.filtering.text,
-            "on": self.filtering.on,
-            "history": self.filtering.history,
-            "find": self.find_text,
+            "filter": filtering.text,
+            "on": filtering.on,
+            "history": filtering.history,
+            "find": self.finder.text,
             "columns": list(self.events.chosen),
             "face": self.detail.face_name,
             "unfolded": self.detail.unfolded,
         }
 
     def remember(self, values: Mapping[str, Any]) -> None:
-        self.filtering.history = state.texts(values, "history")[-MAX_HISTORY:]
+        self.filter_bar.filtering.history = state.texts(values, "history")[-MAX_HISTORY:]
         self.events.chosen = tuple(name for name in state.texts(values, "columns") if name in COLUMNS)
         face = state.text(values, "face")
         if face in copying.FACES:
             self.detail.face = copying.FACES.index(face)
         self.detail.unfolded = state.flag(values, "unfolded")
-        self._read_find(state.text(values, "find"))
-        text = state.text(values, "filter")
-        if text and not self.filtering.apply(text, state.flag(values, "on")):
-            self.filtering = Filtering(self.read_filter)  # the filter language has changed
-        self.refresh_filter()
+        self.finder.read(state.text(values, "find"))
+        self.filter_bar.restore(state.text(values, "filter"), state.flag(values, "on"))
 
     # ---- the tick
 
@@ -57,17 +88,17 @@ class EventsScreen(SearchedView):
         found = self.events
         found.narrow, found.extra = not self.is_wide, self.app.size.width >= EXTRA_WIDE
         found.empty = self._empty_words()
-        self.keep_up()
+        self.filter_bar.keep_up()
         found.change(self.view.sync)
-        if self.view.searching is not None and not self._is_searching():
-            self.run_worker(self._search(), group="search")
-        self.titled(found, self.list_title(), self._where())
+        self.filter_bar.search()
+        self.titled(found, self._list_title(), self._where())
         self._show_filter()
-        self._show_detail()
+        self.panes.show_detail()
         super().tick(health)
 
-    def list_title(self) -> str:
-        return "Events" + (f", by {self.view.sorted_by}" if self.view.sorted_by else "")
+    def _list_title(self) -> str:
+        by = f", by {self.view.sorted_by}" if self.view.sorted_by and self.panes.listing.only is None else ""
+        return self.panes.listing.title + by
 
     def _where(self) -> str:
         new = self.view.new
@@ -77,17 +108,17 @@ class EventsScreen(SearchedView):
         if self.view.filtered and len(self.view.store):
             if self.view.searching is not None:
                 return ("searching …",)
-            if self.only_marked:
+            if self.filter_bar.only_marked:
                 return ("nothing is marked", "m marks the selected event · M shows all again")
             return ("nothing matches the filter", "F takes it off · / edits it")
-        link = self.app.link
+        link = self.host.stream.link
         if link.state == "reading":
             return ("reading the log …",)
         if link.state == "saved":
             return ("there is no event in this log", link.reason)
         if link.state in ("down", "connecting") and not link.received:
             return ("not connected yet",)
-        return self.EMPTY
+        return self.panes.listing.empty
 
     def state_words(self) -> tuple[Line, Line]:
         view = self.view
@@ -103,37 +134,79 @@ class EventsScreen(SearchedView):
             words = "HOLDING your place (new events are added above)"
         if view.sorted_by:
             words, role, remedy = f"SORTED by {view.sorted_by} (nothing is added)", "warning", "G follows"
-        elif self.app.link.state == "saved":
+        elif self.host.stream.link.state == "saved":
             words, role, remedy = (
                 ("AT THE END of the log", "good", "") if view.mode is Mode.FOLLOW else ("", "", "G to the end")
             )
         if not self.is_wide:
             words = words.partition(" (")[0]
-        found = f" · n N: {self.find_text}" if self.find_text else ""
+        found = f" · n N: {self.finder.text}" if self.finder.text else ""
         first = f" {words} · {place}" if words else f" {place}"
         return line(span(first, role), span(f"{marks}{found}", "note")), line(span(f"{remedy} ", "note"))
 
-    def action_leave(self) -> None:
-        if self.leave_zoom():
+    # ---- the field above the list
+
+    def action_filter(self) -> None:
+        self.finder.is_typing = False
+        filtering = self.filter_bar.filtering
+        filtering.begin()
+        self.query_one(FilterRow).edit(filtering.text, filtering.history, self._complete)
+
+    def action_find(self) -> None:
+        self.finder.begin()
+        self.query_one(FilterRow).edit(self.finder.text, self.finder.history, self._complete)
+
+    def _complete(self, text: str) -> Completion:
+        return filter_completion.completion(text, partial(vocabulary.names, self.view.store))
+
+    def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
+        if self.finder.is_typing:
+            self.finder.read(event.text)
+        else:
+            self.filter_bar.apply(event.text, bool(event.text.strip()))
+
+    def on_filter_row_closed(self, event: FilterRow.Closed) -> None:
+        if self.finder.is_typing:
+            self.finder.close(kept=event.kept)
+        else:
+            self.filter_bar.close(kept=event.kept)
+        self.events.focus()
+
+    def _show_filter(self) -> None:
+        row, bar, finder = self.query_one(FilterRow), self.filter_bar, self.finder
+        if not row.editing:
+            row.words(bar.words(), bar.count())
             return
-        if not self.events.has_focus:
-            self.events.focus()
-        elif self.cleared:
-            self.clear(False)
-        elif self.only_marked:
-            self.action_marked()
-        elif self.find_text:
-            self._read_find("")
-        elif self.filtering.on:
-            self._apply(self.filtering.text, False)
-        elif self.view.mode is Mode.PAUSED:
-            self.action_pause()
+        error = finder.error if finder.is_typing else bar.filtering.error
+        if len(row.candidates) > 1:
+            row.hint(line(span("   " + " · ".join(row.candidates), "note")), bar.count())
+        elif error is not None:
+            row.hint(line(span(" " * (error.position + 3) + "^ ", "bad"), span(error.message, "bad")))
+        elif finder.is_typing:
+            row.hint(
+                line(span("   find without hiding · ⏎ goes to the next match, then n and N · esc leaves it", "note"))
+            )
+        else:
+            row.hint(
+                line(span("   ⏎ keeps it · esc takes it back · tab completes · ↑ ↓ earlier ones", "note")),
+                bar.count(),
+            )
+
+    # ---- events of the panes
+
+    def on_line_list_moved(self, event: LineList.Moved) -> None:
+        event.stop()
+        self.panes.show_detail()
+
+    def on_line_list_opened(self, event: LineList.Opened) -> None:
+        event.stop()
+        self.action_open()
 
     # ---- keys
 
     def why_not(self, action: str) -> str:
         name = action.partition("(")[0]
-        if name in ("find_next",) and not self.find_text:
+        if name in ("find_next",) and not self.finder.text:
             return "nothing to find; ctrl+f says what"
         needs = (
             "open",
@@ -150,20 +223,90 @@ class EventsScreen(SearchedView):
         )
         return "nothing is selected" if name in needs and self.view.selected is None else ""
 
+    def leave_zoom(self) -> bool:
+        was = super().leave_zoom()
+        if was:
+            self.events.focus()
+        return was
+
+    def action_leave(self) -> None:
+        bar = self.filter_bar
+        if self.leave_zoom():
+            return
+        if not self.events.has_focus:
+            self.events.focus()
+        elif bar.cleared:
+            bar.clear(False)
+        elif bar.only_marked:
+            bar.toggle_marked()
+        elif self.finder.text:
+            self.finder.read("")
+        elif bar.filtering.on:
+            bar.apply(bar.filtering.text, False)
+        elif self.view.mode is Mode.PAUSED:
+            self.panes.toggle_pause()
+
+    def action_pause(self) -> None:
+        self.panes.toggle_pause()
+
+    def action_face(self) -> None:
+        self.panes.show_next_tab()
+
+    def action_fold(self) -> None:
+        self.panes.toggle_fold()
+
+    def action_open(self) -> None:
+        self.panes.open()
+
+    def action_step(self, by: int) -> None:
+        self.events.action_move(by)
+
     def action_last(self) -> None:
         self.events.action_last()
 
+    def action_toggle_filter(self) -> None:
+        self.filter_bar.toggle()
+
+    def action_transaction(self) -> None:
+        self.filter_bar.toggle_transaction()
+
+    def action_by_value(self, include: bool) -> None:
+        self.filter_bar.ask_for_value(include)
+
+    def action_marked(self) -> None:
+        self.filter_bar.toggle_marked()
+
+    def action_find_next(self, direction: int) -> None:
+        self.finder.find_next(direction)
+
+    def action_goto(self) -> None:
+        self.finder.ask_for_place()
+
+    def action_row_history(self, direction: int) -> None:
+        self.finder.go_in_history(direction)
+
     def action_mark(self) -> None:
-        if self._taken() is None:
+        if self.panes.taken() is None:
             return
         self.view.toggle_mark()
-        if self.depends_on_marks():
-            self.refresh_filter()
+        if self.filter_bar.depends_on_marks():
+            self.filter_bar.refresh()
         self.events.redraw()
 
+    def action_copy(self) -> None:
+        self.output.ask_to_copy()
+
+    def action_write(self) -> None:
+        self.output.ask_to_write()
+
     def action_replay(self) -> None:
-        if not self.refused("replay") and self._taken_record() is not None:
-            self.app.ask_to_replay(self.view)
+        if not self.refused("replay") and self.panes.taken_record() is not None:
+            self.host.replays.ask(self.view)
+
+    def action_coverage(self) -> None:
+        record = self.panes.taken_record()
+        if record is not None and not self.refused("coverage"):
+            self.host.navigation.show_coverage_of(record)
 
     # ---- sort and columns
 
@@ -187,7 +330,7 @@ class EventsScreen(SearchedView):
             self.events.change(lambda: self.view.sort(name, lambda row: key(store, row), descending=descending))
             self.events.choose(0)
         else:
-            self.refresh_filter()
+            self.filter_bar.refresh()
         self.events.redraw()
 
     def action_columns(self) -> None:
@@ -201,77 +344,6 @@ class EventsScreen(SearchedView):
         """Show these columns in this order; if empty, those that fit."""
         self.events.chosen = tuple(names)
         self.events.redraw()
-
-    # ---- copy and write
-
-    def action_copy(self) -> None:
-        record = self._taken_record()
-        if record is None:
-            return
-        options = [Option(form.key, form.label, form, why_not=form.why_not(record)) for form in copying.FORMS]
-
-        def chosen(form: copying.Form | None) -> None:
-            text = form.text(record) if form else None
-            if form and text is not None:
-                self.app.copy(f"{form.label} of #{record.id}", text)
-
-        self.app.push_screen(Choice(f"Copy of #{record.id}", options), chosen)
-
-    def action_write(self) -> None:
-        row = self._taken()
-        if row is None:
-            return
-        view = self.view
-        shown = f"{len(view):,}" + (" so far" if view.searching is not None else "")
-        options = [
-            Option("s", f"@shown: {shown}", "@shown"),
-            Option("m", f"@marked: {len(view.marks)}", "@marked", why_not="" if view.marks else "nothing is marked"),
-            Option("o", "@focus: the selected one", "@focus"),
-            Option("t", "@tx: its transaction", "@tx"),
-            Option("a", f"@all: {view.store.event_count:,} kept", "@all"),
-        ]
-
-        def chosen(what: str | None) -> None:
-            if what:
-                self.app.ask_to_write(what, self.rows_of(what))
-
-        self.app.push_screen(Choice("Write which events?", options), chosen)
-
-    def rows_of(self, selector: str) -> Sequence[int]:
-        """Return the rows of a selector, ascending. Raises `UsageError` if there are none."""
-        view, store = self.view, self.view.store
-        row = view.selected
-        if selector == "@marked" and not view.marks:
-            raise UsageError("nothing is marked; m marks the selected event")
-        if selector in ("@focus", "@tx") and row is None:
-            raise UsageError("nothing is selected")
-        if selector == "@shown":
-            return view.rows()
-        if selector == "@marked":
-            return sorted(view.marks)
-        if selector == "@tx" and row is not None:
-            return scan.passing(store, parse(f"tx:{store.xid(row)}"))(store.first, store.end)
-        return range(store.first, store.end) if selector == "@all" or row is None else [row]
-
-    def origin_of(self, selector: str) -> Origin:
-        """Return the events of a selector, to be replayed. Raises `UsageError` if there are none."""
-        rows, origins = self.rows_of(selector), self.app.origins
-        if not rows:
-            raise UsageError("nothing is shown" if selector == "@shown" else "there is no event")
-        if selector in ("@focus", "@tx") and self.view.store.kind(rows[0]) == NOTE:
-            raise UsageError("this row is no event")
-        return {
-            "@focus": lambda: origins.event(rows[0]),
-            "@tx": lambda: origins.transaction(rows[0]),
-            "@marked": lambda: origins.marked(rows),
-            "@shown": lambda: origins.shown(self.view, self.exact_filter),
-            "@all": origins.kept,
-        }[selector]()
-
-    def action_coverage(self) -> None:
-        record = self._taken_record()
-        if record is not None and not self.refused("coverage"):
-            self.app.show_coverage_of(record)
 
 
 def _by_table(store: Any, row: int) -> str:

@@ -15,6 +15,7 @@ from pg_events_tui.dialogs.questions import Choice, Option, Question
 from pg_events_tui.model import state
 from pg_events_tui.model.backend import Failed
 from pg_events_tui.screens.base import ConsoleScreen
+from pg_events_tui.screens.host import Host
 from pg_events_tui.text import pipeline
 from pg_events_tui.text.lines import Line, line, span
 from pg_events_tui.text.pipeline import FACES, Numbers
@@ -35,8 +36,8 @@ class HealthScreen(ConsoleScreen):
     MODE: ClassVar[str] = "health"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("health")]
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
         self.face = 0
         self._sort = "now"
         self._drawn_at = 0.0
@@ -66,8 +67,8 @@ class HealthScreen(ConsoleScreen):
         self._reload()
 
     def _reload(self) -> None:
-        if self.app.screen is self and not self.app.backend.absent:
-            self.app.load_health()
+        if self.app.screen is self and not self.host.database.absent:
+            self.host.database.load_health()
 
     def to_remember(self) -> Mapping[str, Any]:
         return {"face": FACES[self.face], "sort": self._sort}
@@ -81,7 +82,7 @@ class HealthScreen(ConsoleScreen):
 
     def tick(self, health: Health) -> None:
         now = monotonic()
-        told, problem = self.app.told
+        told, problem = self.host.database.health
         rows = self.query_one("#rows", ItemList)
         drawn = (id(told), problem, self.face, self._sort, rows.size.width)
         if drawn != self._drawn or now - self._drawn_at > DRAW_SECONDS:
@@ -90,15 +91,19 @@ class HealthScreen(ConsoleScreen):
         super().tick(health)
 
     def _draw(self, health: Health, rows: ItemList) -> None:
-        told, problem = self.app.told
-        numbers = Numbers(health, told, problem, self.app.lags(), self.app.tick_seconds(), rss_bytes(), self.app.zone)
+        told, problem = self.host.database.health
+        numbers = Numbers(
+            health, told, problem, self.host.stream.lags(), self.host.tick_seconds(), rss_bytes(), self.host.clock.zone
+        )
         for name, make in (("#link", pipeline.link_lines), ("#pipeline", pipeline.pipeline_lines)):
             pane = self.query_one(name, TextPane)
             pane.show(make(numbers, max(1, pane.size.width)), keep_place=True)
         self.query_one("#faces", Row).show(pipeline.face_tabs(self.face, told), line(span("d next list ", "note")))
         at = health.now.timestamp()
         cells = max(20, rows.size.width - 1)
-        heading, items = pipeline.rows_of(FACES[self.face], told, self.app.rates, at, cells, self._sort, self.app.zone)
+        heading, items = pipeline.rows_of(
+            FACES[self.face], told, self.host.stream.rates, at, cells, self._sort, self.host.clock.zone
+        )
         rows.empty = pipeline.empty_words(FACES[self.face], told, problem)
         rows.show(heading, items)
         self.titled(rows, FACES[self.face], "s sort" if FACES[self.face] == "Rates" else "")
@@ -109,9 +114,9 @@ class HealthScreen(ConsoleScreen):
     def _show_selected(self, *, keep_place: bool = False) -> None:
         pane, preview = self.query_one("#detail", TextPane), self.query_one("#preview", Row)
         key = self.query_one("#rows", ItemList).selected_key
-        told, at = self.app.told[0], self.app.now().timestamp()
+        told, at = self.host.database.health[0], self.host.clock.seconds
         title, text = pipeline.detail(
-            FACES[self.face], key, told, self.app.rates, at, max(10, pane.size.width), self.app.zone
+            FACES[self.face], key, told, self.host.stream.rates, at, max(10, pane.size.width), self.host.clock.zone
         )
         self.titled(pane, title)
         same = (self.face, key)
@@ -132,14 +137,14 @@ class HealthScreen(ConsoleScreen):
 
     @property
     def selected_failed(self) -> Failed | None:
-        told, key = self.app.told[0], self.query_one("#rows", ItemList).selected_key
+        told, key = self.host.database.health[0], self.query_one("#rows", ItemList).selected_key
         if FACES[self.face] != "Failed" or told is None:
             return None
         return next((one for one in told.failed if (one.consumer, one.event_id) == key), None)
 
     def why_not(self, action: str) -> str:
         if action in ("discard", "retry"):
-            if self.app.read_only:
+            if self.host.database.read_only:
                 return "changing is off: the console was started with --read-only"
             if self.selected_failed is None:
                 return "no failed event is selected; d goes on to Failed"
@@ -203,7 +208,7 @@ class HealthScreen(ConsoleScreen):
 
     def action_table_events(self) -> None:
         if not self.refused("table_events") and self._table:
-            self.app.filter_live(f'table:"{self._table}"')
+            self.host.navigation.filter_live(f'table:"{self._table}"')
 
     def action_retry(self) -> None:
         one = self.selected_failed
@@ -212,7 +217,7 @@ class HealthScreen(ConsoleScreen):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.app.retry(one.consumer, one.event_id)
+                self.host.database.retry(one.consumer, one.event_id)
 
         text = [
             line(span("event     ", "label"), span(f"#{one.event_id} of consumer {one.consumer}", "strong")),
@@ -229,7 +234,7 @@ class HealthScreen(ConsoleScreen):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.app.discard(one.consumer, one.event_id)
+                self.host.database.discard(one.consumer, one.event_id)
 
         text = [
             line(span("event     ", "label"), span(f"#{one.event_id} of consumer {one.consumer}", "strong")),

@@ -1,12 +1,23 @@
 """Live: all events as they happen."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.binding import BindingType
 
+from pg_events_tui.model.view import View
 from pg_events_tui.screens.events import EventsScreen
+from pg_events_tui.screens.host import Host
+from pg_events_tui.screens.listing import Listing
 from pg_events_tui.widgets import keys
+
+ALL: Final = Listing(
+    title="Events",
+    empty=(
+        "no events yet",
+        "as soon as a covered table changes, it shows here",
+        "2 shows which tables are covered",
+    ),
+)
 
 
 class LiveScreen(EventsScreen):
@@ -14,8 +25,6 @@ class LiveScreen(EventsScreen):
 
     MODE: ClassVar[str] = "live"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("live")]
-    EMPTY: ClassVar[Sequence[str]] = (
-        "no events yet",
-        "as soon as a covered table changes, it shows here",
-        "2 shows which tables are covered",
-    )
+
+    def __init__(self, host: Host, view: View) -> None:
+        super().__init__(host, view, ALL)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -18,13 +18,11 @@ from pg_events.triggers.plan import Plan, Step
 from pg_events_tui.dialogs.questions import Ask
 from pg_events_tui.model.backend import problem_line
 from pg_events_tui.model.recording import new_file_problem
+from pg_events_tui.screens.host import Host
 from pg_events_tui.text.lines import Line, fit, line, span, text_lines
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row
 from pg_events_tui.widgets.text_pane import TextPane
-
-if TYPE_CHECKING:
-    from pg_events_tui.app.console import ConsoleApp
 
 
 class PlanDialog(ModalScreen[None]):
@@ -40,11 +38,12 @@ class PlanDialog(ModalScreen[None]):
     if TYPE_CHECKING:
 
         @property
-        def app(self) -> "ConsoleApp": ...
+        def app(self) -> App[Any]: ...
 
-    def __init__(self, tables: Sequence[Table] = (), *, exclude: bool | None = None) -> None:
+    def __init__(self, host: Host, tables: Sequence[Table] = (), *, exclude: bool | None = None) -> None:
         """Without tables, the plan is for all. `exclude`: True to exclude these tables, False to include them again."""
         super().__init__()
+        self._host = host
         self._tables = tables
         names = tuple(table.identity for table in tables)
         self._exclude = names if exclude else ()
@@ -73,7 +72,7 @@ class PlanDialog(ModalScreen[None]):
 
     @work(thread=True, exit_on_error=False)
     def _load(self) -> None:
-        backend = self.app.backend
+        backend = self._host.database.backend
         try:
             relations = [table.oid for table in self._tables] or None
             plan = backend.plan(relations, include=self._include, exclude=self._exclude)
@@ -96,7 +95,7 @@ class PlanDialog(ModalScreen[None]):
         steps = self.query_one("#steps", ItemList)
         plan = self._plan
         self.query_one("#plan-head", Row).show(
-            line(span(" for ", "label"), span(what, "strong"), span(f" on {self.app.backend.name}", "note"))
+            line(span(" for ", "label"), span(what, "strong"), span(f" on {self._host.database.backend.name}", "note"))
         )
         if plan is None:
             steps.empty = ("cannot be planned", self._problem) if self._problem else "asking the database …"
@@ -210,14 +209,14 @@ class PlanDialog(ModalScreen[None]):
     def action_apply(self) -> None:
         if self._plan is None or not self._plan.steps or self._applying or self._applied is not None:
             return
-        if self.app.read_only:
-            self.app.say("building is off: the console was started with --read-only", "warning")
+        if self._host.database.read_only:
+            self._host.notices.say("building is off: the console was started with --read-only", "warning")
             return
-        place = self.app.places.here
+        place = self._host.navigation.places.here
         if not place.label.upper().startswith("PROD"):
             self._begin()
             return
-        name = self.app.backend.name.partition("@")[0]
+        name = self._host.database.backend.name.partition("@")[0]
 
         def answered(text: str | None) -> None:
             if text is not None:
@@ -245,12 +244,12 @@ class PlanDialog(ModalScreen[None]):
     def action_write(self) -> None:
         plan = self._plan
         if plan is None or not plan.steps:
-            self.app.say("there is nothing to write", "warning")
+            self._host.notices.say("there is nothing to write", "warning")
             return
 
         def answered(path: str | None) -> None:
             if path:
-                self.app.write_text(path, script(plan))
+                self._host.files.write_text(path, script(plan))
 
         text = [line(span("The statements of the plan, to be read or run elsewhere."))]
         self.app.push_screen(Ask("Write the plan to", text, value="plan.sql", check=new_file_problem), answered)
@@ -264,7 +263,7 @@ class PlanDialog(ModalScreen[None]):
             app.call_from_thread(self._told, numbers.get(id(step)), outcome)
 
         try:
-            applied = app.backend.apply(plan, on_step)
+            applied = self._host.database.backend.apply(plan, on_step)
         except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
             app.call_from_thread(self._finished, None, problem_line(error))
         else:
@@ -279,18 +278,18 @@ class PlanDialog(ModalScreen[None]):
     def _finished(self, applied: Applied | None, problem: str) -> None:
         self._applying = False
         self._applied, self._problem = applied, problem
-        app = self.app
+        host = self._host
         if applied is None:
-            app.say(f"the build failed: {problem}", "error")
+            host.notices.say(f"the build failed: {problem}", "error")
         else:
             if applied.applied and not applied.failed:
-                app.backend.choose(include=self._include, exclude=self._exclude)
-            app.say(
+                host.database.backend.choose(include=self._include, exclude=self._exclude)
+            host.notices.say(
                 f"build: {applied.applied} applied, {len(applied.failed)} failed",
                 "warning" if applied.failed else "information",
             )
-        app.intake.reconnect_now()
-        app.load_coverage()
+        host.stream.intake.reconnect_now()
+        host.database.load_coverage()
         if self.is_attached:
             self._show()
 

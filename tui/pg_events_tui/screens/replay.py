@@ -15,6 +15,8 @@ from pg_events_tui.replay import tabs
 from pg_events_tui.replay.lines import NOT_UNDONE, SPEEDS
 from pg_events_tui.replay.session import Replay
 from pg_events_tui.replay.tabs import FACES
+from pg_events_tui.screens.base import ConsoleScreen
+from pg_events_tui.screens.host import Host
 from pg_events_tui.screens.replay_choices import ReplayChoices
 from pg_events_tui.screens.replay_dialogs import Leave
 from pg_events_tui.text.lines import Line, line, span
@@ -26,25 +28,34 @@ from pg_events_tui.widgets.rows import FilterRow, Row
 from pg_events_tui.widgets.text_pane import TextPane
 
 
-class ReplayScreen(ReplayChoices):
+class ReplayScreen(ConsoleScreen):
     """Displays and controls the console's replay."""
 
     MODE: ClassVar[str] = "replay"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("replay")]
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.choices = ReplayChoices(self, host)
         self._only_failed = False
         self._follows = True
         """True while the selection follows the playback, until the user moves it."""
         self._drawn: object = None
         self._shown: tuple[object, ...] = ()
 
+    @property
+    def queue(self) -> QueueList:
+        return self.choices.queue
+
+    @property
+    def replay(self) -> Replay | None:
+        return self.host.replays.current
+
     def compose_body(self) -> ComposeResult:
         yield Row(id="target")
         yield Row(id="progress")
         with Horizontal(id="body"):
-            yield QueueList(self.app.zone, id="queue")
+            yield QueueList(self.host.clock.zone, id="queue")
             yield TextPane(id="detail")
         yield Row(id="preview")
 
@@ -61,17 +72,17 @@ class ReplayScreen(ReplayChoices):
         if not row.editing:
             row.words(*replay_lines.source_line(found))
         self.query_one("#target", Row).show(*replay_lines.target_line(found, self.size.width))
-        progress = replay_lines.progress_line(found, self.app.pace, self.size.width)
+        progress = replay_lines.progress_line(found, self.host.replays.pace, self.size.width)
         self.query_one("#progress", Row).show(*progress)
         self._show_queue()
         self._show_selected()
         if (
             found is not None
-            and self.app.replay_asks is found
+            and self.host.replays.asks is found
             and found.planned is not None
             and self.app.screen is self
         ):
-            self.app.replay_asks = None
+            self.host.replays.asks = None
             self.action_real()
         super().tick(health)
 
@@ -114,7 +125,7 @@ class ReplayScreen(ReplayChoices):
         found, row = self.replay, self.queue.selected_row
         pane = self.query_one("#detail", TextPane)
         running = found is not None and found.current is not None and found.current[0] == row
-        shown = (id(found), found.version if found else 0, row, self.face, pane.size.width)
+        shown = (id(found), found.version if found else 0, row, self.choices.face, pane.size.width)
         if shown == self._shown and not running and not (found and found.planned is None):
             return
         same = shown[2:] == self._shown[2:]
@@ -124,10 +135,10 @@ class ReplayScreen(ReplayChoices):
             self._show_plan(pane, preview)
             return
         self.titled(pane, tabs.face_title(found, row), "d next face · y copy")
-        face = FACES[self.face]
+        face = FACES[self.choices.face]
         pane.show(
             tabs.face_lines(found, row, face),
-            fixed=[tabs.faces_line(self.face), line()],
+            fixed=[tabs.faces_line(self.choices.face), line()],
             keep_place=same,
         )
         outcome = found.outcome(row)
@@ -142,7 +153,7 @@ class ReplayScreen(ReplayChoices):
     def _shows_plan(self) -> bool:
         """True until an event was tried, or viewed in another face."""
         found = self.replay
-        return found is not None and found.stage in ("plan", "loading") and not self.face
+        return found is not None and found.stage in ("plan", "loading") and not self.choices.face
 
     def _show_plan(self, pane: TextPane, preview: Row) -> None:
         found = self.replay
@@ -215,13 +226,46 @@ class ReplayScreen(ReplayChoices):
 
     def action_face(self) -> None:
         if not self.refused("face"):
-            self.face = (self.face + 1) % len(FACES)
+            self.choices.face = (self.choices.face + 1) % len(FACES)
             self._show_selected()
 
     def action_failed_only(self) -> None:
         if not self.refused("failed_only"):
             self._only_failed = not self._only_failed
             self._show_queue()
+
+    # ---- choosing
+
+    def why_not(self, action: str) -> str:
+        return self.choices.why_not(action)
+
+    def action_source(self) -> None:
+        self.choices.ask_for_source()
+
+    def action_filter(self) -> None:
+        if not self.refused("filter"):
+            self.choices.edit_filter()
+
+    def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
+        self.choices.show_filter_error(event.text)
+
+    def on_filter_row_closed(self, event: FilterRow.Closed) -> None:
+        self.choices.close_filter(kept=event.kept)
+
+    def action_target(self) -> None:
+        if not self.refused("target"):
+            self.choices.ask_for_target()
+
+    def action_runs(self) -> None:
+        self.choices.ask_for_run()
+
+    def action_compare(self) -> None:
+        if not self.refused("compare"):
+            self.choices.ask_for_comparison()
+
+    def action_edit(self) -> None:
+        if not self.refused("edit"):
+            self.choices.edit_payload()
 
     # ---- playing
 
@@ -240,8 +284,8 @@ class ReplayScreen(ReplayChoices):
         text = [
             line(span("events    ", "label"), span(f"{count:,}", "strong"), span(f"  {found.origin.words}", "note")),
             line(span("callback  ", "label"), span(", ".join(names), "strong")),
-            line(span("speed     ", "label"), span(replay_lines.speed_words(self.app.pace)),
-                 span("   at errors: stop" if self.app.pace.stop_on_error else "   at errors: go on", "note")),
+            line(span("speed     ", "label"), span(replay_lines.speed_words(self.host.replays.pace)),
+                 span("   at errors: stop" if self.host.replays.pace.stop_on_error else "   at errors: go on", "note")),
             line(),
             line(span(NOT_UNDONE, "warning")),
             line(span("It has a process of its own: x stops, x again kills what hangs.", "note")),
@@ -324,19 +368,21 @@ class ReplayScreen(ReplayChoices):
             self.say(f"again: {counted(len(rows), 'failed event')}")
 
     def action_speed(self, by: int) -> None:
-        pace = self.app.pace
+        pace = self.host.replays.pace
         place = SPEEDS.index(pace.speed) + by
         if 0 <= place < len(SPEEDS):
-            self.app.set_pace(replace(pace, speed=SPEEDS[place]))
+            self.host.replays.set_pace(replace(pace, speed=SPEEDS[place]))
 
     def action_on_error(self) -> None:
-        self.app.set_pace(replace(self.app.pace, stop_on_error=not self.app.pace.stop_on_error))
+        self.host.replays.set_pace(
+            replace(self.host.replays.pace, stop_on_error=not self.host.replays.pace.stop_on_error)
+        )
 
     def copied(self) -> tuple[str, str] | None:
         found, row = self.replay, self.queue.selected_row
         if found is None or row is None:
             return None
-        face = FACES[self.face]
+        face = FACES[self.choices.face]
         if face == "Payload":
             run = found.kept.run if found.kept else ""
             outcome = found.outcome(row)

@@ -1,9 +1,8 @@
 """Choices of the Replay screen besides playing: events, callbacks and runs, and why one is unavailable."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
-
-from textual import work
 
 from pg_events.errors import FilterError, PgEventsError
 from pg_events.filter.parser import parse
@@ -16,6 +15,7 @@ from pg_events_tui.replay.sources import FindOrigin, filtered, into
 from pg_events_tui.replay.tabs import FACES
 from pg_events_tui.screens import editing
 from pg_events_tui.screens.base import ConsoleScreen
+from pg_events_tui.screens.host import Host
 from pg_events_tui.screens.replay_dialogs import RunsDialog
 from pg_events_tui.text.lines import line, span
 from pg_events_tui.widgets.queue_list import QueueList
@@ -37,30 +37,33 @@ NEEDS_QUEUE: Final = (
 CALLS: Final = ("play", "step", "rerun", "rerun_failed")
 
 
-class ReplayChoices(ConsoleScreen):
-    """Screen with a queue."""
+class ReplayChoices:
+    """Choices of events, callbacks and runs, and edited copies."""
 
-    face = 0
-    """Index of the shown face of the selected event."""
+    def __init__(self, screen: ConsoleScreen, host: Host) -> None:
+        self._screen = screen
+        self._host = host
+        self.face = 0
+        """Index of the shown face of the selected event."""
 
     @property
     def queue(self) -> QueueList:
-        return self.query_one("#queue", QueueList)
+        return self._screen.query_one("#queue", QueueList)
 
     @property
     def replay(self) -> Replay | None:
-        return self.app.replay
+        return self._host.replays.current
 
     # ---- events and callbacks
 
-    def action_source(self) -> None:
+    def ask_for_source(self) -> None:
         def chosen(find: FindOrigin | None) -> None:
             origin = find() if find else None
             if origin is not None:
-                self.app.plan_replay(origin)
+                self._host.replays.plan(origin)
 
-        options = [*self.app.replay_sources(), Option[FindOrigin]("p", "a saved log …", self._ask_for_file)]
-        self.app.push_screen(Choice("Replay what?", options), chosen)
+        options = [*self._host.replays.sources(), Option[FindOrigin]("p", "a saved log …", self._ask_for_file)]
+        self._screen.app.push_screen(Choice("Replay what?", options), chosen)
 
     def _ask_for_file(self) -> None:
         def problem(text: str) -> str:
@@ -68,44 +71,44 @@ class ReplayChoices(ConsoleScreen):
 
         def answered(path: str | None) -> None:
             if path:
-                self.app.plan_replay(self.app.origins.file(Path(path).expanduser()))
+                self._host.replays.plan(self._host.replays.origins.file(Path(path).expanduser()))
 
         text = [line(span("A file of listen --output, export, w or W; it is read, and nothing is called."))]
-        self.app.push_screen(Ask("Replay a saved log", text, check=problem), answered)
+        self._screen.app.push_screen(Ask("Replay a saved log", text, check=problem), answered)
 
-    def action_filter(self) -> None:
+    def edit_filter(self) -> None:
         found = self.replay
-        if not self.refused("filter") and found is not None:
-            self.query_one(FilterRow).edit(found.origin.where)
+        if found is not None:
+            self._screen.query_one(FilterRow).edit(found.origin.where)
 
-    def on_filter_row_changed(self, event: FilterRow.Changed) -> None:
-        row = self.query_one(FilterRow)
+    def show_filter_error(self, text: str) -> None:
+        row = self._screen.query_one(FilterRow)
         try:
-            parse(event.text)
+            parse(text)
         except FilterError as error:
             row.hint(line(span(" " * (error.position + 3) + "^ ", "bad"), span(error.message, "bad")))
         else:
             row.hint(line(span("   ⏎ plans with these events only", "note")))
 
-    def on_filter_row_closed(self, event: FilterRow.Closed) -> None:
+    def close_filter(self, *, kept: bool) -> None:
         self.queue.focus()
         found = self.replay
-        if not event.kept or found is None:
+        if not kept or found is None:
             return
-        text = self.query_one(FilterRow).text.strip()
+        text = self._screen.query_one(FilterRow).text.strip()
         if text == found.origin.where:
             return
         try:
             wanted = parse(text)
         except FilterError as error:
-            self.say(f"nothing was changed: {error.message}", "error")
+            self._host.notices.say(f"nothing was changed: {error.message}", "error")
             return
-        base = into(self.app.replay_base or found.origin, found.job.callback)
-        self.app.plan_replay(filtered(base, wanted) if text else base, base=base)
+        base = into(self._host.replays.base or found.origin, found.job.callback)
+        self._host.replays.plan(filtered(base, wanted) if text else base, base=base)
 
-    def action_target(self) -> None:
+    def ask_for_target(self) -> None:
         found = self.replay
-        if self.refused("target") or found is None:
+        if found is None:
             return
         settings = found.job.settings
         unset = settings.data_update_callback is None and settings.db_schema_update_callback is None
@@ -126,7 +129,7 @@ class ReplayChoices(ConsoleScreen):
             elif name is not None:
                 found.choose_callback(name or None)
 
-        self.app.push_screen(Choice("Into which callback?", options), chosen)
+        self._screen.app.push_screen(Choice("Into which callback?", options), chosen)
 
     def _ask_for_callback(self) -> None:
         def answered(name: str | None) -> None:
@@ -134,28 +137,28 @@ class ReplayChoices(ConsoleScreen):
                 self.replay.choose_callback(name.strip())
 
         text = [line(span("It gets every event. It is imported when playing begins, not before."))]
-        self.app.push_screen(Ask("Callback", text, check=name_problem), answered)
+        self._screen.app.push_screen(Ask("Callback", text, check=name_problem), answered)
 
     # ---- runs
 
-    def action_runs(self) -> None:
+    def ask_for_run(self) -> None:
         def chosen(run: Run | None) -> None:
             if run is not None:
                 self.open_run(run)
 
-        self.app.push_screen(RunsDialog("Runs that were kept", "open"), chosen)
+        self._screen.app.push_screen(RunsDialog(self._host.clock.zone, "Runs that were kept", "open"), chosen)
 
     def open_run(self, run: Run) -> None:
         try:
-            origin = self.app.origins.run(run)
+            origin = self._host.replays.origins.run(run)
         except PgEventsError as error:
-            self.say(str(error), "error")
+            self._host.notices.say(str(error), "error")
         else:
-            self.app.plan_replay(origin)
+            self._host.replays.plan(origin)
 
-    def action_compare(self) -> None:
+    def ask_for_comparison(self) -> None:
         found = self.replay
-        if self.refused("compare") or found is None:
+        if found is None:
             return
 
         def chosen(run: Run | None) -> None:
@@ -163,36 +166,41 @@ class ReplayChoices(ConsoleScreen):
                 self._compare(found, run)
 
         this = found.kept.run if found.kept else None
-        self.app.push_screen(RunsDialog("Compare with which run?", "compare", without=this), chosen)
+        self._screen.app.push_screen(
+            RunsDialog(self._host.clock.zone, "Compare with which run?", "compare", without=this), chosen
+        )
 
-    @work(thread=True, exclusive=True, group="compare", exit_on_error=False)
     def _compare(self, found: Replay, run: Run) -> None:
+        work = partial(self._load_comparison, found, run)
+        self._screen.run_worker(work, thread=True, exclusive=True, group="compare", exit_on_error=False)
+
+    def _load_comparison(self, found: Replay, run: Run) -> None:
         try:
             found.compare_with(run)
         except Exception as error:  # noqa: BLE001
-            self.app.call_from_thread(self.say, problem_line(error), "error")
+            self._host.notices.say_from_thread(problem_line(error), "error")
         else:
-            self.app.call_from_thread(self._compared)
+            self._screen.app.call_from_thread(self._compared)
 
     def _compared(self) -> None:
         self.face = FACES.index("Compare")
 
-    def action_edit(self) -> None:
+    def edit_payload(self) -> None:
         found, row = self.replay, self.queue.selected_row
-        if self.refused("edit") or found is None or row is None:
+        if found is None or row is None:
             return
         before = found.edited.get(row) or found.queue.payload(row)
         try:
-            after = editing.edited(self.app, before)
+            after = editing.edited(self._screen.app, before)
         except (ValueError, RecursionError) as error:
-            self.say(f"that is no payload, nothing was changed: {error}", "error")
+            self._host.notices.say(f"that is no payload, nothing was changed: {error}", "error")
             return
         except PgEventsError as error:
-            self.say(str(error), "error")
+            self._host.notices.say(str(error), "error")
             return
         found.edit(row, after)
         self.face = FACES.index("Edit") if row in found.edited else self.face
-        self.say("edited: r runs the copy" if row in found.edited else "as it was captured")
+        self._host.notices.say("edited: r runs the copy" if row in found.edited else "as it was captured")
 
     # ---- unavailable actions
 
@@ -219,7 +227,7 @@ class ReplayChoices(ConsoleScreen):
         if name in (*CALLS, "real"):
             if found.problem and found.stage == "kept":
                 return found.problem
-            if self.app.read_only:
+            if self._host.database.read_only:
                 return "replay is off: the console was started with --read-only"
             if found.no_callback:
                 return f"there is no callback to call; t names one ({found.no_callback})"

@@ -1,10 +1,11 @@
 """Dialogs of Replay: leaving the plan, and choosing a stored run."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -19,9 +20,6 @@ from pg_events_tui.replay import tabs
 from pg_events_tui.text.lines import Line, line, span, table
 from pg_events_tui.widgets.line_list import ItemList, LineList
 from pg_events_tui.widgets.rows import Row
-
-if TYPE_CHECKING:
-    from pg_events_tui.app.console import ConsoleApp
 
 MAX_SHOWN = 200
 """Maximum number of shown runs, the newest; `pg_events runs list` has all."""
@@ -47,15 +45,16 @@ class Leave(Answered[str | None]):
 class RunsDialog(ModalScreen[Run | None]):
     """Choice of a run, the newest on top."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,v", "cancel", "cancel", show=False)]
+
     if TYPE_CHECKING:
 
         @property
-        def app(self) -> "ConsoleApp": ...
+        def app(self) -> App[Any]: ...
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,v", "cancel", "cancel", show=False)]
-
-    def __init__(self, title: str, verb: str, *, without: str | None = None) -> None:
+    def __init__(self, zone: tzinfo | None, title: str, verb: str, *, without: str | None = None) -> None:
         super().__init__()
+        self._zone = zone
         self._title = title
         self._verb = verb
         self._without = without
@@ -80,7 +79,7 @@ class RunsDialog(ModalScreen[Run | None]):
         try:
             found = [run for run in reversed(runs.kept()) if run.run != self._without]
             told = [tabs.RUN_HEADING]
-            told += [tabs.run_columns(run, self.app.zone) for run in found[:MAX_SHOWN]]
+            told += [tabs.run_columns(run, self._zone) for run in found[:MAX_SHOWN]]
         except Exception as error:  # noqa: BLE001 - or it would be waited for without an end
             self.app.call_from_thread(self._loaded, [], [line(), line(span(problem_line(error), "bad"))])
         else:

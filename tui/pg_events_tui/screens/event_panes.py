@@ -1,69 +1,68 @@
 """List of events with the selected one beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.widget import Widget
 
 from pg_events.event import Record
 from pg_events_tui.model.store import NOTE
 from pg_events_tui.model.summary import LETTERS, summary
 from pg_events_tui.model.view import Mode, View
 from pg_events_tui.screens.base import ConsoleScreen
+from pg_events_tui.screens.host import Host
+from pg_events_tui.screens.listing import Listing
 from pg_events_tui.text import copying
-from pg_events_tui.text.lines import Line, line, span
+from pg_events_tui.text.lines import line, span
 from pg_events_tui.widgets.event_detail import EventDetail
 from pg_events_tui.widgets.event_list import EventList
-from pg_events_tui.widgets.line_list import LineList
 from pg_events_tui.widgets.rows import Row
 
 
-class EventView(ConsoleScreen):
+class EventPanes:
     """View of the store as a list, with the details of its selected event."""
 
-    def __init__(self, view: View) -> None:
-        super().__init__()
+    def __init__(self, screen: ConsoleScreen, host: Host, view: View, listing: Listing) -> None:
+        self.screen = screen
+        self.host = host
         self.view = view
+        self.listing = listing
 
-    def compose_body(self) -> ComposeResult:
+    def compose(self) -> Iterator[Widget]:
+        zone, dates = self.host.clock.zone, self.listing.dates
         with Horizontal(id="body"):
-            yield EventList(self.view, self.app.zone, dates=self.MODE == "schema", today=self.app.today, id="events")
-            yield EventDetail(self.view.store, self.app.zone, id="detail")
+            yield EventList(self.view, zone, dates=dates, today=self.host.stream.today, id="events")
+            yield EventDetail(self.view.store, zone, id="detail")
         yield Row(id="preview")
-
-    def on_mount(self) -> None:
-        self.events.add_class("pane")
-        self.detail.add_class("pane")
-        self.events.focus()
 
     @property
     def events(self) -> EventList:
-        return self.query_one("#events", EventList)
+        return self.screen.query_one("#events", EventList)
 
     @property
     def detail(self) -> EventDetail:
-        return self.query_one("#detail", EventDetail)
+        return self.screen.query_one("#detail", EventDetail)
 
-    def action_pause(self) -> None:
+    def toggle_pause(self) -> None:
         self.events.change(self.view.toggle_pause)
         self.events.redraw()
 
     # ---- the selected event
 
-    def _taken(self) -> int | None:
+    def taken(self) -> int | None:
         """Return the selected row and stop following, so that a key acts on the row that the user saw."""
         if self.view.selected is None:
-            self.say("nothing is selected", "warning")
+            self.host.notices.say("nothing is selected", "warning")
             return None
         self.events.change(self.view.hold)
         return self.view.selected
 
-    def _taken_record(self) -> Record | None:
-        if self._taken() is None:
+    def taken_record(self) -> Record | None:
+        if self.taken() is None:
             return None
         record = self.selected_record()
         if record is not None and record.kind == NOTE:
-            self.say("this row is no event", "warning")
+            self.host.notices.say("this row is no event", "warning")
             return None
         return record
 
@@ -76,28 +75,20 @@ class EventView(ConsoleScreen):
         except IndexError:
             return None
 
-    def on_line_list_moved(self, event: LineList.Moved) -> None:
-        event.stop()
-        self._show_detail()
+    # ---- the detail
 
-    def on_line_list_opened(self, event: LineList.Opened) -> None:
-        event.stop()
-        self.action_open()
-
-    def detail_notes(self) -> Sequence[Line]:
-        """Return notes about the selected event that are not part of it."""
-        return ()
-
-    def _show_detail(self) -> None:
+    def show_detail(self) -> None:
         row = self.view.selected
         self._show_preview(row)
         pane = self.detail
-        pane.show_event(row, passing_by=self.view.mode is Mode.FOLLOW, notes=self.detail_notes())
-        self.titled(pane, pane.heading, "d next face · z zoom · y copy" if row is not None else "")
+        record = self.selected_record() if self.listing.only is not None else None
+        notes = self.listing.notes(self.host, record) if record is not None else ()
+        pane.show_event(row, passing_by=self.view.mode is Mode.FOLLOW, notes=notes)
+        self.screen.titled(pane, pane.heading, "d next face · z zoom · y copy" if row is not None else "")
 
     def _show_preview(self, row: int | None) -> None:
         """Show the selected event in one line if there is no room for the detail."""
-        preview = self.query_one("#preview", Row)
+        preview = self.screen.query_one("#preview", Row)
         if row is None:
             preview.show(())
             return
@@ -110,28 +101,16 @@ class EventView(ConsoleScreen):
         text = f"#{found.seq} {LETTERS.get(found.kind, '')} {found.table} {found.key}  {changed}  {who}"
         preview.show(line(span(" "), span(text)), line(span(" ⏎ detail ", "note")))
 
-    def action_face(self) -> None:
+    def show_next_tab(self) -> None:
         self.detail.face = (self.detail.face + 1) % len(copying.FACES)
-        self._show_detail()
+        self.show_detail()
 
-    def action_fold(self) -> None:
+    def toggle_fold(self) -> None:
         self.detail.unfolded = not self.detail.unfolded
-        self._show_detail()
+        self.show_detail()
 
-    def action_open(self) -> None:
+    def open(self) -> None:
         """Focus the detail beside the list; without room, it replaces the list."""
-        if self.view.selected is None:
-            self.say("nothing is selected", "warning")
-            return
-        self.events.change(self.view.hold)
-        self._show_detail()
-        self.open_detail()
-
-    def action_step(self, by: int) -> None:
-        self.events.action_move(by)
-
-    def leave_zoom(self) -> bool:
-        was = super().leave_zoom()
-        if was:
-            self.events.focus()
-        return was
+        if self.taken() is not None:
+            self.show_detail()
+            self.screen.open_detail()
