@@ -82,9 +82,9 @@ class Bursts:
         self._task.cancel()
         return {
             "burst_cpu_ms_p99": percentile(self.cpu_ms, 0.99),
-            "burst_cpu_ms_max": max(self.cpu_ms),
+            "burst_cpu_ms_max": max(self.cpu_ms, default=0.0),
             "stall_ms_p99": percentile(self.wall_ms, 0.99),
-            "stall_ms_max": max(self.wall_ms),
+            "stall_ms_max": max(self.wall_ms, default=0.0),
         }
 
 
