@@ -1,1 +1,1 @@
-"""What an application tells the log: the context of its transactions, and events of its own."""
+"""Context of transactions, and events that an application writes itself."""

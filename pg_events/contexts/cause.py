@@ -8,7 +8,7 @@ from pg_events.event import Record, context_object
 
 
 class Cause(NamedTuple):
-    """Consumer and event whose callback wrote a change, as the change's context claims. Whoever writes can claim anything."""
+    """Consumer and event whose callback wrote a change, as the change's context claims. Any writer can claim anything."""
 
     consumer: str
     event_id: int

@@ -175,7 +175,7 @@ def test_the_default_is_the_real_one(constant: str, meaning: str, shown: str) ->
         "PG_EVENTS_INCLUDE_COLUMNS": "all columns",
         "PG_EVENTS_WHEN": "every change",
         "PG_EVENTS_SKIP_UNCHANGED": "False",
-        "PG_EVENTS_RETRY_ON": "every exception",
+        "PG_EVENTS_RETRY_ON": "all",
     }
     if default is None:
         expected = ""
