@@ -80,7 +80,7 @@ class Record(NamedTuple):
         if self.context is not None:
             tail += f', "context": {context_json(self.context)}'
         if self.query is not None:
-            tail += f', "query": {json.dumps(self.query)}'
+            tail += f', "query": {_string(self.query)}'
         table = () if self.kind in (SCHEMA, APPLICATION) else (self.table_schema, self.table_name)
         head = _envelope(self.session_user, self.application_name, *table)
         if self.kind == APPLICATION:
@@ -88,6 +88,10 @@ class Record(NamedTuple):
         text = f'{{"id": {self.id}, "xid": {self.xid}, "at": "{self.at}"{head}{tail}}}'
         # A value of type json is stored as the user wrote it. A line break can only stand between its tokens.
         return text.replace("\n", " ").replace("\r", " ") if "\n" in text or "\r" in text else text
+
+
+_string: Final = json.encoder.encode_basestring_ascii
+"""A text as `json.dumps` writes it, without the way there."""
 
 
 @lru_cache(maxsize=1024)

@@ -102,30 +102,32 @@ class Callback:
         `attempt` counts the calls with this event from 1; `connection` is that of the transactional mode. The function
         gets them by keyword, if it accepts them.
         """
-        if self.consumer is None:
-            return self._called(payload, attempt, connection)
-        enter_call(self.consumer, payload)
+        if self.consumer is not None:
+            enter_call(self.consumer, payload)
         try:
-            return self._called(payload, attempt, connection)
-        finally:
-            leave_call()
-
-    def _called(self, payload: str, attempt: int, connection: object) -> object:
-        try:
-            result = self.function(payload, **self.given(attempt, connection))
+            result = (
+                self.function(payload, **self.given(attempt, connection)) if self.accepts else self.function(payload)
+            )
+            return result if result is None else self._finished(payload, result)
         except Exception:  # the user's function can raise anything: raised again once the connections are closed
             django.close_broken_connections()
             raise
-        # A decorator may hide that a function is async: its coroutine must not be dropped without running.
-        # A router whose functions are all async returns no awaitable for an event that matches none of them.
-        if inspect.isawaitable(result):
-            awaitable = django.closing_broken_connections(cast("Awaitable[object]", result))
+        finally:
             if self.consumer is not None:
-                awaitable = _as_call(self.consumer, payload, awaitable)
-            return self.runner.run(
-                awaitable if self.timeout_seconds is None else _limited(awaitable, self.timeout_seconds)
-            )
-        return result
+                leave_call()
+
+    def _finished(self, payload: str, result: object) -> object:
+        """Wait for the result of an async function; return it.
+
+        A decorator may hide that a function is async: its coroutine must not be dropped without running. A router whose
+        functions are all async returns no awaitable for an event that matches none of them.
+        """
+        if not inspect.isawaitable(result):
+            return result
+        awaitable = django.closing_broken_connections(cast("Awaitable[object]", result))
+        if self.consumer is not None:
+            awaitable = _as_call(self.consumer, payload, awaitable)
+        return self.runner.run(awaitable if self.timeout_seconds is None else _limited(awaitable, self.timeout_seconds))
 
     async def awaited(self, payload: str, *, attempt: int = 1) -> object:
         """Call the function within a running loop; a sync function blocks the loop."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, LiteralString, NamedTuple, Protocol, cast
+from typing import Any, Final, LiteralString, Protocol, cast
 
 from pg_events.event import context_object, id_and_context
 
@@ -27,18 +27,13 @@ _is_calling: ContextVar[bool] = ContextVar("pg_events_is_calling", default=False
 """True while a function of the context is called."""
 
 
-class _Call(NamedTuple):
-    consumer: str
-    payload: str
-
-
-_call: ContextVar[_Call | None] = ContextVar("pg_events_call", default=None)
-"""Call of a callback that this code is part of."""
+_call: ContextVar[tuple[str, str] | None] = ContextVar("pg_events_call", default=None)
+"""Consumer and payload of the call of a callback that this code is part of."""
 
 
 def enter_call(consumer: str, payload: str) -> None:
     """Note that a callback of a consumer is called with an event, until `leave_call()`."""
-    _call.set(_Call(consumer, payload))
+    _call.set((consumer, payload))
 
 
 def leave_call() -> None:
@@ -51,14 +46,15 @@ def _of_call() -> dict[str, Any]:
     call = _call.get()
     if call is None:
         return {}
+    consumer, payload = call
     try:
-        event_id, text = id_and_context(call.payload)
+        event_id, text = id_and_context(payload)
     except (ValueError, RecursionError):
         return {}
     context = (None if text is None else context_object(text)) or {}
     before: Any = context.pop(CAUSE, None)
     depth: Any = cast("dict[str, Any]", before).get("depth") if isinstance(before, dict) else None
-    cause = {"consumer": call.consumer, "event": event_id, "depth": depth + 1 if type(depth) is int else 1}
+    cause = {"consumer": consumer, "event": event_id, "depth": depth + 1 if type(depth) is int else 1}
     return {CAUSE: cause, **context}
 
 
