@@ -226,7 +226,7 @@ class Database:
 
     def journal_header(self) -> journal.Header:
         with self._connected() as connection:
-            return journal.Header(connection.info.dbname, catalog.fingerprints(connection))
+            return journal.Header(connection.info.dbname, catalog.fingerprints(connection), catalog.columns(connection))
 
     @contextmanager
     def _connected(self) -> Generator[catalog.Connection]:
