@@ -1,17 +1,13 @@
 """`docs`: the documentation that ships with the package."""
 
 import sys
-from functools import cache
-from importlib.resources import files
-from typing import Final
 
 import click
 
 from pg_events.cli.terminal import is_terminal, say
 from pg_events.errors import UsageError
 from pg_events.text import clean
-
-_FOLDER: Final = files("pg_events") / "docs"
+from pg_events.text.pages import page, search, summary, topics
 
 
 def docs(topic: str | None, word: str | None) -> int:
@@ -23,22 +19,6 @@ def docs(topic: str | None, word: str | None) -> int:
     else:
         _show(page(_known(topic)))
     return 0
-
-
-def topics() -> tuple[str, ...]:
-    """Return the names of all pages, sorted."""
-    return tuple(sorted(entry.name.removesuffix(".md") for entry in _FOLDER.iterdir() if entry.name.endswith(".md")))
-
-
-@cache
-def page(topic: str) -> str:
-    """Return the Markdown text of a page."""
-    return _FOLDER.joinpath(f"{topic}.md").read_text("utf-8")
-
-
-def summary(topic: str) -> str:
-    """Return the first sentence of a page, below its title."""
-    return page(topic).split("\n", 3)[2]
 
 
 def _known(topic: str) -> str:
@@ -56,14 +36,9 @@ def _search(word: str, chosen: tuple[str, ...]) -> int:
     """Print matching lines, whatever their case, as `topic:line: text`."""
     if not word.strip():
         raise UsageError("--search needs a word")
-    matches = [
-        f"{topic}:{number}: {line.strip()}"
-        for topic in chosen
-        for number, line in enumerate(page(topic).splitlines(), 1)
-        if word.lower() in line.lower()
-    ]
+    matches = search(word, chosen)
     for match in matches:
-        click.echo(match)
+        click.echo(f"{match.topic}:{match.number}: {match.text}")
     if not matches:
         say(f"no line contains {clean(word)!r}")
     return 0 if matches else 1

@@ -17,6 +17,7 @@ from pg_events_tui.app.navigation import Navigation
 from pg_events_tui.commands.completion import matching
 from pg_events_tui.commands.table import COMMANDS, REPLAYED, SELECTORS, SPEED_WORDS, Call, listed
 from pg_events_tui.dialogs.command_line import CommandLine
+from pg_events_tui.dialogs.documentation import Documentation
 from pg_events_tui.dialogs.reading import Help, Reading
 from pg_events_tui.model import goto, recording, state
 from pg_events_tui.model.filtering import remember
@@ -242,7 +243,11 @@ class CommandRunner:
         self._app.theme = call["theme"]
 
     async def _keys(self, call: Call) -> None:  # noqa: ARG002
-        self._app.push_screen(Help(self._app.current_mode, self._host.keys))
+        def open_documentation() -> None:
+            self._app.push_screen(Documentation())
+
+        mode = self._app.current_mode
+        self._app.push_screen(Help(mode, self._host.keys, open_documentation=open_documentation))
 
     async def _quit(self, call: Call) -> None:  # noqa: ARG002
         self._app.exit(0)

@@ -1,6 +1,6 @@
 """Texts to read: messages, numbers, and the help."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -51,10 +51,16 @@ class Reading(ModalScreen[None]):
 class Help(ModalScreen[None]):
     """Keys of a screen, and the words of the filter."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f1", "close", "close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "documentation", "documentation", show=False),
+        Binding("escape,q,question_mark,f1", "close", "close", show=False),
+    ]
 
-    def __init__(self, screen: str, table: Sequence[keys.Key] = keys.KEYS) -> None:
+    def __init__(
+        self, screen: str, table: Sequence[keys.Key] = keys.KEYS, *, open_documentation: Callable[[], object]
+    ) -> None:
         super().__init__()
+        self._open_documentation = open_documentation
         self._screen = screen
         self._table = table
 
@@ -67,8 +73,15 @@ class Help(ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one("#dialog-text", TextPane).show(help_lines(self._screen, self._table))
         self.query_one("#dialog-keys", Row).show(
-            line(span(" esc", "key"), span(" close   "), span("j k", "key"), span(" move"))
-        )
+            line(
+                span(" d", "key"), span(" documentation   "), span("j k", "key"), span(" move   "),
+                span("esc", "key"), span(" close"),
+            )
+        )  # fmt: skip
+
+    def action_documentation(self) -> None:
+        self.dismiss(None)
+        self._open_documentation()
 
     def action_close(self) -> None:
         self.dismiss(None)

@@ -9,6 +9,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from pg_events.text import clean
+from pg_events_tui.dialogs.documentation import Documentation
 from pg_events_tui.dialogs.reading import Help
 from pg_events_tui.screens.host import Host
 from pg_events_tui.text.lines import Line
@@ -85,9 +86,9 @@ class ConsoleScreen(Screen[None]):
 
     # ---- keys
 
-    def why_not(self, action: str) -> str:  # noqa: ARG002 - for subclasses
+    def why_not(self, action: str) -> str:
         """Return the reason why the action is unavailable; empty if it is available."""
-        return ""
+        return self.host.database.absent if action in ("reconnect", "record") else ""
 
     def refused(self, action: str) -> bool:
         """Return True, after a message with the reason, if the action is unavailable."""
@@ -107,7 +108,10 @@ class ConsoleScreen(Screen[None]):
         self.action_screen(event.mode)
 
     def action_help(self) -> None:
-        self.app.push_screen(Help(self.MODE, self.host.keys))
+        def open_documentation() -> None:
+            self.app.push_screen(Documentation())
+
+        self.app.push_screen(Help(self.MODE, self.host.keys, open_documentation=open_documentation))
 
     def open_detail(self) -> None:
         """Focus the detail; without room for both, it replaces the list."""

@@ -336,8 +336,8 @@ def summary_words(tables: Sequence[Table]) -> str:
     """Summarize the tables: `37 of 41 covered · 1 missing · 1 partial`."""
     counts = {state: sum(table.state == state for table in tables) for state in STATES}
     asked = sum(counts[state] for state in (*PROBLEMS, "covered"))
-    rest = [f"{counts[state]} {state}" for state in (*PROBLEMS, "excluded", "unsupported") if counts[state]]
-    return " · ".join([f"{counts['covered']} of {asked} covered", *rest])
+    rest = [f"{counts[state]:,} {state}" for state in (*PROBLEMS, "excluded", "unsupported") if counts[state]]
+    return " · ".join([f"{counts['covered']:,} of {asked:,} covered", *rest])
 
 
 def letters(table: Table) -> list[Span]:

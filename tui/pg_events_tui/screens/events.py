@@ -221,7 +221,9 @@ class EventsScreen(ConsoleScreen):
             "goto",
             "sort",
         )
-        return "nothing is selected" if name in needs and self.view.selected is None else ""
+        if name in needs and self.view.selected is None:
+            return "nothing is selected"
+        return super().why_not(action)
 
     def leave_zoom(self) -> bool:
         was = super().leave_zoom()

@@ -144,6 +144,8 @@ class HealthScreen(ConsoleScreen):
 
     def why_not(self, action: str) -> str:
         if action in ("discard", "retry"):
+            if self.host.database.absent:
+                return self.host.database.absent
             if self.host.database.read_only:
                 return "changing is off: the console was started with --read-only"
             if self.selected_failed is None:
@@ -154,7 +156,7 @@ class HealthScreen(ConsoleScreen):
             return "nothing is selected"
         if action == "table_events" and (FACES[self.face] != "Rates" or self._table is None):
             return "no table is selected"
-        return ""
+        return super().why_not(action)
 
     @property
     def _table(self) -> str | None:

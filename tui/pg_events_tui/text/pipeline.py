@@ -168,7 +168,8 @@ def rows_of(
 def _rate_rows(rates: TableRates, now: float, cells: int, sort: str) -> tuple[Line, Items]:
     name_cells = min(max([len(name) for name in rates.tables] or [8]), 32, max(12, cells - 47))
     wide = cells >= name_cells + 64  # including the cursor sign and a scrollbar
-    head = fit("table", name_cells) + fit_right("now/s", 8) + "  " + fit("1 min", 15) + "  "
+    has_minute = cells >= name_cells + 47
+    head = fit("table", name_cells) + fit_right("now/s", 8) + "  " + (fit("1 min", 15) + "  " if has_minute else "")
     head += (fit("1 h", 15) + "  " if wide else "") + fit_right("max/s", 7) + fit_right("all", 11)
     order: dict[str, Callable[[tuple[str, Series]], Any]] = {
         "now": lambda one: (-one[1].per_second(now), one[0]),
@@ -178,18 +179,18 @@ def _rate_rows(rates: TableRates, now: float, cells: int, sort: str) -> tuple[Li
         "table": lambda one: one[0],
     }
     items: Items = [
-        (name, partial(_rate_line, name, series, now, name_cells, wide=wide))
+        (name, partial(_rate_line, name, series, now, name_cells, wide=wide, has_minute=has_minute))
         for name, series in sorted(rates.tables.items(), key=order[sort])
     ]
     return line(span(head, "heading")), items
 
 
-def _rate_line(name: str, series: Series, now: float, name_cells: int, *, wide: bool) -> Line:
+def _rate_line(name: str, series: Series, now: float, name_cells: int, *, wide: bool, has_minute: bool) -> Line:
     rate = series.per_second(now)
     return line(
         span(fit(span(name).text, name_cells), "schema" if name == "ddl" else ""),
         span(fit_right(f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}", 8), "strong" if rate else "note"),
-        span("  " + sparkline(series.by_second(now, 15, 4)).rjust(15), "plot"),
+        span("  " + sparkline(series.by_second(now, 15, 4)).rjust(15) if has_minute else "", "plot"),
         span("  " + sparkline(series.by_minute(now, 60)[-60::4]).rjust(15) if wide else "", "plot"),
         span("  " + fit_right(f"{series.most:,}", 7), "note"),
         span(fit_right(f"{series.total:,}", 11), "note"),
