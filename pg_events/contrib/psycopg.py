@@ -24,8 +24,6 @@ from pg_events.contexts.current import STATEMENT
 from pg_events.contexts.sent import Sent
 from pg_events.contexts.statements import Statement, read_statement
 
-_STATEMENT: Final = STATEMENT.format(parameter="%s")
-
 AnyConnection = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
 
@@ -148,7 +146,7 @@ def _given(connection: psycopg.Connection[Any], query: object, *, simple: bool =
             elif way is _Way.BLOCK:
                 stack.enter_context(connection.transaction())
             if way is not _Way.NONE:
-                psycopg.Cursor(connection).execute(_STATEMENT, [text])
+                psycopg.Cursor(connection).execute(STATEMENT, [text])
                 link.sent.note(cast("str", text))
             yield
         link.done(connection, statement)
@@ -237,7 +235,7 @@ async def _given_async(
             elif way is _Way.BLOCK:
                 await stack.enter_async_context(connection.transaction())
             if way is not _Way.NONE:
-                await psycopg.AsyncCursor(connection).execute(_STATEMENT, [text])
+                await psycopg.AsyncCursor(connection).execute(STATEMENT, [text])
                 link.sent.note(cast("str", text))
             yield
         link.done(connection, statement)

@@ -97,7 +97,7 @@ def _before(
             _execute(connection, "begin")
             link.has_block = True
         parameter = _PARAMETERS[connection.dialect.paramstyle]
-        _execute(connection, STATEMENT.format(parameter=parameter), text)
+        _execute(connection, STATEMENT.replace("%s", parameter), text)
     except Exception as error:  # noqa: BLE001 - the statement itself fails, too, and its error is one of SQLAlchemy
         log.warning("the context cannot be sent (%s)", type(error).__name__)
     else:
