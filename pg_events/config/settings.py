@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import ModuleType
-from typing import Final
+from typing import Final, cast
 
+from pg_events.config import django
 from pg_events.config.fields import Address, Profile, read
 from pg_events.config.loader import current_directory, import_settings, search_first
 from pg_events.errors import UsageError
@@ -155,7 +156,8 @@ def load(
     """Load the settings of a command.
 
     `settings` is a module (`my_module.settings`) or a file (`path/to/settings.py`), else `PG_EVENTS_SETTINGS`, else
-    none. The database is `database_url`, else the constant in the settings, else `PG_EVENTS_DATABASE_URL`.
+    none. The database is `database_url`, else the constant in the settings, else `PG_EVENTS_DATABASE_URL`, else the default
+    database of the settings of a Django project.
 
     Puts the current directory, and before it a file's own folder, in front of `sys.path`, so that callbacks named in
     the settings can be imported. Raises `UsageError` of one line; with `require_database` also if none is given.
@@ -171,9 +173,18 @@ def load(
     source = reference or ("--database-url" if database_url else "PG_EVENTS_DATABASE_URL")
     values = read(module, source) if module else {}
     url = database_url or values.get("database_url") or environ.get("PG_EVENTS_DATABASE_URL") or None
+    if url is None and module is not None:
+        url = _of_django(module)
     if url is None and require_database:
         raise UsageError(_no_database(module, source))
     return Settings(**values | {"database_url": url, "only_database": module is None, "source": source})  # pyright: ignore[reportArgumentType] - checked by read
+
+
+def _of_django(module: ModuleType) -> str | None:
+    """Connection string of the default database, if the module holds the settings of a Django project."""
+    databases = getattr(module, "DATABASES", None)
+    default: object = cast("Mapping[str, object]", databases).get("default") if isinstance(databases, Mapping) else None
+    return django.database_url(cast("Mapping[str, object]", default)) if isinstance(default, Mapping) else None
 
 
 def _no_database(module: ModuleType | None, source: str) -> str:

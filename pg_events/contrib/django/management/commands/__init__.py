@@ -1,0 +1,1 @@
+"""Management commands of the application, by the name of their module."""
