@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -334,3 +335,25 @@ def test_the_settings_of_a_project_name_the_database(project: Path, built_databa
 
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["tables"] == []
+
+
+def test_the_documented_settings_and_commands_work(project: Path, database_url: str) -> None:
+    page = (Path(__file__).parents[2] / "pg_events/docs/django.md").read_text("utf-8")
+    code = re.findall(r"^```python\n(# proj/settings.py\n.*?)^```", page, re.DOTALL | re.MULTILINE)[0]
+    commands = re.findall(r"^python (manage.py [a-z_ ]+)", page, re.MULTILINE)
+    settings = project / "proj/settings.py"
+    text = re.sub(r"(?m)^ *\"pg_events.*\n|^PG_EVENTS_.*\n", "", settings.read_text())
+    settings.write_text(text + code)
+    run = runner(project, {"default": settings_of(database_url)})
+    (project / "shop/migrations").mkdir()
+    (project / "shop/migrations/__init__.py").touch()
+    assert run("manage.py", "makemigrations", "shop").returncode == 0
+
+    answers = [
+        run(*command.split(), *(["--once", "--from", "oldest"] if "worker" in command else [])) for command in commands
+    ]
+    restocked = run("manage.py", "restock")
+
+    assert len(commands) == 3
+    assert [answer.returncode for answer in [*answers, restocked]] == [0] * 4, [answer.stderr for answer in answers]
+    assert notes(database_url) == {"by command": [{"command": "restock"}]}

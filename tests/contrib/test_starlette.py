@@ -1,12 +1,17 @@
 """Starlette and FastAPI: the middleware, with endpoints of both kinds and every driver."""
 
 import asyncio
+import json
+import re
+import types
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import fastapi
 import httpx
+import psycopg
 import psycopg_pool
 import pytest
 import sqlalchemy as sa
@@ -147,3 +152,28 @@ def test_a_user_that_fails_does_not_fail_the_write(url: str, contexts: Contexts)
     engine.dispose()
 
     assert contexts() == [(1, request("r", "/note", "/note"))]
+
+
+def test_the_documented_application_has_the_documented_context(
+    url: str, db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "pg_events/docs/fastapi.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (context,) = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    db.execute("create table orders (id integer primary key, status text)")
+    db.execute("insert into orders values (7, 'new')")
+    monkeypatch.setenv("DATABASE_URL", address(url, "asyncpg").render_as_string(hide_password=False))
+    module = types.ModuleType("app")
+    exec(compile(code, "app.py", "exec"), vars(module))
+
+    async def main() -> None:
+        async with asking(module.app) as client:
+            answer = await client.post("/orders/7/pay", headers={"X-User": "ann", "X-Request-ID": "r-1"})
+            assert answer.status_code == 200
+        await module.engine.dispose()
+
+    asyncio.run(main())
+
+    found = db.execute("select context from pgevents.log where table_name = 'orders' and kind = 'U'").fetchone()
+    assert found is not None
+    assert json.loads(found[0]) == json.loads(context)
