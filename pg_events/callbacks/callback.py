@@ -252,7 +252,7 @@ def resolve(
 
 
 def exception_name(reference: object, setting: str) -> str:
-    """Name of an exception class, written as `Failure.type`: of the class itself, or imported by its name.
+    """Name of an exception class, as `Failure.type` has it: of the class itself, or imported by its name.
 
     Raises `UsageError` of one line.
     """
@@ -445,7 +445,7 @@ class Failure:
     is_discard: bool = False
     """True if the callback discarded the event with `Discard`."""
     classes: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    """Names of the exception's class and of its base classes, written as `type`."""
+    """Names of the exception's class and of its base classes, as `type` has it."""
 
     def is_any_of(self, classes: Iterable[object]) -> bool:
         """Return True if the exception is of one of these classes, named as in `type`."""

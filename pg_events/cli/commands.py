@@ -546,10 +546,10 @@ def discard_failed(**given: Any) -> int:
     return discard(**given)
 
 
-@cli.group(cls=Group, short_help="List consumers, or drop one.")
+@cli.group(cls=Group, short_help="List, pause, resume and drop consumers.")
 @click.pass_context
 def consumers(context: click.Context) -> None:
-    """List or drop consumers. Each reads the log at its own pace; events it has not received are not pruned."""
+    """List, pause, resume or drop consumers. Each reads the log at its own pace; events it has not received are not pruned."""
     help_without_command(context)
 
 
@@ -561,6 +561,29 @@ def list_consumers(**given: Any) -> int:
     from pg_events.cli.consumers import list_consumers as run
 
     return run(**given)
+
+
+@consumers.command("pause", short_help="Pause a consumer: its workers deliver nothing.")
+@_database
+@click.argument("name")
+def pause_consumer(**given: Any) -> int:
+    """Pause the consumer NAME: its workers finish their current calls, save the cursor and wait.
+
+    The pause is kept in the database: it holds for all workers of the consumer, also for those started later.
+    """
+    from pg_events.cli.consumers import pause
+
+    return pause(**given)
+
+
+@consumers.command("resume", short_help="Resume a paused consumer.")
+@_database
+@click.argument("name")
+def resume_consumer(**given: Any) -> int:
+    """Resume the consumer NAME: its workers continue at the cursor."""
+    from pg_events.cli.consumers import resume
+
+    return resume(**given)
 
 
 @consumers.command("drop", short_help="Delete a consumer: its cursor and failed events.")

@@ -1,4 +1,4 @@
-"""`consumers`: list the consumers, or drop one."""
+"""`consumers`: list, pause, resume and drop consumers."""
 
 import json
 from typing import Any
@@ -36,18 +36,47 @@ def list_consumers(settings: str | None, database_url: str | None, as_json: bool
 def drop(settings: str | None, database_url: str | None, name: str) -> int:
     """Delete the consumer NAME: its cursor and its failed events."""
     with connected(load(settings, database_url), "consumers") as connection:
-        found = {row["name"]: row for row in _ask(connection)}
-        if name not in found:
-            names = ", ".join(map(clean, found)) or "none"
-            raise UsageError(f"there is no consumer {clean(name)!r}; there are: {names}")
-        if found[name]["is_running"]:
+        consumer = _find(connection, name)
+        if consumer["is_running"]:
             raise PgEventsError(
-                f"consumer {clean(name)} has a running worker ({clean(found[name]['holder'])}); stop it first"
+                f"consumer {clean(name)} has a running worker ({clean(consumer['holder'])}); stop it first"
             )
         with RawCursor(connection) as cursor:
             cursor.execute(sql.text("consumer_drop.sql"), (name,))
     say(f"dropped consumer {clean(name)}")
     return 0
+
+
+def pause(settings: str | None, database_url: str | None, name: str) -> int:
+    """Pause the consumer NAME: its workers finish their current calls, save the cursor and wait."""
+    is_running = _change(settings, database_url, name, "consumer_pause.sql")
+    say(f"paused consumer {clean(name)}" + ("; its workers notice within a second" if is_running else ""))
+    return 0
+
+
+def resume(settings: str | None, database_url: str | None, name: str) -> int:
+    """Resume the consumer NAME."""
+    is_running = _change(settings, database_url, name, "consumer_resume.sql")
+    say(f"resumed consumer {clean(name)}" + ("" if is_running else "; no worker of it is running"))
+    return 0
+
+
+def _change(settings: str | None, database_url: str | None, name: str, question: str) -> bool:
+    """Change the consumer; return True if a worker of it is running."""
+    with connected(load(settings, database_url), "consumers") as connection:
+        consumer = _find(connection, name)
+        with RawCursor(connection) as cursor:
+            cursor.execute(sql.text(question), (name,))
+    return consumer["is_running"]
+
+
+def _find(connection: Connection, name: str) -> dict[str, Any]:
+    """Row of the consumer. Raises `UsageError` if there is none of that name."""
+    consumers = {row["name"]: row for row in _ask(connection)}
+    if name not in consumers:
+        names = ", ".join(map(clean, consumers)) or "none"
+        raise UsageError(f"there is no consumer {clean(name)!r}; there are: {names}")
+    return consumers[name]
 
 
 def _ask(connection: Connection) -> list[dict[str, Any]]:

@@ -217,15 +217,19 @@ def consumers_table(consumers: Sequence[Mapping[str, Any]]) -> Any:
         events = row["behind_events"]
         grid.add_row(
             Text(clean(row["name"])),
-            _workers(row["workers"]) if row["is_running"] else Text("stopped", "bold red" if events else ""),
+            _worker_state(row),
             f"{counted(events, 'event')}, {format_duration(row['behind_seconds'])}" if events else "0",
             Text(_failed(row), "bold red" if row["failed"] else ""),
         )
     return grid
 
 
-def _workers(workers: int) -> str:
-    return "running" if workers == 1 else f"{workers:,} running"
+def _worker_state(row: Mapping[str, Any]) -> Text:
+    workers = row["workers"]
+    text = "stopped" if not row["is_running"] else "running" if workers == 1 else f"{workers:,} running"
+    if row.get("is_paused"):
+        return Text(f"{text}, paused", "bold yellow")
+    return Text(text, "bold red" if row["behind_events"] and not row["is_running"] else "")
 
 
 def _failed(row: Mapping[str, Any]) -> str:

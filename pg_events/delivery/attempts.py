@@ -29,7 +29,7 @@ Attempt = Callable[[Callback, str, int], Failure | None]
 
 
 class Stopping(Exception):
-    """Raised when `stop()` comes between two attempts; the next worker delivers the event again."""
+    """Raised when `stop()`, or a pause of the consumer, comes between two attempts; the event is delivered again later."""
 
 
 class CallbackGaveUp(PgEventsError):

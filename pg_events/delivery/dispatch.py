@@ -254,10 +254,15 @@ class Dispatch:
         log.error("event %d %s; kept as failed", record.id, text, extra={"event_id": record.id})
 
     def _wait(self, seconds: float, failure: Failure | None) -> None:
-        """Wait until the next attempt. A pause that the callback asked for is not a stall. Raises `Stopping`."""
+        """Wait until the next attempt. A pause that the callback asked for is not a stall.
+
+        Raises `Stopping`, also if the consumer is paused.
+        """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._stopping.wait(min(left, _WAIT_SECONDS)):
+                raise Stopping
+            if self.shares.poll_paused():
                 raise Stopping
             if failure is not None and failure.retry_after is not None:
                 self.note_progress()

@@ -232,6 +232,7 @@ class WorkerMetrics(Collector):
         moved_at = time.time() - (time.monotonic() - worker.moved_at)
         for name, value, words in (
             ("connected", worker.disconnected_reason is None, "1 if the worker is connected to the server."),
+            ("paused", worker.is_paused, "1 if the consumer is paused (pg_events consumers resume)."),
             ("share_ratio", worker.share, "Part of the consumer's rows that this worker delivers."),
             (
                 "last_progress_timestamp_seconds",
@@ -282,5 +283,8 @@ def exposed(worker: Worker, database_url: str, wanted: Address) -> Generator[Add
     registry = CollectorRegistry()
     registry.register(WorkerMetrics(worker, stopwatch, sampler))
     ProcessCollector(registry=registry)
-    with serving(wanted, registry, worker.trouble) as address, sampler.running():
+    with (
+        serving(wanted, registry, worker.trouble, lambda: "paused" if worker.is_paused else "ok") as address,
+        sampler.running(),
+    ):
         yield address

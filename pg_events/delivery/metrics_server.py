@@ -32,12 +32,19 @@ _CHECK_SECONDS: Final = 0.25
 
 
 @contextlib.contextmanager
-def serving(wanted: Address, registry: CollectorRegistry, trouble: Callable[[], str | None]) -> Generator[Address]:
+def serving(
+    wanted: Address,
+    registry: CollectorRegistry,
+    trouble: Callable[[], str | None],
+    state: Callable[[], str] = lambda: "ok",
+) -> Generator[Address]:
     """Serve during the block; yields the address with the actual port.
 
-    `trouble` returns why the worker is unhealthy, in one line, or None. Raises `UsageError` if the address cannot be used.
+    `trouble` returns why the worker is unhealthy, in one line, or None; `state` how it is while healthy.
+    Raises `UsageError` if the address cannot be used.
     """
-    handler = type("Handler", (_Handler,), {"registry": registry, "trouble": staticmethod(trouble)})
+    given = {"registry": registry, "trouble": staticmethod(trouble), "state": staticmethod(state)}
+    handler = type("Handler", (_Handler,), given)
     try:
         family, *_, found = socket.getaddrinfo(
             wanted.host, wanted.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -143,6 +150,7 @@ class _Handler(MetricsHandler):
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = _SECONDS
     trouble: Callable[[], str | None]
+    state: Callable[[], str]
 
     def do_GET(self) -> None:  # noqa: N802 - http.server calls it so
         """Answer `/metrics` and `/healthz`."""
@@ -151,8 +159,9 @@ class _Handler(MetricsHandler):
             case "/metrics":
                 self._scrape()
             case "/healthz":
-                ails = self.trouble()
-                self._answer(HTTPStatus.OK if ails is None else HTTPStatus.SERVICE_UNAVAILABLE, ails or "ok")
+                reason = self.trouble()
+                status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
+                self._answer(status, self.state() if reason is None else reason)
             case _:
                 self._answer(HTTPStatus.NOT_FOUND, "not found; available: /metrics and /healthz")
 

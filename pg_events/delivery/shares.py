@@ -16,7 +16,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -83,6 +83,7 @@ class Shares:
         """Keys of blocked rows."""
         self.any_redelivery = False
         """True if the last poll found kept events to deliver."""
+        self._is_paused = False
         self._listener = listener
         self._start = start
         self._is_known = False
@@ -109,6 +110,18 @@ class Shares:
     def is_known(self) -> bool:
         """True if this worker was not expired by another, as of the last poll."""
         return self._worker is not None
+
+    @property
+    def is_paused(self) -> bool:
+        """True if the consumer is paused, as of the last poll."""
+        return self._is_paused
+
+    def poll_paused(self) -> bool:
+        """Ask whether the consumer is paused; while disconnected, nothing changes."""
+        with suppress(DatabaseUnreachable):
+            rows = self.ask("consumer_is_paused.sql", (self.consumer,))
+            self._is_paused = bool(rows) and rows[0][0]
+        return self._is_paused
 
     def is_first(self) -> bool:
         """True if no worker of any consumer has been running longer; False if disconnected. For other threads."""
@@ -191,7 +204,7 @@ class Shares:
         `before` is called when the shares are about to change.
         """
         slots = sorted(slot for share in self.held for slot in share.slots)
-        is_known, running, earlier, known, any_free, any_kept = self.ask(
+        is_known, running, earlier, known, any_free, any_kept, self._is_paused = self.ask(
             "worker_look.sql", (self.consumer, self._worker, slots)
         )[0]
         # Most kept events may be blocked by others: live events must not wait for them.

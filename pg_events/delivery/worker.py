@@ -9,6 +9,7 @@ has several in flight at a time.
 
 import logging
 import random
+import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -110,6 +111,11 @@ class Worker:
         return self._handlers.last_failure
 
     @property
+    def is_paused(self) -> bool:
+        """True if the consumer is paused. May be read by other threads."""
+        return self._shares.is_paused
+
+    @property
     def moved_at(self) -> float:
         """Value of `time.monotonic()` when the last event was finished, or there was nothing to do."""
         return self._dispatch.moved_at
@@ -160,11 +166,21 @@ class Worker:
         return self.report
 
     def _work(self, once: bool) -> None:
-        is_waiting = False
+        is_waiting = is_paused = False
         while not self._stopping.is_set():
             try:
                 self._dispatch.note_progress()
                 self._poll_sometimes()
+                if is_paused is not self._shares.is_paused:
+                    is_paused = self._shares.is_paused
+                    self._log_paused(is_paused)
+                if is_paused:
+                    self._quiesce()
+                    self._is_ready()
+                    if once:
+                        break
+                    self._stopping.wait(_POLL_SECONDS / 4)
+                    continue
                 share = self._shares.furthest_behind()
                 if share is None:
                     if not is_waiting:
@@ -203,6 +219,13 @@ class Worker:
         with suppress(DatabaseUnreachable, CursorTaken):
             self._quiesce()
 
+    def _log_paused(self, is_paused: bool) -> None:
+        if is_paused:
+            remedy = f"pg_events consumers resume {shlex.quote(self.name)}"
+            log.warning("consumer %s is paused; nothing is delivered until: %s", self.name, remedy)
+        else:
+            log.info("consumer %s is resumed", self.name)
+
     # --- delivering ---------------------------------------------------------------------------------------------
 
     def _deliver_next(self, share: Share) -> bool:
@@ -211,10 +234,14 @@ class Worker:
             return self._deliver(share, self._reader.next(share))
         is_any = self._concurrent.step(share)
         # With several shares, events in flight are finished first; none is left when a poll changes the shares.
-        while len(self._shares.held) > 1 and self._concurrent and not self._stopping.is_set():
+        while len(self._shares.held) > 1 and self._concurrent and not self._is_interrupted:
             self._concurrent.step(share)
             self._poll_sometimes()
         return is_any
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._stopping.is_set() or self._shares.is_paused
 
     def _quiesce(self) -> None:
         """Wait until nothing is in flight, and save, so that the shares may change."""
@@ -230,7 +257,7 @@ class Worker:
         """Pass a page to the callbacks in order, saving the cursor in between if they are slow. Returns False if empty."""
         dispatch, transaction = self._dispatch, self._transaction
         for record in page:
-            if self._stopping.is_set():
+            if self._is_interrupted:
                 break
             decision = dispatch.decide(share, record, is_own=self._feedback.skips(record))
             finished: Record | None = record
@@ -275,7 +302,7 @@ class Worker:
             redeliveries = shares.redeliveries(share)
             is_any = is_any or bool(redeliveries)
             for kept in redeliveries:
-                if self._stopping.is_set() or time.monotonic() > until:
+                if self._is_interrupted or time.monotonic() > until:
                     break
                 with suppress(Stopping):
                     self._dispatch.redeliver(share, kept)

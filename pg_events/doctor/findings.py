@@ -273,7 +273,17 @@ def consumers(rows: Sequence[Row]) -> list[Finding]:
         name, behind = row["name"], row["behind_events"]
         data = {key: row[key] for key in ("name", "is_running", "behind_events", "behind_seconds", "failed")}
         waits = f"{counted(behind, 'event')}, the oldest of {format_duration(row['behind_seconds'])} ago"
-        if behind and not row["is_running"]:
+        if row.get("is_paused"):
+            if behind:
+                found.append(
+                    _wrong(
+                        "consumers",
+                        f"consumer {name} is paused; it waits for {waits}",
+                        f"pg_events consumers resume {shlex.quote(name)}",
+                        data,
+                    )
+                )
+        elif behind and not row["is_running"]:
             found.append(
                 _wrong(
                     "consumers",

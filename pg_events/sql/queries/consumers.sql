@@ -9,7 +9,8 @@ select
     coalesce(extract(epoch from clock_timestamp() - waiting.oldest), 0)::double precision as behind_seconds,
     (select count(*) from pgevents.failed f where f.consumer = c.name and f.state <> 'held' and not f.discarded) as failed,
     (select count(*) from pgevents.failed f where f.consumer = c.name and f.state = 'held') as held,
-    (select count(*) from pgevents.failed f where f.consumer = c.name and f.discarded) as discarded
+    (select count(*) from pgevents.failed f where f.consumer = c.name and f.discarded) as discarded,
+    c.paused_at is not null as is_paused
 from pgevents.consumer c
 left join lateral (
     select s.snapshot, s.window_end, s.position

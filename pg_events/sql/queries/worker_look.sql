@@ -14,4 +14,5 @@ select
         where f.consumer = $1
           and f.state <> 'failed'
           and f.slot = any ($3::integer[])
-    ) as any_kept
+    ) as any_kept,
+    coalesce((select c.paused_at is not null from pgevents.consumer c where c.name = $1), false) as is_paused
