@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pg_events.config.settings import Settings
     from pg_events.contexts.current import context, set_context
     from pg_events.contexts.emit import emit
+    from pg_events.delivery.give_up import FailedEvent
     from pg_events.delivery.worker import Worker
     from pg_events.errors import (
         DatabaseUnreachable,
@@ -34,6 +35,7 @@ __all__ = [
     "DatabaseUnreachable",
     "Discard",
     "Events",
+    "FailedEvent",
     "NotInstalled",
     "NotPermitted",
     "PgEventsError",
@@ -60,6 +62,7 @@ _MODULES = {
     "DatabaseUnreachable": "errors",
     "Discard": "errors",
     "Events": "playback.source",
+    "FailedEvent": "delivery.give_up",
     "NotInstalled": "errors",
     "NotPermitted": "errors",
     "PgEventsError": "errors",

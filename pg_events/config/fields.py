@@ -361,6 +361,7 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_QUERY_TEXT": ("query_characters", _query),
     "PG_EVENTS_NOTIFY": ("notify", _flag),
     **{f"PG_EVENTS_{end}": entry for end, entry in _POLICY.items()},
+    "PG_EVENTS_ON_GIVE_UP": ("on_give_up", _callback),
     "PG_EVENTS_LEASE_SECONDS": ("lease_seconds", _lease),
     "PG_EVENTS_SERVER_TIMEOUT_SECONDS": ("server_timeout_seconds", _link_seconds),
     "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS": ("callback_timeout_seconds", _limit),

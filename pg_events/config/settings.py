@@ -94,6 +94,8 @@ class Settings:
     """`PG_EVENTS_RETRY_ON`: exception classes, or their names, that are retried; empty: all."""
     give_up_on: tuple[object, ...] = ()
     """`PG_EVENTS_GIVE_UP_ON`: exception classes, or their names, that are never retried."""
+    on_give_up: object | None = None
+    """`PG_EVENTS_ON_GIVE_UP` as written: a function, or its name, that is called when an event is given up."""
     concurrency: int = 1
     """`PG_EVENTS_CONCURRENCY`: maximum concurrent calls of async callbacks; events of one row stay sequential."""
     transactional: bool = False

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from pg_events.callbacks.callback import Callback, Failure, Runner, describe_failure, exception_name, is_failure
 from pg_events.callbacks.isolation import ready
 from pg_events.config.settings import Policy, Settings
+from pg_events.delivery.give_up import GiveUpHook
 from pg_events.errors import PgEventsError, UsageError
 from pg_events.event import SCHEMA, Record
 from pg_events.text import one_line, shorten
@@ -133,6 +134,7 @@ class Handlers:
 
         Raises `UsageError` if a callback cannot be used, or there is none.
         """
+        self._runner = runner = runner or Runner()
         callbacks = ready(settings, runner, consumer)
         if not callbacks:
             source = settings.source or ""
@@ -148,6 +150,7 @@ class Handlers:
             for is_schema, callback in callbacks.items()
         }
         self.attempt: Attempt = attempt_with or attempt
+        self.on_give_up = GiveUpHook(settings, runner)
         self.last_failure: str | None = None
         """Message and place of the last failed attempt."""
         self._kinds: set[tuple[str, str, str]] = set()
@@ -162,6 +165,7 @@ class Handlers:
     def close(self) -> None:
         for handler in self._handlers.values():
             handler.callback.close()
+        self._runner.close()
 
     def get(self, is_schema: bool) -> Handler | None:
         """Handler of the kind of event; None if the settings have none."""

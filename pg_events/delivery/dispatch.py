@@ -24,6 +24,7 @@ from pg_events.delivery.attempts import (
     log_fields,
     name_of,
 )
+from pg_events.delivery.give_up import FailedEvent
 from pg_events.delivery.loops import Feedback
 from pg_events.delivery.share import Share
 from pg_events.delivery.shares import Redelivery, Shares
@@ -226,6 +227,7 @@ class Dispatch:
         callback, policy = retries.handler
         self.handlers.note(callback, failure)  # it is logged with its traceback: no longer the first of its kind
         text = gave_up(callback, record, retries.failed, failure)
+        self._call_hook(record.id, record.payload, retries, failure)
         if policy.on_failure == "stop":
             raise CallbackGaveUp(f"{text}; stopped before it, because of PG_EVENTS_ON_FAILURE")
         row = self.shares.keys.key(record)
@@ -236,6 +238,21 @@ class Dispatch:
             self.shares.block_row(row)
         then = "kept as failed; later events of its row are blocked" if holds else "kept as failed"
         log.error("%s; %s", text, then, extra=log_fields(callback, record, retries.failed, failure))
+
+    def _call_hook(self, event_id: int, payload: str, retries: Retries, failure: Failure) -> None:
+        """Call the user's function for an event that was given up, before that is saved."""
+        self.handlers.on_give_up.call(
+            FailedEvent(
+                consumer=self.shares.consumer,
+                event_id=event_id,
+                callback=retries.handler.callback.name,
+                attempts=retries.failed,
+                error=failure.type,
+                message=failure.message,
+                traceback=failure.traceback,
+                payload=payload,
+            )
+        )
 
     def refusal(self, record: Record) -> Failure | None:
         """Reason not to call the callback at all: the record is not a valid event, or ends a loop of callbacks; else None."""
@@ -286,6 +303,8 @@ class Dispatch:
             share.deliver(kept.event_id)
             self.report.delivered += 1
             return
+        if not failure.is_discard and (kept.event_id, kept.attempts) not in self._unsaved:
+            self._call_hook(kept.event_id, kept.payload, retries, failure)
         self._unsaved[kept.event_id, kept.attempts] = retries.failed, failure
         if self.transaction is not None:
             # Rolls back the writes of the call; the transaction must not stay open.

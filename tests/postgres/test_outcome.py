@@ -1,8 +1,10 @@
 """How a call says that it ended: `RetryAfter` and `Discard`, in every way of delivery."""
 
+import asyncio
 import json
 import logging
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -11,8 +13,9 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from pg_events import Discard, RetryAfter
+from pg_events import Discard, FailedEvent, RetryAfter
 from pg_events.config.settings import Settings
+from pg_events.delivery.attempts import CallbackGaveUp
 from pg_events.delivery.shares import OLDEST
 from pg_events.delivery.worker import Report, Worker
 from pg_events.errors import UsageError
@@ -262,3 +265,58 @@ def test_give_up_on_wins_over_retry_on(db: psycopg.Connection, run: Run) -> None
 def test_a_name_that_is_not_an_exception_class_is_an_error_at_the_start(run: Run, name: str, message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         run(give_up_on=[name])
+
+
+GIVEN_UP: list[FailedEvent] = []
+
+
+def note(event: FailedEvent) -> None:
+    GIVEN_UP.append(event)
+
+
+async def note_later(event: FailedEvent) -> None:
+    await asyncio.sleep(0)
+    GIVEN_UP.append(event)
+
+
+@every_way
+@pytest.mark.parametrize("hook", [note, note_later, "tests.postgres.test_outcome.note"])
+def test_the_hook_gets_what_was_given_up_and_nothing_else(db: psycopg.Connection, run: Run, hook: object) -> None:
+    GIVEN_UP.clear()
+
+    run("9 ValueError('no')", "1 ValueError()", "9 Discard()", "0 ", max_attempts=2, on_give_up=hook)
+
+    (event,) = GIVEN_UP
+    assert (event.consumer, event.attempts, event.error, event.message) == ("default", 2, "ValueError", "no")
+    assert json.loads(event.payload)["id"] == event.event_id
+    assert "in act" in event.traceback
+    assert event.callback.startswith("tests.postgres.test_outcome:act")
+
+
+def test_a_hook_that_fails_is_logged_and_changes_nothing(
+    db: psycopg.Connection, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_event: FailedEvent) -> None:
+        sys.exit("hook")
+
+    report = run("9 ValueError()", "0 ", max_attempts=1, on_give_up=broken)
+
+    assert report == Report(delivered=1, failed=1)
+    (line,) = [record.message for record in caplog.records if "PG_EVENTS_ON_GIVE_UP" in record.message]
+    assert line.endswith("SystemExit: hook")
+
+
+def test_the_hook_is_called_before_the_worker_stops_and_for_a_failed_retry(db: psycopg.Connection, run: Run) -> None:
+    GIVEN_UP.clear()
+    with pytest.raises(CallbackGaveUp):
+        run("9 ValueError()", max_attempts=1, on_failure="stop", on_give_up=note)
+    run(max_attempts=1, on_give_up=note)
+    db.execute("update pgevents.failed set state = 'retry'")
+    run(on_give_up=note)
+
+    assert [event.attempts for event in GIVEN_UP] == [1, 2, 3]
+
+
+def test_a_hook_that_cannot_be_called_is_an_error_at_the_start(run: Run) -> None:
+    with pytest.raises(UsageError, match="PG_EVENTS_ON_GIVE_UP"):
+        run(on_give_up="no_such_module.hook")
