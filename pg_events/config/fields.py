@@ -280,6 +280,12 @@ def _limit(value: object) -> float:
     raise UsageError(f"a number of seconds above 0, not {_shown(value)}; leave it out for no limit")
 
 
+def _rate(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0.001:
+        return float(value)
+    raise UsageError(f"a number of calls a second, 0.001 or more, not {_shown(value)}; leave it out for no limit")
+
+
 def _profiles(value: object) -> tuple[Profile, ...]:
     wanted = "a dict such as {'prod': {'database_url': '…', 'label': 'PROD', 'colour': 'red', 'read_only': True}}"
     if not isinstance(value, dict):
@@ -362,6 +368,7 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_NOTIFY": ("notify", _flag),
     **{f"PG_EVENTS_{end}": entry for end, entry in _POLICY.items()},
     "PG_EVENTS_ON_GIVE_UP": ("on_give_up", _callback),
+    "PG_EVENTS_RATE_LIMIT": ("rate_limit", _rate),
     "PG_EVENTS_LEASE_SECONDS": ("lease_seconds", _lease),
     "PG_EVENTS_SERVER_TIMEOUT_SECONDS": ("server_timeout_seconds", _link_seconds),
     "PG_EVENTS_CALLBACK_TIMEOUT_SECONDS": ("callback_timeout_seconds", _limit),

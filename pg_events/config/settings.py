@@ -96,6 +96,8 @@ class Settings:
     """`PG_EVENTS_GIVE_UP_ON`: exception classes, or their names, that are never retried."""
     on_give_up: object | None = None
     """`PG_EVENTS_ON_GIVE_UP` as written: a function, or its name, that is called when an event is given up."""
+    rate_limit: float | None = None
+    """`PG_EVENTS_RATE_LIMIT`: maximum calls a second of a consumer, over all its workers; None for no limit."""
     concurrency: int = 1
     """`PG_EVENTS_CONCURRENCY`: maximum concurrent calls of async callbacks; events of one row stay sequential."""
     transactional: bool = False

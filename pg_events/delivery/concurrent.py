@@ -49,6 +49,8 @@ class ConcurrentDelivery:
         self._retries: list[tuple[float, int, InFlight]] = []
         """Heap of retries: time of the retry, id, event."""
         self._read_at = 0.0
+        self._turn_at = 0.0
+        """Time before which the rate limit allows no call."""
 
     def __bool__(self) -> bool:
         """True while an event is in flight."""
@@ -104,6 +106,8 @@ class ConcurrentDelivery:
 
     def _start_calls(self, share: Share) -> None:
         while self._calls.running < self._maximum and not self._stopping.is_set():
+            if time.monotonic() < self._turn_at:
+                break
             is_retry = self._retries and self._retries[0][0] <= time.monotonic()
             event = heapq.heappop(self._retries)[2] if is_retry else self._scheduler.next_ready()
             if event is None:
@@ -116,6 +120,9 @@ class ConcurrentDelivery:
             elif self._dispatch.decide(share, event.record) is Decision.BLOCKED:
                 self._dispatch.block(share, event.record)
                 self._finish(share, event)
+            elif (seconds := self._dispatch.rate.delay()) > 0:
+                self._turn_at = time.monotonic() + seconds
+                heapq.heappush(self._retries, (self._turn_at, event.record.id, event))
             else:
                 self._calls.start(event, event.retries)
 

@@ -26,6 +26,7 @@ from pg_events.delivery.attempts import (
 )
 from pg_events.delivery.give_up import FailedEvent
 from pg_events.delivery.loops import Feedback
+from pg_events.delivery.rate import RateLimit
 from pg_events.delivery.share import Share
 from pg_events.delivery.shares import Redelivery, Shares
 from pg_events.delivery.transaction import JointTransaction
@@ -35,7 +36,9 @@ from pg_events.text import one_line
 log = logging.getLogger(__name__)
 
 _WAIT_SECONDS: Final = 1.0
-"""Interval at which a worker looks around while it waits for a retry."""
+"""Interval at which a worker polls while it waits for the next call."""
+_HELD_SECONDS: Final = 0.05
+"""Maximum time that a transaction of callbacks stays open because of the rate limit."""
 
 
 @dataclass
@@ -109,6 +112,7 @@ class Dispatch:
         transaction: JointTransaction | None,
         feedback: Feedback,
         stopping: threading.Event,
+        rate_limit: float | None,
     ) -> None:
         """Prepare the delivery. With `transaction`, writes of callbacks commit together with each save."""
         self.handlers = handlers
@@ -116,6 +120,7 @@ class Dispatch:
         self.transaction = transaction
         self._feedback = feedback
         self.report = Report()
+        self.rate = RateLimit(shares, rate_limit)
         self._stopping = stopping
         self._moved_at = time.monotonic()
         self._unsaved: dict[tuple[int, int], tuple[int, Failure]] = {}
@@ -162,6 +167,7 @@ class Dispatch:
             return
         retries = self.begin(share, record, handler)
         while True:
+            self._wait_for_turn(share)
             failure = self.handlers.attempt(handler.callback, record.payload, retries.number)
             try:
                 pause = self.conclude(share, record, retries, failure)
@@ -171,7 +177,7 @@ class Dispatch:
             if pause is None:
                 return
             self.save(share)
-            self._wait(pause, failure)
+            self._wait(pause, is_intended=failure is not None and failure.retry_after is not None)
 
     def begin(self, share: Share, record: Record, handler: Handler) -> Retries:
         """Retry state of an event, before its first attempt by this worker."""
@@ -270,8 +276,15 @@ class Dispatch:
         text = f"is not valid: {failure.message}" if record.kind == BROKEN else f"ends a loop: {failure.message}"
         log.error("event %d %s; kept as failed", record.id, text, extra={"event_id": record.id})
 
-    def _wait(self, seconds: float, failure: Failure | None) -> None:
-        """Wait until the next attempt. A pause that the callback asked for is not a stall.
+    def _wait_for_turn(self, share: Share | None = None) -> None:
+        """Wait until the rate limit allows the next call. Raises `Stopping`, `DatabaseUnreachable`."""
+        while (seconds := self.rate.delay()) > 0:
+            if share is not None and self.transaction is not None and seconds > _HELD_SECONDS:
+                self.save(share)  # the transaction must not stay open
+            self._wait(seconds, is_intended=True)
+
+    def _wait(self, seconds: float, *, is_intended: bool) -> None:
+        """Wait until the next call. A pause that the user intended is not a stall.
 
         Raises `Stopping`, also if the consumer is paused.
         """
@@ -279,9 +292,9 @@ class Dispatch:
         while (left := until - time.monotonic()) > 0:
             if self._stopping.wait(min(left, _WAIT_SECONDS)):
                 raise Stopping
-            if self.shares.poll_paused():
+            if left > _WAIT_SECONDS / 2 and self.shares.poll_paused():
                 raise Stopping
-            if failure is not None and failure.retry_after is not None:
+            if is_intended:
                 self.note_progress()
         if self._stopping.is_set():
             raise Stopping
@@ -330,17 +343,20 @@ class Dispatch:
             retries.failed, failure = unsaved
             return failure
         if kept.is_again:
+            self._wait_for_turn()
             # Once: the user who asked sees the outcome, and live events do not wait for pauses.
             payload = replayed(kept.payload, "failed", retries.number)
             failure = self.handlers.attempt(callback, payload, retries.number)
             if failure is not None:
                 retries.fail(failure, 0.0)
             return failure
+        self._wait_for_turn()
         while failure := self.handlers.attempt(callback, kept.payload, retries.number):
             pause = self._fail(retries, name, failure)
             if isinstance(pause, End):
                 return failure
-            self._wait(pause, failure)
+            self._wait(pause, is_intended=failure.retry_after is not None)
+            self._wait_for_turn()
         return None
 
     def _forget(self, share: Share, kept: Redelivery) -> None:

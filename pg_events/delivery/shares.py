@@ -123,6 +123,11 @@ class Shares:
             self._is_paused = bool(rows) and rows[0][0]
         return self._is_paused
 
+    def reserve_calls(self, seconds: float) -> float:
+        """Reserve a time for calls of this consumer; return the seconds until it begins. See `RateLimit`."""
+        rows = self.ask("consumer_reserve.sql", (self.consumer, seconds))
+        return rows[0][0] if rows else 0.0
+
     def is_first(self) -> bool:
         """True if no worker of any consumer has been running longer; False if disconnected. For other threads."""
         try:

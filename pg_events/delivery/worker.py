@@ -90,7 +90,9 @@ class Worker:
         calls = AsyncCalls() if settings.concurrency > 1 else None
         self._handlers = Handlers(settings, self._transaction and self._transaction.attempt, calls, consumer=name)
         self._feedback = Feedback(name, settings.ignore_own_changes, settings.max_causes, self._shares.ask)
-        self._dispatch = Dispatch(self._handlers, self._shares, self._transaction, self._feedback, self._stopping)
+        self._dispatch = Dispatch(
+            self._handlers, self._shares, self._transaction, self._feedback, self._stopping, settings.rate_limit
+        )
         self._reader = ShareReader(self._listener, self._shares, self._feedback, self.report)
         self._concurrent: ConcurrentDelivery | None = None
         if calls is not None:
