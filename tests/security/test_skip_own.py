@@ -54,7 +54,7 @@ def test_the_name_alone_hides_no_event(
         connection.execute("insert into item values (3)")
 
     assert delivered(url, ignore_own_changes=True) == [1, 2]
-    told = [record.getMessage() for record in caplog.records if "has the application_name" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "names it as its cause" in record.getMessage()]
     assert len(told) == 1
     assert f"written by role {role}" in told[0]
     assert f"PG_EVENTS_IGNORE_OWN_CHANGES = ['{role}']" in told[0]

@@ -121,6 +121,7 @@ QUALIFIED = re.compile(
     r"|(set (local )?\w+ ?= ?('(?:[^']|'')*'|\w+)(; ?)?)+$|set constraints all immediate$"
     r"|select pg_catalog\.current_setting\('search_path'\)(, pg_catalog\.set_config\('\w+', '[^']*', (true|false)\))+$"
     r"|select pg_catalog\.pg_backend_pid\(\)(, pg_catalog\.set_config\('?[$\w]+'?, '?[$\w]+'?, false\))+$"
+    r"|select pg_catalog\.set_config\('pgevents\.context', \$1, true\)$"
     r"|vacuum \(skip_locked\) pgevents\.event, pgevents\.statement$",
     re.IGNORECASE,
 )

@@ -395,7 +395,7 @@ def test_a_row_is_read_once_for_many_conditions(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("text", "position", "says"),
     [
-        ("op:U tabel:orders", 5, "no field tabel; there are table, op, is, col, new, old, pk"),
+        ("op:U tabel:orders", 5, "no field tabel; there are table, op, is, event, col, new, old, pk"),
         ("op:U status:paid", 5, "new.status"),
         ("table.x:1", 0, "no field table.x"),
         ("orders.status:paid", 0, "a column is new.status or old.status"),

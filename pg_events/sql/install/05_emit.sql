@@ -22,7 +22,7 @@ begin
         'E', name,
         case when octet_length(current_query()) <= least(1000, {query_characters}) then current_query() end,
         payload,
-        case when key is not null then json_build_object('key', key) end
+        ('{"key": ' || to_json(key) || '}')::json
     )
     returning e.id into _id;
     {capture_wake}

@@ -42,7 +42,7 @@ def head(record: Record, zone: tzinfo | None) -> list[Line]:
     rows: list[tuple[str, str]] = []
     key = _key(record)
     if key:
-        rows.append(("row", key))
+        rows.append(("key" if record.kind == APPLICATION else "row", key))
     rows.append(("when", _when(record.at, zone)))
     rows.append(("tx", str(record.xid)))
     who = " · ".join(part for part in (record.session_user, record.application_name) if part)
