@@ -187,7 +187,26 @@ def test_only_who_is_granted_it_may_emit(db: psycopg.Connection, url: str, role:
     for capability, rights in wanted:
         grant(url, role, capability)
         assert (may(emit), may(read), may(write)) == rights, capability
-    assert make_plan_is_empty(url)
+        assert make_plan_is_empty(url)
+
+
+def test_a_build_that_replaces_the_function_leaves_who_may_call_it(
+    db: psycopg.Connection, url: str, role: str, build: Any
+):
+    grant(url, role, "emitter")
+    for characters in (100, 8192):
+        build(url, query_characters=characters)
+        with psycopg.connect(make_conninfo(url, user=role), autocommit=True) as connection:
+            connection.execute("select pgevents.emit('order.paid')")
+    db.execute("drop function pgevents.emit(text, json, text)")
+    db.execute("grant execute on all functions in schema pgevents to public")
+    build(url)
+    with psycopg.connect(make_conninfo(url, user=role), autocommit=True) as connection:
+        connection.execute("select pgevents.emit('order.paid')")
+    [owner, *others] = db.execute(
+        "select a.grantee::regrole::text from pg_proc p, aclexplode(p.proacl) a where p.proname = 'emit' order by a.grantee"
+    ).fetchall()
+    assert others == [(role,)]
 
 
 def make_plan_is_empty(url: str) -> bool:

@@ -15,6 +15,7 @@ select
                     select string_agg(a.grantee::text, ' ' order by a.grantee)
                     from pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
                     where a.grantee <> p.proowner
+                      and p.proname <> 'emit'
                 ), '')) as definition
             from pg_catalog.pg_proc p
             join pg_catalog.pg_namespace n on n.oid = p.pronamespace

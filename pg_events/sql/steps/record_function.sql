@@ -11,6 +11,18 @@ begin
         where p.pronamespace = 'pgevents'::regnamespace
           and p.proname = '{name}'
           and a.grantee <> p.proowner
+          -- Who may emit is not the function's to say, see rights.sql.
+          and not (
+              p.proname = 'emit'
+              and exists (
+                  select
+                  from pgevents.setting s
+                  cross join lateral pg_catalog.jsonb_each_text(s.value::jsonb) g
+                  where s.name = 'grants'
+                    and g.key = pg_catalog.pg_get_userbyid(a.grantee)
+                    and g.value ~ 'worker|emitter'
+              )
+          )
     loop
         execute pg_catalog.format(
             'revoke all on function %s from %s cascade', _granted.name,
@@ -35,6 +47,7 @@ select '{name}', '{source}', md5(pg_catalog.pg_get_functiondef(p.oid) || coalesc
     select string_agg(a.grantee::text, ' ' order by a.grantee)
     from pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
     where a.grantee <> p.proowner
+      and p.proname <> 'emit'
 ), ''))
 from pg_catalog.pg_proc p
 where p.pronamespace = 'pgevents'::regnamespace and p.proname = '{name}'
