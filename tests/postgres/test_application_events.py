@@ -203,7 +203,7 @@ def test_a_build_that_replaces_the_function_leaves_who_may_call_it(
     build(url)
     with psycopg.connect(make_conninfo(url, user=role), autocommit=True) as connection:
         connection.execute("select pgevents.emit('order.paid')")
-    [owner, *others] = db.execute(
+    [_owner, *others] = db.execute(
         "select a.grantee::regrole::text from pg_proc p, aclexplode(p.proacl) a where p.proname = 'emit' order by a.grantee"
     ).fetchall()
     assert others == [(role,)]
