@@ -250,7 +250,9 @@ def test_functions_that_an_earlier_build_gave_away_are_the_owners_again(
     db.execute("grant usage on sequence pgevents.sleeper to pgevents_capture")
     db.execute(
         "drop index pgevents.failed_next, pgevents.secret_one; alter table pgevents.shape drop column key;"
-        " drop type pgevents.origin cascade;"
+        " drop type pgevents.origin cascade; alter table pgevents.event drop column context cascade;"
+        " alter table pgevents.failed drop column discarded;"
+        " alter table pgevents.consumer drop column paused_at, drop column next_call_at;"
         " delete from pgevents.migration where version >= 7"
     )
     for (table,) in db.execute("select conrelid::regclass::text from pg_constraint where conname = 'written_here'"):
