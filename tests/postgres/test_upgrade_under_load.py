@@ -145,7 +145,7 @@ def all_is_captured_once(db: psycopg.Connection, writers: list[Writer]) -> None:
 def landed(role: str, database_url: str) -> Iterator[psycopg.Connection]:
     """A database of the release of version 4, with the role of its time and writers that have no rights but to write."""
     with psycopg.connect(database_url, autocommit=True) as db:
-        for name in ("4.sql", "4_role.sql"):
+        for name in ("4.sql", "role/4.sql"):
             db.execute((SCHEMAS / name).read_bytes())
             db.execute("reset all")
         db.execute(
