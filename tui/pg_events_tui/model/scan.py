@@ -191,7 +191,8 @@ def _names(store: Store, condition: Names) -> Select:
     def example(number: int) -> Record:
         if condition.field in ("table", "event"):
             schema, name, is_ddl = store.tables[number]
-            return blank._replace(kind=_kind_of(schema, name, is_ddl), table_schema=schema, table_name=name)
+            kind = SCHEMA if is_ddl else APPLICATION if condition.field == "event" else "U"
+            return blank._replace(kind=kind, table_schema=schema, table_name=name)
         if condition.field == "user":
             return blank._replace(session_user=store.users[number])
         return blank._replace(application_name=store.applications[number])
@@ -207,14 +208,14 @@ def _names(store: Store, condition: Names) -> Select:
         if 0 in numbers:
             return [row for row in rows if _tested(holds, block, row)]
         wanted = frozenset(number for number in numbers if known[number])
-        return rows if len(wanted) == len(numbers) else _of(column, rows, wanted) if wanted else ()
+        found = rows if len(wanted) == len(numbers) else _of(column, rows, wanted) if wanted else ()
+        if condition.field not in ("table", "event") or ord(APPLICATION) not in block.kinds:
+            return found if condition.field != "event" else ()
+        # A table and an event of the application can have one name.
+        is_event = condition.field == "event"
+        return [row for row in found if (block.kinds[row] == ord(APPLICATION)) is is_event]
 
     return select
-
-
-def _kind_of(schema: str | None, name: str | None, is_ddl: bool) -> str:
-    """Kind of an example event of a table's number; only an event of the application has a name and no schema."""
-    return SCHEMA if is_ddl else APPLICATION if schema is None and name else "U"
 
 
 def _time(is_since: bool, limit: float, holds: Test, block: Block, rows: Sequence[int]) -> Sequence[int]:
@@ -299,7 +300,7 @@ def _names_with(store: Store, text: str) -> Callable[[int], bool]:
     def in_name(number: int) -> bool:
         if number and number not in known:
             schema, name, is_ddl = store.tables[number]
-            bare = Record(0, 0, "", _kind_of(schema, name, is_ddl), schema, name, *(None,) * 6)
+            bare = Record(0, 0, "", "S" if is_ddl else "U", schema, name, *(None,) * 6)
             known[number] = holds(Subject(bare))
         return known.get(number, True)
 
