@@ -29,7 +29,7 @@ from pg_events.triggers.plan import Plan, Step, lock, locks, phases
 LOCK_TIMEOUT_SECONDS: Final = 0.2
 """Maximum time for which a build makes a writer wait."""
 TRIES: Final = 30
-"""Maximum attempts for a table whose lock is not available."""
+"""Maximum lock timeouts for a table, or for the schema."""
 OTHER_BUILD_SECONDS: Final = 60.0
 """Maximum time to wait for another build; it blocks no writers meanwhile."""
 
@@ -131,11 +131,12 @@ def _apply_together(
     if not steps:
         return
     begin = time.monotonic()
-    for tries in range(1, TRIES + 1):
+    timeouts, is_first = 0, True
+    while True:
         watch, version = Watch(), 0
-        patience = limits.lock_seconds if tries == 1 else OTHER_BUILD_SECONDS
+        patience = limits.lock_seconds if is_first else OTHER_BUILD_SECONDS
         try:
-            with connection.transaction(), _watched(connection, tries > 1) as watch:
+            with connection.transaction(), _watched(connection, not is_first) as watch:
                 version = _begin_together(connection, steps, plan, patience)
                 if version and any(step.migration is not None for step in steps):
                     connection.execute(sql.text("lock_log.sql"))
@@ -152,8 +153,11 @@ def _apply_together(
         except (*_REFUSED, *_MADE) as error:
             if version and isinstance(error, _MADE):
                 raise
+            # A deadlock ends early and makes writers wait little: busy writers can cause many in a row.
+            timeouts += not isinstance(error, psycopg.errors.DeadlockDetected)
+            is_first = False
             waited = time.monotonic() - begin
-            if tries == TRIES or waited > OTHER_BUILD_SECONDS:
+            if timeouts == TRIES or waited > OTHER_BUILD_SECONDS:
                 if isinstance(error, _MADE):
                     raise
                 raise PgEventsError(

@@ -132,6 +132,7 @@ class Wanted:
 _PARTS: Final = (
     "capture_foreign",
     "capture_own_types",
+    "capture_lock_first",
     "capture_wake",
     "capture_statement",
     "capture_cut",

@@ -9,7 +9,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +157,6 @@ def landed(role: str, database_url: str) -> Iterator[psycopg.Connection]:
         yield db
 
 
-@pytest.mark.xfail(
-    strict=False, reason="in some runs one event of 100,000 comes twice after the upgrade: not explained yet"
-)
 def test_a_build_under_load_fails_no_writer_and_loses_nothing(
     role: str, database_url: str, landed: psycopg.Connection, build: Build
 ) -> None:
@@ -210,6 +207,16 @@ def in_order(got: list[Any]) -> bool:
     return (
         len(rows) > 0 and set(rows.values()) <= {"abc", "bc", "c"} and list(rows.values()).count("abc") >= len(rows) - 1
     )
+
+
+def test_packed_rows_that_a_function_of_the_earlier_release_writes_late_have_ids_of_their_own(
+    role: str, database_url: str, landed: psycopg.Connection, build: Build
+) -> None:
+    """Such a row has a hundred events and one id by the column's default value; the next row's id must lie beyond."""
+    build(database_url)
+    ids = [landed.execute("select pgevents.new_id(1)").fetchone() for _ in range(20)]
+    distances = {right[0] - left[0] for left, right in pairwise(ids) if left and right}
+    assert min(distances) >= 100
 
 
 def test_a_later_build_takes_the_rights_of_the_role(

@@ -11,14 +11,14 @@ as $function$
 declare
     _text constant text := case when {query_characters} > 0 then current_query() end;
 begin
-    if  -- How values are spelt must not depend on who writes them. SET clauses on this function would cost more than
+    if {capture_quickly_when}
+        -- How values are spelt must not depend on who writes them. SET clauses on this function would cost more than
         -- the rest of the condition, so the session's settings are looked at, and changed only when they differ.
-        current_setting('bytea_output') = 'hex'
+        and current_setting('bytea_output') = 'hex'
         and current_setting('IntervalStyle') = 'postgres'
         and current_setting('DateStyle') like 'ISO%'
         and current_setting('extra_float_digits') collate "C" > '0'
         and current_setting('quote_all_identifiers') = 'off'
-        and {capture_quickly_when}
     then
         if tg_op = 'INSERT' then
             {capture_quickly_insert}

@@ -29,6 +29,7 @@ declare
         or current_setting('quote_all_identifiers') = 'on'
         or current_setting('array_nulls') = 'off';
     _session text[];
+    _first_lock bigint;
 begin
     if _relation <> tg_relid then
         select n.nspname, c.relname into _table_schema, _table_name
@@ -73,6 +74,7 @@ begin
         end if;
     end if;
 
+    {capture_lock_first}
     if _query_characters > 0 then
         {capture_statement}
         if _statement_id is null then

@@ -17,7 +17,9 @@ declare
     _own constant text := ' ' || tg_relid || ':' || coalesce(pg_relation_filenode(tg_relid), 0) || ' ';
     _expected text := ' ';
     _below text;
+    _first_lock bigint;
 begin
+    {capture_lock_first}
     if _marker <> '' then
         if pgevents.seal('truncate ' || substr(_marker, 66)) = left(_marker, 64)
             and split_part(_marker, ' ', 2) = {capture_truncate_number}::text

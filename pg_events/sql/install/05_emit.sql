@@ -9,6 +9,7 @@ as $function$
 #variable_conflict use_variable
 declare
     _id bigint;
+    _first_lock bigint;
 begin
     if name is null or name = '' or length(name) > 200 then
         raise invalid_parameter_value using message =
@@ -17,6 +18,7 @@ begin
     if length(key) > 1000 then
         raise invalid_parameter_value using message = 'the key of an event has up to 1,000 characters';
     end if;
+    {capture_lock_first}
     insert into pgevents.event as e (kind, table_name, query, new_data, ddl)
     values (
         'E', name,

@@ -29,12 +29,14 @@ declare
     _is_shaped boolean;
     _place integer;
     _filled oid[] := '{}';
+    _first_lock bigint;
 begin
     if coalesce(current_setting('pgevents.building', true), '') = 'on' and pgevents.is_building()
         or coalesce(current_setting('pgevents.covering', true), '') <> '' and pgevents.is_covering()
     then
         return;
     end if;
+    {capture_lock_first}
     begin
         for _command in
             select c.*, k.*

@@ -22,12 +22,14 @@ declare
     _id bigint;
     _tables oid[] := '{}';
     _is_reason boolean := false; -- for other tables to be captured row by row, perhaps
+    _first_lock bigint;
 begin
     if coalesce(current_setting('pgevents.building', true), '') = 'on' and pgevents.is_building()
         or coalesce(current_setting('pgevents.covering', true), '') <> '' and pgevents.is_covering()
     then
         return;
     end if;
+    {capture_lock_first}
     begin
         for _dropped in
             select d.*, d.classid = 'pg_class'::regclass and d.objsubid = 0 as is_relation

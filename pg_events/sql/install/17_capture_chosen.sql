@@ -59,7 +59,9 @@ declare
     _just_written bigint;
     _rows text;
     {capture_pack_variables}
+    _first_lock bigint;
 begin
+    {capture_lock_first}
     if not _is_row then
         _old_source := 'old_rows';
         _new_source := 'new_rows';
