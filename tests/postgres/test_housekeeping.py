@@ -257,7 +257,8 @@ def test_the_log_stays_bounded_under_load(
     db: psycopg.Connection, built_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(housekeeping, "_DEAD", (100, 0.2))
-    sizes: list[int] = []
+    db.execute("insert into t select generate_series(1, 10000)")
+    sizes = [file_bytes(db)]
 
     with kept_house(built_database_url, retention=timedelta(0)):
         for _ in range(20):

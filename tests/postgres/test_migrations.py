@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pg_events import sql
 from pg_events.config.settings import Settings
 from pg_events.delivery.worker import Worker
 from tests.conftest import Build
@@ -120,6 +121,10 @@ def test_what_a_build_makes_of_it_is_what_it_makes_at_first(
     assert not build(database_url).failed
 
     with psycopg.connect(database_url) as one, psycopg.connect(built_database_url) as other:
-        base = one.execute("select value from pgevents.setting where name = 'id_base'").fetchone()
-        other.execute("update pgevents.setting set value = %s where name = 'id_base'", base)
+        for setting in one.execute("select name, value from pgevents.setting where name in ('id_base', 'id_room')"):
+            other.execute(
+                "insert into pgevents.setting values (%s, %s) on conflict (name) do update set value = excluded.value",
+                setting,
+            )
+        other.execute(sql.text("install/00_new_id.sql"))
         assert structure(one) == structure(other)
