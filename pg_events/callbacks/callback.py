@@ -7,7 +7,6 @@ import functools
 import importlib
 import inspect
 import math
-import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
@@ -18,7 +17,9 @@ from types import ModuleType
 from typing import Any, Final, cast
 
 from pg_events.callbacks import django
+from pg_events.callbacks.batch import Items, Payloads, argument, items_of
 from pg_events.callbacks.local_variables import variables
+from pg_events.callbacks.signatures import signature
 from pg_events.contexts.current import enter_call, leave_call
 from pg_events.errors import CallbackUnavailable, Discard, RetryAfter, UsageError
 from pg_events.text import clean, describe_error, message, without_passwords
@@ -79,7 +80,7 @@ async def _guarded(awaitable: Awaitable[object]) -> tuple[object, BaseException 
 
 @dataclass(frozen=True)
 class Callback:
-    """User function that is ready to be called with a payload."""
+    """User function that is ready to be called with a payload, or with those of a batch."""
 
     name: str
     """`my_module:function`."""
@@ -95,19 +96,25 @@ class Callback:
     on_close: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     consumer: str | None = None
     """Consumer that calls it: named as the cause of what it writes. None for other calls, such as replays."""
+    items: Items | None = None
+    """Items of the list that a batch callback takes; None for a function of single events."""
 
-    def __call__(self, payload: str, *, attempt: int = 1, connection: object = None) -> object:
+    @property
+    def is_batch(self) -> bool:
+        """True if the function takes several events at once."""
+        return self.items is not None
+
+    def __call__(self, payload: Payloads, *, attempt: int = 1, connection: object = None) -> object:
         """Call the function, on the runner's loop if it is async; return its result or raise its exception.
 
-        `attempt` counts the calls with this event from 1; `connection` is that of the transactional mode. The function
-        gets them by keyword, if it accepts them.
+        `payload` is one, or a list of them for a batch callback. `attempt` counts the calls with them from 1; `connection`
+        is that of the transactional mode. The function gets both by keyword, if it accepts them.
         """
         if self.consumer is not None:
             enter_call(self.consumer, payload)
         try:
-            result = (
-                self.function(payload, **self.given(attempt, connection)) if self.accepts else self.function(payload)
-            )
+            value = payload if self.items is None else argument(self.items, payload)
+            result = self.function(value, **self.given(attempt, connection)) if self.accepts else self.function(value)
             return result if result is None else self._finished(payload, result)
         except Exception:  # the user's function can raise anything: raised again once the connections are closed
             django.close_broken_connections()
@@ -116,7 +123,7 @@ class Callback:
             if self.consumer is not None:
                 leave_call()
 
-    def _finished(self, payload: str, result: object) -> object:
+    def _finished(self, payload: Payloads, result: object) -> object:
         """Wait for the result of an async function; return it.
 
         A decorator may hide that a function is async: its coroutine must not be dropped without running. A router whose
@@ -129,12 +136,13 @@ class Callback:
             awaitable = _as_call(self.consumer, payload, awaitable)
         return self.runner.run(awaitable if self.timeout_seconds is None else _limited(awaitable, self.timeout_seconds))
 
-    async def awaited(self, payload: str, *, attempt: int = 1) -> object:
+    async def awaited(self, payload: Payloads, *, attempt: int = 1) -> object:
         """Call the function within a running loop; a sync function blocks the loop."""
         if self.consumer is not None:
             enter_call(self.consumer, payload)
         try:
-            result = self.function(payload, **self.given(attempt))
+            value = payload if self.items is None else argument(self.items, payload)
+            result = self.function(value, **self.given(attempt))
         except Exception:  # the user's function can raise anything: raised again once the connections are closed
             django.close_broken_connections()
             raise
@@ -160,7 +168,7 @@ class Callback:
             self.on_close()
 
 
-async def _as_call(consumer: str, payload: str, awaitable: Awaitable[object]) -> object:
+async def _as_call(consumer: str, payload: Payloads, awaitable: Awaitable[object]) -> object:
     """Wait for a callback, on a loop whose context is not that of the caller."""
     enter_call(consumer, payload)
     return await awaitable
@@ -237,9 +245,10 @@ def resolve(
     where = f"{name} = {shown!r}"
     if isinstance(function, Dispatcher):
         function.check(where)
-        accepts, is_async = function.accepts, function.is_async
+        accepts, is_async, items = function.accepts, function.is_async, None
     else:
         accepts, is_async = accepted(function, where), is_async_function(function)
+        items = items_of(cast("Callable[..., object]", function), where)
     return Callback(
         shown,
         is_async,
@@ -248,6 +257,7 @@ def resolve(
         accepts,
         timeout_seconds,
         consumer=consumer,
+        items=items,
     )
 
 
@@ -358,18 +368,6 @@ def accepted(function: object, where: str) -> frozenset[str]:
             remedy = "it is a method: use a bound method, or make it a @staticmethod or @classmethod"
         raise UsageError(f"{where} cannot be called with the payload ({error}); {remedy}") from error
     return frozenset(accepts)
-
-
-def signature(function: Callable[..., object]) -> inspect.Signature:
-    """Signature of a function, without evaluating its annotations.
-
-    Some names in annotations exist for type checkers only; from Python 3.14 on they would raise a `NameError`.
-    """
-    if sys.version_info >= (3, 14):
-        from annotationlib import Format
-
-        return inspect.signature(function, annotation_format=Format.FORWARDREF)
-    return inspect.signature(function)
 
 
 _BY_KEYWORD: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

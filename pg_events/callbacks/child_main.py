@@ -124,7 +124,9 @@ class Program:
     def _call(self, callback: Callback, payload: str, attempt: int) -> tuple[int, float, object]:
         started = perf_counter()
         try:
-            returned = callback(payload, attempt=attempt)
+            # A list of payloads comes as a JSON array; a single one is an object.
+            is_list = callback.is_batch and payload.startswith("[")
+            returned = callback(json.loads(payload) if is_list else payload, attempt=attempt)
         except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are results here, too
             milliseconds = (perf_counter() - started) * 1000
             return RAISED, milliseconds, asdict(describe_failure(error, with_locals=self._spells))
@@ -175,5 +177,5 @@ def _callback(target: Mapping[str, Any], runner: Runner, timeout_seconds: float 
 def _about(callback: Callback) -> Mapping[str, object]:
     return {
         "name": callback.name, "is_async": callback.is_async, "accepts": sorted(callback.accepts),
-        "needs_connection": in_need_of_connection(callback),
+        "needs_connection": in_need_of_connection(callback), "items": callback.items and callback.items.name,
     }  # fmt: skip

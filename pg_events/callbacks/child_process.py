@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
+from pg_events.callbacks.batch import Items, Payloads
 from pg_events.callbacks.callback import (
     MESSAGE_CHARACTERS,
     RETURNED_CHARACTERS,
@@ -112,6 +113,8 @@ class Loaded(NamedTuple):
     accepts: frozenset[str]
     needs_connection: str | None
     """Name of its function that requires a connection."""
+    items: Items | None
+    """See `Callback.items`."""
 
 
 class _Gone(Exception):
@@ -208,7 +211,14 @@ class Child:
             raise UsageError(str(value))
         self._is_ending = bool(kind & LAST)
         self._loaded = [
-            Loaded(one["name"], one["is_async"], frozenset(one["accepts"]), one["needs_connection"]) for one in value
+            Loaded(
+                one["name"],
+                one["is_async"],
+                frozenset(one["accepts"]),
+                one["needs_connection"],
+                Items[one["items"]] if one["items"] else None,
+            )
+            for one in value
         ]
         return self._loaded
 
@@ -217,10 +227,12 @@ class Child:
         """True if another call can be made."""
         return not self._is_ending and not self._is_dead()
 
-    def call(self, number: int, payload: str, attempt: int = 1) -> Result:
+    def call(self, number: int, payload: Payloads, attempt: int = 1) -> Result:
         """Call the callback with that index in the list of targets. Never raises exceptions of the callback."""
         limit = self._time_limit_seconds
         patience = limit + GRACE_SECONDS if limit is not None and self._loaded[number].is_async else limit
+        if not isinstance(payload, str):
+            payload = json.dumps(payload)
         data = payload.encode("utf-8", "surrogatepass")
         started = time.perf_counter()
         try:

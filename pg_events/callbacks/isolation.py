@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, TextIO
 
+from pg_events.callbacks.batch import Items, Payloads
 from pg_events.callbacks.callback import (
     Callback,
     Reported,
@@ -135,14 +136,20 @@ class _Isolation:
     def callback(self, number: int) -> Callback:
         """Callback for the worker; always sync, because the child process has the event loop."""
 
-        def function(payload: str, *, attempt: int) -> None:
+        def function(payload: Payloads, *, attempt: int) -> None:
             self._call(number, payload, attempt)
 
+        loaded = self._loaded[number]
         return Callback(
-            self._loaded[number].name, False, function, accepts=frozenset({"attempt"}), on_close=self._close
+            loaded.name,
+            False,
+            function,
+            accepts=frozenset({"attempt"}),
+            on_close=self._close,
+            items=loaded.items and Items.PAYLOADS,  # the process makes events of them
         )
 
-    def _call(self, number: int, payload: str, attempt: int) -> None:
+    def _call(self, number: int, payload: Payloads, attempt: int) -> None:
         with self._lock:
             if not self._child.is_alive:
                 self._child.end()

@@ -15,7 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
-from pg_events.callbacks.callback import Dispatcher, accepted, is_async_function, is_failure, name_of, signature
+from pg_events.callbacks.batch import items_of
+from pg_events.callbacks.callback import Dispatcher, accepted, is_async_function, is_failure, name_of
+from pg_events.callbacks.signatures import signature
 from pg_events.errors import UsageError
 from pg_events.event import APPLICATION, METHODS, Event, Record, head, parse, record
 from pg_events.filter.conditions import And, Condition, Kinds, Names, Tag
@@ -109,6 +111,8 @@ class Router(Dispatcher):
         def register(function: Handler) -> Handler:
             name = f"the handler {name_of(function)}"
             accepts = accepted(function, name)
+            if items_of(function, name) is not None:
+                raise UsageError(f"{name} takes a list: a router passes single events; set it as the callback itself")
             takes_text = _takes_text(function)
             self._routes.append(_Route(head_filter, chosen, function, accepts, is_async_function(function), takes_text))
             return function

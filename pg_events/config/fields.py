@@ -216,6 +216,27 @@ def _at_least_one(value: object) -> int:
     raise UsageError(f"a whole number of at least 1, not {_shown(value)}")
 
 
+def _batch_size(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_BATCH:
+        return value
+    raise UsageError(f"a whole number from 1 to {_MAX_BATCH:,}, not {_shown(value)}")
+
+
+_MAX_BATCH: Final = 10_000
+"""Maximum events of a batch: they are all in memory."""
+
+
+def _batch_seconds(value: object) -> float:
+    seconds = _seconds(value)
+    if seconds <= _MAX_BATCH_SECONDS:
+        return seconds
+    raise UsageError(f"a number of seconds, 0 to {_MAX_BATCH_SECONDS:g}, not {_shown(value)}")
+
+
+_MAX_BATCH_SECONDS: Final = 10.0
+"""Maximum time to wait for a batch: meanwhile the worker looks for no other worker."""
+
+
 def _on_failure(value: object) -> str:
     return _one_of(ON_FAILURE, value)
 
@@ -379,6 +400,8 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_RETENTION_SIZE": ("retention_bytes", _size),
     "PG_EVENTS_RETAIN_UNREAD": ("retain_unread", _flag),
     "PG_EVENTS_CONCURRENCY": ("concurrency", _at_least_one),
+    "PG_EVENTS_BATCH_SIZE": ("batch_size", _batch_size),
+    "PG_EVENTS_BATCH_SECONDS": ("batch_seconds", _batch_seconds),
     "PG_EVENTS_TRANSACTIONAL": ("transactional", _flag),
     "PG_EVENTS_LOG_FORMAT": ("log_format", _log_format),
     "PG_EVENTS_METRICS": ("metrics", address),

@@ -100,6 +100,10 @@ class Settings:
     """`PG_EVENTS_RATE_LIMIT`: maximum calls a second of a consumer, over all its workers; None for no limit."""
     concurrency: int = 1
     """`PG_EVENTS_CONCURRENCY`: maximum concurrent calls of async callbacks; events of one row stay sequential."""
+    batch_size: int = 1000
+    """`PG_EVENTS_BATCH_SIZE`: maximum events of a call of a batch callback."""
+    batch_seconds: float = 0.0
+    """`PG_EVENTS_BATCH_SECONDS`: maximum time to wait until a batch is full; 0 passes on what is there."""
     transactional: bool = False
     """`PG_EVENTS_TRANSACTIONAL`: pass callbacks a connection whose writes commit together with the cursor."""
     on_failure: str = "skip"

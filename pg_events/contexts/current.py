@@ -7,7 +7,7 @@ Nothing is sent here. An integration of `pg_events.contrib`, or `set_context`, g
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, LiteralString, Protocol, cast
@@ -27,12 +27,12 @@ _is_calling: ContextVar[bool] = ContextVar("pg_events_is_calling", default=False
 """True while a function of the context is called."""
 
 
-_call: ContextVar[tuple[str, str] | None] = ContextVar("pg_events_call", default=None)
-"""Consumer and payload of the call of a callback that this code is part of."""
+_call: ContextVar[tuple[str, str | Sequence[str]] | None] = ContextVar("pg_events_call", default=None)
+"""Consumer and payload, or payloads, of the call of a callback that this code is part of."""
 
 
-def enter_call(consumer: str, payload: str) -> None:
-    """Note that a callback of a consumer is called with an event, until `leave_call()`."""
+def enter_call(consumer: str, payload: str | Sequence[str]) -> None:
+    """Note that a callback of a consumer is called with an event or a batch, until `leave_call()`."""
     _call.set((consumer, payload))
 
 
@@ -42,20 +42,30 @@ def leave_call() -> None:
 
 
 def _of_call() -> dict[str, Any]:
-    """Context that follows from the current call: its cause, and the context of its event."""
+    """Context that follows from the current call: its cause, and the context of its event.
+
+    Of a batch, the cause is the event that the most callbacks led to, and the context what all its events have.
+    """
     call = _call.get()
     if call is None:
         return {}
-    consumer, payload = call
-    try:
-        event_id, text = id_and_context(payload)
-    except (ValueError, RecursionError):
-        return {}
-    context = (None if text is None else context_object(text)) or {}
-    before: Any = context.pop(CAUSE, None)
-    depth: Any = cast("dict[str, Any]", before).get("depth") if isinstance(before, dict) else None
-    cause = {"consumer": consumer, "event": event_id, "depth": depth + 1 if type(depth) is int else 1}
-    return {CAUSE: cause, **context}
+    consumer, payloads = call
+    cause, contexts = {"consumer": consumer, "event": 0, "depth": 0}, list[dict[str, Any]]()
+    for payload in (payloads,) if isinstance(payloads, str) else payloads:
+        try:
+            event_id, text = id_and_context(payload)
+        except (ValueError, RecursionError):
+            return {}
+        context = (None if text is None else context_object(text)) or {}
+        before: Any = context.pop(CAUSE, None)
+        depth: Any = cast("dict[str, Any]", before).get("depth") if isinstance(before, dict) else None
+        depth = depth + 1 if type(depth) is int else 1
+        if depth >= cast("int", cause["depth"]):
+            cause |= {"event": event_id, "depth": depth}
+        contexts.append(context)
+    first = contexts[0] if contexts else {}
+    common = {key: value for key, value in first.items() if all(key in c and c[key] == value for c in contexts[1:])}
+    return {CAUSE: cause, **common}
 
 
 CAUSE: Final = "caused_by"

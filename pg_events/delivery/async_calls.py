@@ -5,17 +5,31 @@ The worker's thread starts calls and takes their results; it alone talks to the 
 
 import asyncio
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
+from pg_events.callbacks.batch import Payloads
 from pg_events.callbacks.callback import Failure, Runner, describe_failure, is_failure
-from pg_events.delivery.attempts import Retries
+from pg_events.delivery.attempts import BatchRetries, Retries
 from pg_events.delivery.ordering import InFlight
 
 
+class Call(NamedTuple):
+    """Call of a callback with one event, or with a batch of several."""
+
+    events: Sequence[InFlight]
+    retries: Retries | BatchRetries
+
+    @property
+    def payload(self) -> Payloads:
+        if isinstance(self.retries, Retries):
+            return self.events[0].record.payload
+        return [event.record.payload for event in self.events]
+
+
 class Result(NamedTuple):
-    entry: InFlight
+    call: Call
     failure: Failure | None
 
 
@@ -26,7 +40,7 @@ class AsyncCalls(Runner):
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._results: SimpleQueue[tuple[InFlight, BaseException | None]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Call, BaseException | None]] = SimpleQueue()
         self.running = 0
         """Number of calls whose results have not been taken."""
 
@@ -44,17 +58,17 @@ class AsyncCalls(Runner):
             raise error
         return result
 
-    def start(self, entry: InFlight, retries: Retries) -> None:
-        """Start a call of the event's callback; `result()` returns its outcome."""
-        callback, number = retries.handler.callback, retries.number
+    def start(self, call: Call) -> None:
+        """Start a call; `result()` returns its outcome."""
+        callback, number = call.retries.handler.callback, call.retries.number
 
         async def called() -> None:
             error: BaseException | None = None
             try:
-                await callback.awaited(entry.record.payload, attempt=number)
+                await callback.awaited(call.payload, attempt=number)
             except BaseException as raised:  # noqa: BLE001 - returned by result()
                 error = raised
-            self._results.put((entry, error))
+            self._results.put((call, error))
 
         self.running += 1
         asyncio.run_coroutine_threadsafe(called(), self._started())
@@ -62,13 +76,13 @@ class AsyncCalls(Runner):
     def result(self, seconds: float | None) -> Result | None:
         """Next result, or None after the timeout. Re-raises exceptions that do not count as failures of a callback."""
         try:
-            entry, error = self._results.get(timeout=seconds)
+            call, error = self._results.get(timeout=seconds)
         except Empty:
             return None
         self.running -= 1
         if error is not None and not is_failure(error):
             raise error
-        return Result(entry, None if error is None else describe_failure(error))
+        return Result(call, None if error is None else describe_failure(error))
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

@@ -2,11 +2,12 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
+from pg_events.callbacks.batch import Payloads
 from pg_events.callbacks.callback import Callback, Failure, Runner, describe_failure, exception_name, is_failure
 from pg_events.callbacks.isolation import ready
 from pg_events.config.settings import Policy, Settings
@@ -25,8 +26,11 @@ _KINDS: Final = 100
 """Maximum kinds of failures whose first occurrence is logged at once."""
 
 
-Attempt = Callable[[Callback, str, int], Failure | None]
-"""Function that makes one call with the payload and the number of the attempt, and returns its failure or None."""
+Attempt = Callable[[Callback, Payloads, int], Failure | None]
+"""Function that makes one call with the payload, or those of a batch, and the number of the attempt.
+
+It returns the failure, or None.
+"""
 
 
 class Stopping(Exception):
@@ -91,9 +95,7 @@ class Retries:
         1, varies the pause.
         """
         policy = self.handler.policy
-        left = policy.retry_after_max_seconds - self.waited
-        if failure.retry_after is not None and left > 0:
-            seconds = min(max(failure.retry_after, _MIN_RETRY_AFTER_SECONDS), left)
+        if (seconds := _asked_for(failure, policy, self.waited)) is not None:
             self.waited += seconds
             return seconds
         self.failed += 1
@@ -101,6 +103,42 @@ class Retries:
             return End.DISCARD
         is_final = self.failed >= self.limit or not is_retried(failure, policy)
         return End.GIVE_UP if is_final else policy.pause(self.failed, chance)
+
+
+class BatchRetries:
+    """Retry state of a batch of several events: whether it is retried as a whole, or halved. Pure."""
+
+    def __init__(self, handler: Handler, *, is_part: bool = False) -> None:
+        """Begin with a batch; one that is a part of a batch that failed is not retried as a whole."""
+        self.handler = handler
+        self.failed = 0
+        self.waited = 0.0
+        self.is_part = is_part
+
+    @property
+    def number(self) -> int:
+        """Number of the next attempt, as the callback sees it."""
+        return self.failed + 1
+
+    def fail(self, failure: Failure, chance: float) -> float | None:
+        """Count a failed attempt; return the seconds until the next one, or None if the batch is to be halved."""
+        policy = self.handler.policy
+        if (seconds := _asked_for(failure, policy, self.waited)) is not None:
+            self.waited += seconds
+            return seconds
+        self.failed += 1
+        is_whole = not self.is_part and self.failed == 1 < policy.max_attempts
+        if not is_whole or failure.is_discard or not is_retried(failure, policy):
+            return None
+        return policy.pause(self.failed, chance)
+
+
+def _asked_for(failure: Failure, policy: Policy, waited: float) -> float | None:
+    """Seconds to wait because of `RetryAfter`; None if the callback did not raise it, or has waited long enough."""
+    left = policy.retry_after_max_seconds - waited
+    if failure.retry_after is None or left <= 0:
+        return None
+    return min(max(failure.retry_after, _MIN_RETRY_AFTER_SECONDS), left)
 
 
 def is_retried(failure: Failure, policy: Policy) -> bool:
@@ -167,12 +205,17 @@ class Handlers:
             handler.callback.close()
         self._runner.close()
 
+    @property
+    def has_batches(self) -> bool:
+        """True if a callback takes batches."""
+        return any(handler.callback.is_batch for handler in self._handlers.values())
+
     def get(self, is_schema: bool) -> Handler | None:
         """Handler of the kind of event; None if the settings have none."""
         return self._handlers.get(is_schema)
 
     def log_retry(
-        self, retries: Retries, event: Record | str, failure: Failure, pause: float, *, is_attempt: bool
+        self, retries: Retries | BatchRetries, event: Record | str, failure: Failure, pause: float, *, is_attempt: bool
     ) -> None:
         """Log that an event will be retried: as a warning if it is the first such failure, or the pause is long.
 
@@ -199,6 +242,17 @@ class Handlers:
             *(callback.name, name_of(event), _described(failure) if is_first else failure.type, pause),
             extra=log_fields(callback, event, retries.failed, failure)
             | {"seconds": round(pause, 3), "traceback": None},
+        )
+
+    def log_halved(self, retries: BatchRetries, batch: str, failure: Failure) -> None:
+        """Log that a batch will be delivered in halves: as a warning if it is the first such failure."""
+        callback = retries.handler.callback
+        is_first = self.note(callback, failure)
+        log.log(
+            logging.WARNING if is_first else logging.DEBUG,
+            "%s failed on %s (%s), again with half of them",
+            *(callback.name, batch, _described(failure) if is_first else failure.type),
+            extra=log_fields(callback, batch, retries.failed, failure) | {"traceback": None},
         )
 
     def note(self, callback: Callback, failure: Failure) -> bool:
@@ -229,7 +283,7 @@ def _described(failure: Failure) -> str:
     return f"{text}; {one_line(place)}" if place else text
 
 
-def attempt(callback: Callback, payload: str, number: int, connection: object = None) -> Failure | None:
+def attempt(callback: Callback, payload: Payloads, number: int, connection: object = None) -> Failure | None:
     """Make one call; return its failure, or None."""
     try:
         callback(payload, attempt=number, connection=connection)
@@ -257,6 +311,10 @@ def log_fields(callback: Callback, event: Record | str, attempts: int, failure: 
     if isinstance(event, str):
         return fields
     return fields | {"event_id": event.id, "table": qualified(event)}
+
+
+def name_of_batch(records: Sequence[Record]) -> str:
+    return f"{len(records)} events, {records[0].id} to {records[-1].id}"
 
 
 def name_of(event: Record | str) -> str:

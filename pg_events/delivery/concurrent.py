@@ -6,10 +6,12 @@ The cursor follows the finished events.
 import heapq
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from pg_events.delivery.async_calls import AsyncCalls
-from pg_events.delivery.attempts import CallbackGaveUp
+from pg_events.callbacks.callback import Failure
+from pg_events.delivery.async_calls import AsyncCalls, Call
+from pg_events.delivery.attempts import BatchRetries, CallbackGaveUp
 from pg_events.delivery.dispatch import Decision, Dispatch
 from pg_events.delivery.loops import Feedback
 from pg_events.delivery.ordering import InFlight, RowScheduler
@@ -34,20 +36,30 @@ class ConcurrentDelivery:
         feedback: Feedback,
         calls: AsyncCalls,
         maximum: int,
+        batch_size: int,
+        batch_seconds: float,
         stopping: threading.Event,
     ) -> None:
-        """Deliver with up to `maximum` concurrent calls."""
+        """Deliver with up to `maximum` concurrent calls.
+
+        A batch callback gets up to `batch_size` events of different rows, which are waited for up to `batch_seconds`.
+        """
         self._dispatch = dispatch
         self._reader = reader
         self._feedback = feedback
         self._calls = calls
         self._maximum = maximum
         self._stopping = stopping
-        self._scheduler = RowScheduler()
+        self._batch_size = batch_size if dispatch.handlers.has_batches else 1
+        self._batch_seconds = batch_seconds
+        self._unfinished = 2 * self._batch_size
+        self._batch_at: float | None = None
+        """Time at which a batch is passed on that is not full."""
+        self._scheduler = RowScheduler(self._unfinished)
         self._share: Share | None = None
         """Share that the events belong to."""
-        self._retries: list[tuple[float, int, InFlight]] = []
-        """Heap of retries: time of the retry, id, event."""
+        self._retries: list[tuple[float, int, Call]] = []
+        """Heap of retries: time of the retry, id of the first event, call."""
         self._read_at = 0.0
         self._turn_at = 0.0
         """Time before which the rate limit allows no call."""
@@ -106,30 +118,75 @@ class ConcurrentDelivery:
 
     def _start_calls(self, share: Share) -> None:
         while self._calls.running < self._maximum and not self._stopping.is_set():
-            if time.monotonic() < self._turn_at:
+            now = time.monotonic()
+            if now < self._turn_at:
                 break
-            is_retry = self._retries and self._retries[0][0] <= time.monotonic()
-            event = heapq.heappop(self._retries)[2] if is_retry else self._scheduler.next_ready()
-            if event is None:
+            is_retry = self._retries and self._retries[0][0] <= now
+            call = heapq.heappop(self._retries)[2] if is_retry else self._next_call(share, now)
+            if call is None:
                 break
+            call = self._without_blocked(share, call)
+            if call is None:
+                continue
+            if (seconds := self._dispatch.rate.delay()) > 0:
+                self._turn_at = time.monotonic() + seconds
+                self._retry(self._turn_at, call)
+            else:
+                self._calls.start(call)
+
+    def _next_call(self, share: Share, now: float) -> Call | None:
+        """Next call of events that may run; None if there is none, or a batch is waited for."""
+        if self._batch_size > 1 and self._scheduler.ready < self._batch_size and not share.interruptions:
+            if not self._scheduler.ready:
+                self._batch_at = None
+                return None
+            self._batch_at = self._batch_at or now + self._batch_seconds
+            if now < self._batch_at and self._scheduler.has_room:
+                return None
+        self._batch_at = None
+        events = list[InFlight]()
+        size = 1 if share.interruptions else self._batch_size
+        while len(events) < size and (event := self._scheduler.next_ready()) is not None:
             if event.retries is None:
                 self._scheduler.finish(event)
-            elif (refusal := self._dispatch.refusal(event.record)) is not None:
+                continue
+            if events and event.retries.handler is not events[0].retries_of_call.handler:
+                self._scheduler.put_back(event)
+                break
+            events.append(event)
+            if not event.retries.handler.callback.is_batch:
+                break
+        return self._call_of(events) if events else None
+
+    def _call_of(self, events: Sequence[InFlight], *, is_part: bool = False) -> Call:
+        retries = events[0].retries_of_call
+        return Call(events, retries if len(events) == 1 else BatchRetries(retries.handler, is_part=is_part))
+
+    def _without_blocked(self, share: Share, call: Call) -> Call | None:
+        """Finish events that must not be delivered; return the call with the others, None if there are none."""
+        due = list[InFlight]()
+        for event in call.events:
+            if (refusal := self._dispatch.refusal(event.record)) is not None:
                 self._dispatch.refuse(share, event.record, refusal)
                 self._finish(share, event)
             elif self._dispatch.decide(share, event.record) is Decision.BLOCKED:
                 self._dispatch.block(share, event.record)
                 self._finish(share, event)
-            elif (seconds := self._dispatch.rate.delay()) > 0:
-                self._turn_at = time.monotonic() + seconds
-                heapq.heappush(self._retries, (self._turn_at, event.record.id, event))
             else:
-                self._calls.start(event, event.retries)
+                due.append(event)
+        if len(due) == len(call.events):
+            return call
+        return (
+            self._call_of(due, is_part=isinstance(call.retries, BatchRetries) and call.retries.is_part) if due else None
+        )
+
+    def _retry(self, at: float, call: Call) -> None:
+        heapq.heappush(self._retries, (at, call.events[0].record.id, call))
 
     def _patience(self) -> float:
         """Seconds to wait for a result before there is other work."""
         if not self._calls.running and not self._retries:
-            return 0.0
+            return 0.0 if self._batch_at is None else max(0.0, min(self._batch_at - time.monotonic(), _BUSY_SECONDS))
         if not self._retries or self._calls.running >= self._maximum:
             return _BUSY_SECONDS
         return max(0.0, min(self._retries[0][0] - time.monotonic(), _BUSY_SECONDS))
@@ -139,13 +196,32 @@ class ConcurrentDelivery:
         is_any = False
         while (result := self._calls.result(0.0 if is_any else seconds)) is not None:
             is_any = True
-            event, failure = result
-            assert event.retries is not None
-            pause = self._dispatch.conclude(share, event.record, event.retries, failure)
+            call, failure = result
+            if isinstance(call.retries, BatchRetries):
+                self._conclude_batch(share, call, call.retries, failure)
+                continue
+            (event,) = call.events
+            pause = self._dispatch.conclude(share, event.record, call.retries, failure)
             if pause is None:
                 self._finish(share, event)
             else:
-                heapq.heappush(self._retries, (time.monotonic() + pause, event.record.id, event))
+                self._retry(time.monotonic() + pause, call)
+
+    def _conclude_batch(self, share: Share, call: Call, retries: BatchRetries, failure: Failure | None) -> None:
+        records = [event.record for event in call.events]
+        if failure is None:
+            self._dispatch.finish_batch(share, records)
+            for event in call.events:
+                self._finish(share, event)
+            return
+        now = time.monotonic()
+        pause = self._dispatch.fail_batch(retries, records, failure)
+        if pause is not None:
+            self._retry(now + pause, call)
+            return
+        half = len(records) // 2
+        for part in (call.events[:half], call.events[half:]):
+            self._retry(now, self._call_of(part, is_part=True))
 
     def _finish(self, share: Share, event: InFlight) -> None:
         self._scheduler.finish(event)
@@ -172,7 +248,8 @@ class ConcurrentDelivery:
             except CallbackGaveUp as raised:
                 error = raised
         self._advance(share)
-        self._scheduler = RowScheduler()
+        self._scheduler = RowScheduler(self._unfinished)
+        self._batch_at = None
         self._retries.clear()
         self._reader.forget()
         if error is not None:

@@ -7,13 +7,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Protocol
 
 from pg_events.callbacks.callback import Failure
 from pg_events.delivery.attempts import (
+    BatchRetries,
     CallbackGaveUp,
     End,
     Handler,
@@ -23,6 +24,7 @@ from pg_events.delivery.attempts import (
     gave_up,
     log_fields,
     name_of,
+    name_of_batch,
 )
 from pg_events.delivery.give_up import FailedEvent
 from pg_events.delivery.loops import Feedback
@@ -30,7 +32,7 @@ from pg_events.delivery.rate import RateLimit
 from pg_events.delivery.share import Share
 from pg_events.delivery.shares import Redelivery, Shares
 from pg_events.delivery.transaction import JointTransaction
-from pg_events.event import BROKEN, SCHEMA, Record, broken, is_of_schema, replayed
+from pg_events.event import BROKEN, SCHEMA, PayloadWriter, Record, broken, is_of_schema, replayed
 from pg_events.text import one_line
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,10 @@ class Decision(Enum):
     """Skip it: its row belongs to another share."""
 
 
+SKIPPED: Final = (Decision.OWN_CHANGE, Decision.OTHER_SHARE)
+"""Decisions about events that the worker of the share does not finish."""
+
+
 class Rows(Protocol):
     """Row and slot of an event, see `RowKeys`."""
 
@@ -123,6 +129,7 @@ class Dispatch:
         self.rate = RateLimit(shares, rate_limit)
         self._stopping = stopping
         self._moved_at = time.monotonic()
+        self._payload = PayloadWriter()
         self._unsaved: dict[tuple[int, int], tuple[int, Failure]] = {}
         """Failed retries, by id and former attempts, that could not be saved because the connection was lost."""
 
@@ -143,11 +150,17 @@ class Dispatch:
         else:
             self.transaction.commit(lambda connection: self.shares.save(share, connection))
 
+    def delivers_all(self, share: Share) -> bool:
+        """Return True if every event that the worker reads is due, except those that it is to skip as its own."""
+        return share.is_plain and not self.shares.blocked_rows
+
     # --- new events ---------------------------------------------------------------------------------------------
 
     def decide(self, share: Share, record: Record, *, is_own: bool = False) -> Decision:
         """Decide what is to be done with an event. Events without a callback are not blocked."""
         blocked_rows = self.shares.blocked_rows
+        if not is_own and self.delivers_all(share):
+            return Decision.DUE
         if blocked_rows and self.handlers.get(record.kind == SCHEMA) is None:
             blocked_rows = _NO_ROWS
         return decide(record, share, self.shares.keys, blocked_rows, is_own=is_own)
@@ -162,13 +175,24 @@ class Dispatch:
         handler = self.handlers.get(record.kind == SCHEMA)
         if handler is None:
             return
-        if (refusal := self.refusal(record)) is not None:
+        is_usual = record.context is None and record.kind != BROKEN
+        if not is_usual and (refusal := self.refusal(record)) is not None:
             self.refuse(share, record, refusal)
             return
-        retries = self.begin(share, record, handler)
+        retries: Retries | None = None
+        number = 1
+        if share.is_uncertain:
+            retries = self.begin(share, record, handler)
+            number = retries.number
         while True:
-            self._wait_for_turn(share)
-            failure = self.handlers.attempt(handler.callback, record.payload, retries.number)
+            if self.rate.is_limited:
+                self._wait_for_turn(share)
+            failure = self.handlers.attempt(handler.callback, self._payload(record), number)
+            if failure is None:
+                share.deliver(record.id)
+                self.report.delivered += 1
+                return
+            retries = retries or self.begin(share, record, handler)
             try:
                 pause = self.conclude(share, record, retries, failure)
             except CallbackGaveUp:
@@ -177,7 +201,49 @@ class Dispatch:
             if pause is None:
                 return
             self.save(share)
-            self._wait(pause, is_intended=failure is not None and failure.retry_after is not None)
+            self._wait(pause, is_intended=failure.retry_after is not None)
+            number = retries.number
+
+    def deliver_batch(self, share: Share, records: Sequence[Record], handler: Handler, *, is_part: bool) -> bool:
+        """Call the callback with several events until it returns. Returns False if they are to be halved.
+
+        `is_part` is True if they are a part of a batch that failed. Raises `Stopping`.
+        """
+        retries = BatchRetries(handler, is_part=is_part)
+        payloads = [*map(self._payload, records)]
+        while True:
+            if self.rate.is_limited:
+                self._wait_for_turn(share)
+            failure = self.handlers.attempt(handler.callback, payloads, retries.number)
+            if failure is None:
+                self.finish_batch(share, records)
+                return True
+            pause = self.fail_batch(retries, records, failure)
+            if pause is None:
+                return False
+            self.save(share)
+            self._wait(pause, is_intended=failure.retry_after is not None)
+
+    def finish_batch(self, share: Share, records: Sequence[Record]) -> None:
+        """Note that the callback returned for all events of a batch."""
+        share.deliver_batch(records)
+        self.report.delivered += len(records)
+
+    def fail_batch(self, retries: BatchRetries, records: Sequence[Record], failure: Failure) -> float | None:
+        """Decide about a batch that failed: seconds until it is retried, or None to halve it. Counts and logs it."""
+        failed = retries.failed
+        pause = retries.fail(failure, random.random())  # noqa: S311 - jitter
+        is_attempt = retries.failed > failed
+        if is_attempt:
+            self.report.retried += 1
+        else:
+            self.report.postponed += 1
+        batch = name_of_batch(records)
+        if pause is None:
+            self.handlers.log_halved(retries, batch, failure)
+        else:
+            self.handlers.log_retry(retries, batch, failure, pause, is_attempt=is_attempt)
+        return pause
 
     def begin(self, share: Share, record: Record, handler: Handler) -> Retries:
         """Retry state of an event, before its first attempt by this worker."""

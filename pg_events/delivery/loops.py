@@ -81,6 +81,11 @@ class Feedback:
         if self._needs_role:
             self._roles = frozenset((session_user,))
 
+    @property
+    def may_skip(self) -> bool:
+        """False if every event is delivered, whoever caused it."""
+        return self._own is not None
+
     def skips(self, record: Record) -> bool:
         """Return True if the event is to be skipped because this consumer's callbacks caused it."""
         if self._own is None or not (record.application_name == self._own or self._has_caused(record)):
@@ -141,11 +146,16 @@ class Feedback:
         if window != self._window:
             self._judge(page[0])
             self._window, self._events, self._caused = window, 0, 0
+        last: tuple[str | None, str | None] | None = None
+        is_caused = False
         for record in page:
-            if not self.skips(record):
-                self._events += 1
-                is_marked = (record.application_name or "").startswith(_PREFIX)
-                self._caused += is_marked or cause_of(record) is not None
+            if self._own is not None and self.skips(record):
+                continue
+            self._events += 1
+            if (record.application_name, record.context) != last:
+                last = record.application_name, record.context
+                is_caused = (last[0] or "").startswith(_PREFIX) or cause_of(record) is not None
+            self._caused += is_caused
 
     def _judge(self, next_record: Record) -> None:
         """Judge a window that has ended."""

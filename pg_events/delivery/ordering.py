@@ -15,9 +15,9 @@ from pg_events.event import SCHEMA, Record
 from pg_events.log.listener import Cursor
 
 AHEAD: Final = 4000
-"""Maximum read-ahead past the oldest unfinished event."""
+"""Maximum read-ahead past the oldest unfinished event; with large batches more, in proportion."""
 _UNFINISHED: Final = 500
-"""Maximum number of unfinished events while reading ahead."""
+"""Maximum number of unfinished events while reading ahead, unless batches need more."""
 
 
 @dataclass(eq=False, slots=True)
@@ -36,6 +36,13 @@ class InFlight:
     """Retry state; None if no callback is to be called: the event still keeps its place in the order."""
     is_finished: bool = False
     waits_for: int = 0
+
+    @property
+    def retries_of_call(self) -> Retries:
+        """Retry state of an event for which a callback is to be called."""
+        assert self.retries is not None
+        return self.retries
+
     followers: "list[InFlight]" = field(default_factory=list["InFlight"])
 
 
@@ -52,7 +59,9 @@ class _Scope:
 class RowScheduler:
     """Scheduler of events in order. Pure: it decides which events may run, and does not run them."""
 
-    def __init__(self) -> None:
+    def __init__(self, unfinished: int = _UNFINISHED) -> None:
+        """Create a scheduler; `unfinished` is the number of events beyond which to read no further, if above the usual."""
+        self._maximum = max(unfinished, _UNFINISHED)
         self._entries: deque[InFlight] = deque()
         self._unfinished = 0
         self._ready: deque[InFlight] = deque()
@@ -66,7 +75,12 @@ class RowScheduler:
 
     @property
     def has_room(self) -> bool:
-        return len(self._entries) < AHEAD and self._unfinished < _UNFINISHED
+        return len(self._entries) < AHEAD * self._maximum // _UNFINISHED and self._unfinished < self._maximum
+
+    @property
+    def ready(self) -> int:
+        """Number of events that may run."""
+        return len(self._ready)
 
     def add(self, entry: InFlight) -> None:
         """Add the next event; one that is already finished only counts for the progress of the cursor."""
@@ -95,6 +109,10 @@ class RowScheduler:
     def next_ready(self) -> InFlight | None:
         """Next event that may run, returned only once."""
         return self._ready.popleft() if self._ready else None
+
+    def put_back(self, entry: InFlight) -> None:
+        """Return an event that was taken and is not run now; it is the next one."""
+        self._ready.appendleft(entry)
 
     def finish(self, entry: InFlight) -> None:
         """Mark the event as finished; events that waited for it may become ready."""

@@ -28,6 +28,10 @@ class RateLimit:
         """Reserved calls that were not made yet."""
         self._next_at = self._until = 0.0
 
+    @property
+    def is_limited(self) -> bool:
+        return self._rate is not None
+
     def delay(self) -> float:
         """Seconds until the next call may begin; 0.0 takes the turn. Raises `DatabaseUnreachable`."""
         if self._rate is None:

@@ -1,6 +1,8 @@
 """Reads the next events of a share: pages of the log from its cursor, including those of other workers' rows."""
 
-from collections.abc import Sequence
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
 from pg_events.delivery.dispatch import Report
 from pg_events.delivery.loops import Feedback
@@ -8,6 +10,28 @@ from pg_events.delivery.share import Share
 from pg_events.delivery.shares import Shares
 from pg_events.event import Record
 from pg_events.log.listener import Cursor, Listener
+
+
+class Pages:
+    """Consecutive pages that were read."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self._ends: list[int] = []
+        self._bounds: list[tuple[str, str]] = []
+        self.end = Cursor("")
+        """Cursor after all of them."""
+
+    def add(self, page: Sequence[Record], listener: Listener) -> None:
+        """Add the page that the listener has just read."""
+        self.records += page
+        self._ends.append(len(self.records))
+        self._bounds.append(listener.page_bounds)
+        self.end = listener.cursor
+
+    def bounds(self, index: int) -> tuple[str, str]:
+        """Snapshots between which an event lies."""
+        return self._bounds[bisect_right(self._ends, index)]
 
 
 class ShareReader:
@@ -42,6 +66,21 @@ class ShareReader:
         if page:
             self._read = share, self.listener.cursor
         return page
+
+    def fill(self, share: Share, number: int, seconds: float, is_interrupted: Callable[[], bool]) -> Pages:
+        """Next events after the share's cursor; if there are any, but fewer than `number`, wait for more for `seconds`."""
+        pages = Pages()
+        if page := self.next(share):
+            pages.add(page, self.listener)
+        until = time.monotonic() + seconds
+        while 0 < len(pages.records) < number and not self._is_one_of_several and not is_interrupted():
+            if (left := until - time.monotonic()) <= 0:
+                break
+            if more := self.read_ahead(share):
+                pages.add(more, self.listener)
+            else:
+                self.listener.wait(left)
+        return pages
 
     def advance(self, share: Share) -> None:
         """Move the share to the position of the listener, after a read without events."""

@@ -53,7 +53,11 @@ class Share:
         state = state or {}
         self.id: Final = number
         self._slots = frozenset(slots)
-        self._cursor = self._saved_cursor = cursor
+        self._is_whole = len(self._slots) == SLOTS
+        self._settled_cursor = self._saved_cursor = cursor
+        self._page = ("", "")
+        self._last: Record | None = None
+        """Last event passed, if the cursor after it was not made yet."""
         self._interruptions = interruptions
         self._attempts = {event: Attempts(value) for event, value in state.items() if isinstance(value, int)}
         for event, value in state.items():
@@ -76,11 +80,18 @@ class Share:
     @property
     def is_whole(self) -> bool:
         """True if the share has all rows of the consumer."""
-        return len(self._slots) == SLOTS
+        return self._is_whole
+
+    @property
+    def is_plain(self) -> bool:
+        """True if every event is of this share, and none after the cursor is finished."""
+        return self._is_whole and not self._finished
 
     @property
     def cursor(self) -> Cursor:
-        return self._cursor
+        if self._last is not None:
+            self._settled_cursor, self._last = Cursor(*self._page, self._last.id), None
+        return self._settled_cursor
 
     @property
     def saved_cursor(self) -> Cursor:
@@ -120,7 +131,12 @@ class Share:
     @property
     def progress(self) -> tuple[int, int, int]:
         """Number that grows as the cursor advances; the snapshots of one server are ordered."""
-        return (*age(self._cursor.snapshot), self._cursor.position if self._cursor.window_end else 0)
+        return (*age(self.cursor.snapshot), self.cursor.position if self.cursor.window_end else 0)
+
+    @property
+    def is_uncertain(self) -> bool:
+        """True if events after the cursor were attempted before, or may have been."""
+        return self._interruptions > 0 or bool(self._attempts)
 
     def attempts(self, event_id: int) -> Attempts:
         """Attempts of an event that is still to be delivered."""
@@ -153,6 +169,13 @@ class Share:
         self._attempts.pop(event_id, None)
         self._delivered += 1
 
+    def deliver_batch(self, records: Sequence[Record]) -> None:
+        """Note that the callback returned for all events of a batch."""
+        if self._attempts:
+            for record in records:
+                self._attempts.pop(record.id, None)
+        self._delivered += len(records)
+
     def fail(self, record: Record, row_key: str, attempts: int, failure: Failure, *, holds: bool = False) -> None:
         """Keep the event as failed or discarded with the next save; with `holds`, it blocks later events of its row."""
         self._attempts.pop(record.id, None)
@@ -172,11 +195,26 @@ class Share:
         """Move the cursor; `finished` is an event of these slots that it passes, and that must not be repeated."""
         if finished is not None:
             self._passed.append(finished)
-        self._cursor = cursor
+        self._settled_cursor, self._last = cursor, None
+
+    def begin_page(self, begin: str, end: str) -> None:
+        """Note the snapshots between which the events lie that `pass_event` moves the cursor over."""
+        self._page = begin, end
+
+    def pass_event(self, record: Record, *, is_finished: bool) -> None:
+        """Move the cursor over the next event of the page; see `advance` about finished ones."""
+        if is_finished:
+            self._passed.append(record)
+        self._last = record
 
     def end_interruptions(self) -> None:
         """Note that the events during which workers died are finished."""
         self._interruptions = 0
+
+    def pass_events(self, records: Sequence[Record]) -> None:
+        """Move the cursor over the next events of the page, all of which are finished."""
+        self._passed += records
+        self._last = records[-1]
 
     def mark_saved(self) -> None:
         """Note that the share was saved as it is."""
@@ -184,7 +222,7 @@ class Share:
         self._passed.clear()
         self._kept.clear()
         self._delivered = 0
-        self._saved_cursor = self._cursor
+        self._saved_cursor = self.cursor
         self._saved_at = time.monotonic()
 
     def return_to(self, saved: "Share") -> "Share":
@@ -193,8 +231,9 @@ class Share:
         A cursor that was not saved can be wrong after a crash of the server: transactions that left nothing on its disk
         are finished in the cursor's snapshot, and their ids are reused.
         """
-        self._cursor = self._saved_cursor = saved.cursor
-        self._slots = saved.slots
+        self.advance(saved.cursor)
+        self._saved_cursor = saved.cursor
+        self._slots, self._is_whole = saved.slots, saved.is_whole
         self._finished |= {record.id: record.at for record in self._passed}
         self._passed.clear()
         return self
@@ -204,10 +243,12 @@ class Share:
     def release(self, slots: Iterable[int]) -> None:
         """Drop slots that were split off."""
         self._slots -= frozenset(slots)
+        self._is_whole = False
 
     def merge(self, other: "Share") -> None:
         """Take over another share with the same cursor."""
         self._slots |= other._slots
+        self._is_whole = len(self._slots) == SLOTS
         self._attempts |= other._attempts
         self._finished |= other._finished
         self._passed += other._passed

@@ -28,6 +28,7 @@ import psycopg
 from psycopg import IsolationLevel, Rollback
 from psycopg.pq import TransactionStatus
 
+from pg_events.callbacks.batch import Payloads
 from pg_events.callbacks.callback import Callback, Failure, describe_failure
 from pg_events.contexts.current import context_statement, enter_call
 from pg_events.db.connection import connect, translate
@@ -98,7 +99,7 @@ class JointTransaction:
         is_old = self._state is State.SINGLE or time.monotonic() - self._began_at > _SECONDS
         return self._calls >= _CALLS or is_old
 
-    def attempt(self, callback: Callback, payload: str, number: int) -> Failure | None:
+    def attempt(self, callback: Callback, payload: Payloads, number: int) -> Failure | None:
         """Make one call with the connection; return its failure, or None. Writes of a failed call are rolled back.
 
         A connection lost in the first call since the last commit is a failure of that call and affects no other. Lost

@@ -20,8 +20,9 @@ from pg_events.callbacks.callback import Callback
 from pg_events.config.settings import Settings
 from pg_events.delivery.async_calls import AsyncCalls
 from pg_events.delivery.attempts import Handlers, Stopping
+from pg_events.delivery.batches import BatchDelivery
 from pg_events.delivery.concurrent import ConcurrentDelivery
-from pg_events.delivery.dispatch import Decision, Dispatch, Report
+from pg_events.delivery.dispatch import SKIPPED, Decision, Dispatch, Report
 from pg_events.delivery.housekeeping import Housekeeping
 from pg_events.delivery.loops import Feedback, mark
 from pg_events.delivery.reader import ShareReader
@@ -72,6 +73,7 @@ class Worker:
             raise UsageError("no database: pass --database-url or set PG_EVENTS_DATABASE_URL")
         self.name = name
         self._stopping = threading.Event()
+        self._is_stopping = False
         self.disconnected_reason: str | None = "not connected yet"
         """Reason for being disconnected; None while connected. May be read by other threads."""
         self.share = 0.0
@@ -97,7 +99,25 @@ class Worker:
         self._concurrent: ConcurrentDelivery | None = None
         if calls is not None:
             self._concurrent = ConcurrentDelivery(
-                self._dispatch, self._reader, self._feedback, calls, settings.concurrency, self._stopping
+                self._dispatch,
+                self._reader,
+                self._feedback,
+                calls,
+                settings.concurrency,
+                settings.batch_size,
+                settings.batch_seconds,
+                self._stopping,
+            )
+        self._batches: BatchDelivery | None = None
+        if self._handlers.has_batches and calls is None:
+            self._listener.page_events = max(self._listener.page_events, settings.batch_size)
+            self._batches = BatchDelivery(
+                self._dispatch,
+                self._reader,
+                self._feedback,
+                settings.batch_size,
+                settings.batch_seconds,
+                lambda: self._is_interrupted,
             )
         self._housekeeping = Housekeeping(settings, name, self._shares.is_first)
         self._look_at = 0.0
@@ -128,6 +148,7 @@ class Worker:
 
     def stop(self) -> None:
         """Finish the current event, save, and return from `run()`. Safe in a signal handler and from other threads."""
+        self._is_stopping = True
         self._stopping.set()
 
     def trouble(self) -> str | None:
@@ -232,6 +253,8 @@ class Worker:
 
     def _deliver_next(self, share: Share) -> bool:
         """Deliver the next events of the share. Returns False if there are none."""
+        if self._batches is not None:
+            return self._deliver_batches(self._batches, share)
         if self._concurrent is None:
             return self._deliver(share, self._reader.next(share))
         is_any = self._concurrent.step(share)
@@ -243,7 +266,7 @@ class Worker:
 
     @property
     def _is_interrupted(self) -> bool:
-        return self._stopping.is_set() or self._shares.is_paused
+        return self._is_stopping or self._shares.is_paused
 
     def _quiesce(self) -> None:
         """Wait until nothing is in flight, and save, so that the shares may change."""
@@ -257,31 +280,22 @@ class Worker:
 
     def _deliver(self, share: Share, page: Sequence[Record]) -> bool:
         """Pass a page to the callbacks in order, saving the cursor in between if they are slow. Returns False if empty."""
-        dispatch, transaction = self._dispatch, self._transaction
+        dispatch = self._dispatch
+        may_skip = self._feedback.may_skip
+        share.begin_page(*self._listener.page_bounds)
         for record in page:
             if self._is_interrupted:
                 break
-            decision = dispatch.decide(share, record, is_own=self._feedback.skips(record))
-            finished: Record | None = record
-            match decision:
-                case Decision.DUE:
-                    try:
-                        dispatch.deliver(share, record)
-                    except Stopping:
-                        break
-                case Decision.BLOCKED:
-                    dispatch.block(share, record)
-                case Decision.FINISHED:
-                    pass
-                case Decision.OWN_CHANGE | Decision.OTHER_SHARE:
-                    finished = None
-            share.advance(self._listener.cursor_after(record), finished)
-            now = dispatch.note_progress()
-            is_uncertain = decision is Decision.DUE and share.interruptions > 0
-            is_due = is_uncertain or (transaction is not None and transaction.is_due)
-            if is_due or now - share.saved_at > _SAVE_SECONDS:
-                dispatch.save(share)
-                self._poll_sometimes()
+            decision = dispatch.decide(share, record, is_own=may_skip and self._feedback.skips(record))
+            if decision is Decision.DUE:
+                try:
+                    dispatch.deliver(share, record)
+                except Stopping:
+                    break
+            elif decision is Decision.BLOCKED:
+                dispatch.block(share, record)
+            share.pass_event(record, is_finished=decision not in SKIPPED)
+            self._save_if_due(share, is_uncertain=decision is Decision.DUE and share.interruptions > 0)
         else:
             if page:
                 share.advance(self._listener.cursor)
@@ -289,6 +303,21 @@ class Worker:
         if page:
             dispatch.save(share)
         return bool(page)
+
+    def _deliver_batches(self, batches: BatchDelivery, share: Share) -> bool:
+        """Deliver the next events of the share in batches. Returns False if there are none."""
+        is_any = batches.step(share, lambda is_uncertain: self._save_if_due(share, is_uncertain=is_uncertain))
+        if is_any:
+            self._dispatch.save(share)
+        return is_any
+
+    def _save_if_due(self, share: Share, *, is_uncertain: bool) -> None:
+        """Save the cursor within a page, if callbacks are slow, or a worker died during the event before."""
+        now = self._dispatch.note_progress()
+        is_due = is_uncertain or (self._transaction is not None and self._transaction.is_due)
+        if is_due or now - share.saved_at > _SAVE_SECONDS:
+            self._dispatch.save(share)
+            self._poll_sometimes()
 
     # --- kept events --------------------------------------------------------------------------------------------
 

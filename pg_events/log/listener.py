@@ -208,6 +208,11 @@ class Listener:
         self._cursor = self._firm = cursor
         self._window = None
 
+    @property
+    def page_bounds(self) -> tuple[str, str]:
+        """Snapshots between which the events of the last page lie."""
+        return self._page_begin, self._page_end
+
     def cursor_after(self, record: Record) -> Cursor:
         """Position after this record of the last page."""
         return Cursor(self._page_begin, self._page_end, record.id)
