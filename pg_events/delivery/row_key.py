@@ -27,10 +27,13 @@ class RowKeys:
         self._ask = ask
         self._consumer = consumer
         self._columns: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._usual: dict[tuple[str | None, str | None], tuple[str, re.Pattern[str]]] = {}
+        """By table: the beginning of its rows' keys, and a pattern that finds the values in most rows, see `_usual_row`."""
 
     def forget(self) -> None:
         """Read the saved columns again; another worker may have changed them while this one held no share."""
         self._columns.clear()
+        self._usual.clear()
 
     def learn(self, page: Sequence[Record]) -> None:
         """Look up the key columns of the events' tables while connected, so that `key()` need not."""
@@ -46,12 +49,20 @@ class RowKeys:
         application that of its name and key. An UPDATE that changes
         the key belongs to the row before the change.
         """
+        usual = self._usual.get(record[4:6])
+        if usual is not None:
+            row = record.new_data if record.kind == "I" else record.old_data
+            if row is not None and (match := usual[1].match(row)) is not None:
+                values = '", "'.join([value for value in match.groups() if value is not None])
+                return f'{usual[0]}"{values}"]'
         if record.kind == SCHEMA:
             return json.dumps(["ddl", record.table_name])
         if record.kind == APPLICATION:
             return json.dumps(["event", record.table_name, *([] if record.ddl is None else [record.ddl])])
         if record.kind == BROKEN:
             return json.dumps(["broken"])
+        if usual is None and (columns := self._columns_of(_table(record))):
+            self._usual[record.table_schema, record.table_name] = _usual_row(_table(record), columns)
         row = record.new_data if record.kind == "I" else record.old_data
         values = [] if record.kind == "T" else _values(row, self._columns_of(_table(record)))
         return json.dumps([*_table(record), *values], sort_keys=True)
@@ -84,6 +95,19 @@ def slot_of(key: str) -> int:
 
 def _table(record: Record) -> tuple[str, str]:
     return record.table_schema or "", record.table_name or ""
+
+
+_USUAL_VALUE: Final = r'(?:(-?[0-9][0-9.eE+-]*)|"([ !#-\[\]-~]*)")'
+"""Number, or string that JSON writes without escapes."""
+
+
+def _usual_row(table: tuple[str, str], columns: tuple[str, ...]) -> tuple[str, re.Pattern[str]]:
+    """Beginning of the keys of a table's rows, and a pattern for rows that begin with the columns of the key.
+
+    The key is then written without reading the row as JSON, in a tenth of the time.
+    """
+    members = ",".join(f"{re.escape(json.dumps(column))}:{_USUAL_VALUE}" for column in columns)
+    return f"{json.dumps(table)[:-1]}, ", re.compile(rf"\{{{members}[,}}]")
 
 
 def _values(text: str | None, columns: tuple[str, ...]) -> list[object]:

@@ -35,6 +35,8 @@ def run(lab: Lab) -> None:
     lab.keep(f"delivery of {events:,} events: events/s", rates)
     lab.keep(f"delivery of {events:,} events of one statement: events/s", _rates(lab, events, is_folded=True))
 
+    lab.keep(f"delivery of {events:,} events in batches of 1,000: ÷ one by one", _batches(lab, events))
+
     few = 5_000 if lab.quick else 20_000
     queues = peers.rates(lab.server.create_database("peers"), few, lab.rounds, lab.tell)
     lab.keep(f"delivery of {few:,} jobs by others: jobs/s", queues)
@@ -57,6 +59,37 @@ def _rates(lab: Lab, events: int, *, is_folded: bool) -> dict[str, int]:
         rates[f"{workers} worker" + "s" * (workers > 1)] = round(statistics.median(found))
     clear(lab.connection)
     return rates
+
+
+def _batches(lab: Lab, events: int) -> dict[str, float]:
+    """How many times as fast one worker delivers a backlog in batches, by the median of pairs of runs."""
+
+    def one(_payload: str) -> None:
+        pass
+
+    def many(_payloads: list[str]) -> None:
+        pass
+
+    times: dict[str, float] = {}
+    for is_folded in (False, True):
+        ratios: list[float] = []
+        for number in range(2 * lab.rounds):
+            lab.tell(f"delivery in batches {'of one statement ' * is_folded}, round {number + 1}")
+            seconds: dict[bool, float] = {}
+            for is_batch in (False, True):
+                clear(lab.connection)
+                Worker(_settings(lab.url, many if is_batch else one), "delivery").run(once=True)
+                lab.connection.execute(FILL.format(table=table("pg_events" if is_folded else "none"), rows=events))
+                if not is_folded:
+                    lab.connection.execute(_SINGLE.format(table("none")))
+                worker = Worker(_settings(lab.url, many if is_batch else one), "delivery")
+                begin = time.perf_counter()
+                worker.run(once=True)
+                seconds[is_batch] = time.perf_counter() - begin
+            ratios.append(seconds[False] / seconds[True])
+        times["of one statement" if is_folded else "of single rows"] = round(statistics.median(ratios), 2)
+    clear(lab.connection)
+    return times
 
 
 def _settings(url: str, callback: Any = lambda _payload: None) -> Settings:
