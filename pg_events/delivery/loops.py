@@ -83,7 +83,7 @@ class Feedback:
 
     @property
     def may_skip(self) -> bool:
-        """False if every event is delivered, whoever caused it."""
+        """True if events can be skipped because this consumer caused them."""
         return self._own is not None
 
     def skips(self, record: Record) -> bool:
