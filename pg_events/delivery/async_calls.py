@@ -20,6 +20,8 @@ class Call(NamedTuple):
 
     events: Sequence[InFlight]
     retries: Retries | BatchRetries
+    rest: tuple[Sequence[InFlight], ...] = ()
+    """Further parts of a batch that was halved, to be called one after the other when this one is finished."""
 
     @property
     def payload(self) -> Payloads:

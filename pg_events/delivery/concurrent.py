@@ -144,23 +144,21 @@ class ConcurrentDelivery:
             if now < self._batch_at and self._scheduler.has_room:
                 return None
         self._batch_at = None
-        events = list[InFlight]()
-        size = 1 if share.interruptions else self._batch_size
-        while len(events) < size and (event := self._scheduler.next_ready()) is not None:
+        while (event := self._scheduler.next_ready()) is not None:
             if event.retries is None:
                 self._scheduler.finish(event)
                 continue
-            if events and event.retries.handler is not events[0].retries_of_call.handler:
-                self._scheduler.put_back(event)
-                break
-            events.append(event)
-            if not event.retries.handler.callback.is_batch:
-                break
-        return self._call_of(events) if events else None
+            handler = event.retries.handler
+            if not handler.callback.is_batch or share.interruptions:
+                return self._call_of([event])
+            return self._call_of(self._scheduler.take_batch(event, self._batch_size))
+        return None
 
-    def _call_of(self, events: Sequence[InFlight], *, is_part: bool = False) -> Call:
+    def _call_of(
+        self, events: Sequence[InFlight], *, is_part: bool = False, rest: tuple[Sequence[InFlight], ...] = ()
+    ) -> Call:
         retries = events[0].retries_of_call
-        return Call(events, retries if len(events) == 1 else BatchRetries(retries.handler, is_part=is_part))
+        return Call(events, retries if len(events) == 1 else BatchRetries(retries.handler, is_part=is_part), rest)
 
     def _without_blocked(self, share: Share, call: Call) -> Call | None:
         """Finish events that must not be delivered; return the call with the others, None if there are none."""
@@ -176,9 +174,10 @@ class ConcurrentDelivery:
                 due.append(event)
         if len(due) == len(call.events):
             return call
-        return (
-            self._call_of(due, is_part=isinstance(call.retries, BatchRetries) and call.retries.is_part) if due else None
-        )
+        if due:
+            is_part = isinstance(call.retries, BatchRetries) and call.retries.is_part
+            return self._call_of(due, is_part=is_part, rest=call.rest)
+        return self._call_of(call.rest[0], is_part=True, rest=call.rest[1:]) if call.rest else None
 
     def _retry(self, at: float, call: Call) -> None:
         heapq.heappush(self._retries, (at, call.events[0].record.id, call))
@@ -204,6 +203,7 @@ class ConcurrentDelivery:
             pause = self._dispatch.conclude(share, event.record, call.retries, failure)
             if pause is None:
                 self._finish(share, event)
+                self._go_on(call)
             else:
                 self._retry(time.monotonic() + pause, call)
 
@@ -213,15 +213,19 @@ class ConcurrentDelivery:
             self._dispatch.finish_batch(share, records)
             for event in call.events:
                 self._finish(share, event)
+            self._go_on(call)
             return
-        now = time.monotonic()
         pause = self._dispatch.fail_batch(retries, records, failure)
         if pause is not None:
-            self._retry(now + pause, call)
+            self._retry(time.monotonic() + pause, call)
             return
         half = len(records) // 2
-        for part in (call.events[:half], call.events[half:]):
-            self._retry(now, self._call_of(part, is_part=True))
+        self._go_on(call._replace(rest=(call.events[:half], call.events[half:], *call.rest)))
+
+    def _go_on(self, call: Call) -> None:
+        """Have the next part of a batch called that was halved: events of one row can be in several."""
+        if call.rest:
+            self._retry(time.monotonic(), self._call_of(call.rest[0], is_part=True, rest=call.rest[1:]))
 
     def _finish(self, share: Share, event: InFlight) -> None:
         self._scheduler.finish(event)

@@ -35,15 +35,16 @@ class InFlight:
     retries: Retries | None = None
     """Retry state; None if no callback is to be called: the event still keeps its place in the order."""
     is_finished: bool = False
+    is_taken: bool = False
+    """True once it was returned to be run."""
     waits_for: int = 0
+    followers: "list[InFlight]" = field(default_factory=list["InFlight"])
 
     @property
     def retries_of_call(self) -> Retries:
         """Retry state of an event for which a callback is to be called."""
         assert self.retries is not None
         return self.retries
-
-    followers: "list[InFlight]" = field(default_factory=list["InFlight"])
 
 
 @dataclass(eq=False, slots=True)
@@ -108,11 +109,36 @@ class RowScheduler:
 
     def next_ready(self) -> InFlight | None:
         """Next event that may run, returned only once."""
-        return self._ready.popleft() if self._ready else None
+        entry = self._ready.popleft() if self._ready else None
+        if entry is not None:
+            entry.is_taken = True
+        return entry
 
-    def put_back(self, entry: InFlight) -> None:
-        """Return an event that was taken and is not run now; it is the next one."""
-        self._ready.appendleft(entry)
+    def take_batch(self, first: InFlight, size: int) -> list[InFlight]:
+        """Events of the same callback that may run in one call with the first, which was taken; in order, each only once.
+
+        An event may run in the same call as those that it waits for, because it comes after them.
+        """
+        handler = first.retries_of_call.handler
+        batch, refused = [first], list[InFlight]()
+        left: dict[InFlight, int] = {}
+        candidates = deque[InFlight]()
+        for entry in batch:  # grows meanwhile
+            for follower in entry.followers:
+                left[follower] = left.get(follower, follower.waits_for) - 1
+                if not left[follower]:
+                    candidates.append(follower)
+            while len(batch) < size and (candidates or self._ready):
+                # The followers of what is in the batch come later than all that is ready.
+                following = (self._ready or candidates).popleft()
+                if following.retries is not None and following.retries.handler is handler:
+                    following.is_taken = True
+                    batch.append(following)
+                    break
+                if not following.waits_for:
+                    refused.append(following)
+        self._ready.extendleft(reversed(refused))
+        return sorted(batch, key=lambda entry: entry.record.id)
 
     def finish(self, entry: InFlight) -> None:
         """Mark the event as finished; events that waited for it may become ready."""
@@ -128,7 +154,7 @@ class RowScheduler:
                 del self._scopes[name]
         for follower in entry.followers:
             follower.waits_for -= 1
-            if not follower.waits_for:
+            if not (follower.waits_for or follower.is_taken):
                 self._ready.append(follower)
         entry.followers.clear()
 

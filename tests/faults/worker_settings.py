@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_events.delivery.housekeeping import Housekeeping
+from pg_events.errors import RetryAfter
 
 PG_EVENTS_RETRY_SECONDS = 0.01
 
@@ -43,6 +44,38 @@ async def side_by_side(payload: str, attempt: int = 0) -> None:
     for _ in range(random.Random(payload).randrange(20)):
         await asyncio.sleep(0.0005)
     callback(payload, attempt)
+
+
+def batch(payloads: list[str]) -> None:
+    """The same of several events."""
+    for payload in payloads:
+        callback(payload)
+
+
+async def batches_side_by_side(payloads: list[str]) -> None:
+    for payload in payloads:
+        await side_by_side(payload)
+
+
+def copying_batch(payloads: list[str], connection: Any) -> None:
+    """What `copying` does, of several events."""
+    for payload in payloads:
+        copying(payload, connection)
+
+
+def calls_of(event_id: int) -> int:
+    """Number of calls with an event, by whichever worker."""
+    lines = Path(os.environ["FAULTS_DELIVERIES"]).read_text().splitlines()
+    return sum(line.startswith(f"{event_id} ") for line in lines)
+
+
+def patient(payload: str, attempt: int) -> None:
+    """The same as `callback`; a row that says `later 5` is too early for five calls."""
+    callback(payload, attempt)
+    event = json.loads(payload)
+    what, _, times = ((event.get("new_data") or {}).get("note") or "").partition(" ")
+    if what == "later" and calls_of(event["id"]) <= int(times):
+        raise RetryAfter(0.05)
 
 
 def copying(payload: str, connection: Any) -> None:

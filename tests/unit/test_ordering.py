@@ -4,6 +4,9 @@ import random
 
 import pytest
 
+from pg_events.callbacks.callback import resolve
+from pg_events.config.settings import Policy
+from pg_events.delivery.attempts import Handler, Retries
 from pg_events.delivery.ordering import InFlight, RowScheduler
 from pg_events.event import Record
 from pg_events.log.listener import Cursor
@@ -62,6 +65,59 @@ def test_nothing_overtakes_what_it_must_wait_for_and_all_is_done(seed: int) -> N
     assert passed == everything
     assert len(done) == len(everything)
     assert not scheduler._scopes  # pyright: ignore[reportPrivateUsage] - nothing is left of what is done
+
+
+HANDLERS = [Handler(resolve(lambda _payload: None, "x"), Policy(1, 1.0, 1.0, "skip")) for _ in range(2)]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_batches_hold_events_in_order_with_all_that_they_must_wait_for(seed: int) -> None:
+    chance = random.Random(seed)
+    waiting, running, sizes = some(chance, 120), list[list[InFlight]](), list[int]()
+    for each in waiting:
+        each.retries = Retries(HANDLERS[each.record.kind == "S"])
+    everything = list(waiting)
+    scheduler, passed = RowScheduler(), list[InFlight]()
+
+    while waiting or scheduler:
+        if waiting and chance.random() < 0.9:
+            scheduler.add(waiting.pop(0))
+        if chance.random() < 0.2 and (first := scheduler.next_ready()):
+            size = chance.randrange(1, 20)
+            batch = scheduler.take_batch(first, size)
+            assert first in batch
+            assert len(batch) <= size
+            assert batch == sorted(batch, key=everything.index)
+            assert len({each.retries_of_call.handler for each in batch}) == 1
+            for each in batch:
+                for other in everything[: everything.index(each)]:
+                    assert not must_wait(each, other) or other.is_finished or other in batch
+            running.append(batch)
+            sizes.append(len(batch))
+        if running and chance.random() < 0.3:
+            for each in running.pop(chance.randrange(len(running))):
+                scheduler.finish(each)
+        passed += scheduler.pop_finished()
+
+    assert passed == everything
+    assert sum(sizes) == len(everything)  # each once
+    assert not scheduler._scopes  # pyright: ignore[reportPrivateUsage] - nothing is left of what is done
+
+
+def test_a_batch_takes_the_events_of_one_row() -> None:
+    scheduler = RowScheduler()
+    entries = [entry(number, "one", 1) for number in range(6)]
+    for each in entries:
+        each.retries = Retries(HANDLERS[0])
+        scheduler.add(each)
+    first = scheduler.next_ready()
+    assert first is not None
+
+    assert scheduler.take_batch(first, 4) == entries[:4]
+    assert scheduler.next_ready() is None
+    for each in entries[:4]:
+        scheduler.finish(each)
+    assert scheduler.next_ready() is entries[4]
 
 
 def test_rows_do_not_wait_for_each_other() -> None:
