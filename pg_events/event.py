@@ -570,6 +570,11 @@ class ApplicationEvent:
     replay: Mapping[str, Any] | None = None
     """`{"run": …, "attempt": …}` when this is a replay of an earlier event, else None."""
 
+    @property
+    def comment(self) -> Mapping[str, str]:
+        """Tags of the statement's sqlcommenter comment, see `DataEvent.comment`."""
+        return statement_tags(self.query)
+
 
 Event = DataEvent | SchemaEvent | ApplicationEvent
 

@@ -14,12 +14,13 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from time import perf_counter
 from typing import Any, Final
 
 from pg_events.callbacks.callback import Callback, Runner, describe_failure, in_need_of_connection, resolve, spelled
+from pg_events.callbacks.middleware import resolved, surrounded
 from pg_events.config.settings import load
 from pg_events.errors import PgEventsError
 
@@ -167,11 +168,14 @@ def _identity(descriptor: int) -> tuple[int, int]:
 def _callback(target: Mapping[str, Any], runner: Runner, timeout_seconds: float | None) -> Callback:
     """Resolve a callback; loads the settings first, which may prepare it or define it."""
     reference: object = target["reference"]
+    middleware: Sequence[object] = target["middleware"] or ()
     if target["settings"] is not None:
-        loaded = getattr(load(target["settings"], require_database=False), target["setting"])
-        reference = reference or loaded
+        settings = load(target["settings"], require_database=False)
+        reference = reference or getattr(settings, target["setting"])
+        middleware = settings.middleware
     name = target["written_in"] or f"PG_EVENTS_{target['setting'].upper()}"
-    return resolve(reference, name, runner, timeout_seconds, target["consumer"])
+    callback = resolve(reference, name, runner, timeout_seconds, target["consumer"])
+    return surrounded(callback, resolved(middleware))
 
 
 def _about(callback: Callback) -> Mapping[str, object]:

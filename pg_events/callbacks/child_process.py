@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
@@ -29,6 +29,7 @@ from pg_events.callbacks.callback import (
     Failure,
     bounded,
     is_ours,
+    name_of,
     overdue,
     valid_seconds,
 )
@@ -66,6 +67,8 @@ class Target:
     """Option that named the callback, for messages; empty for the setting."""
     consumer: str | None = None
     """Consumer that calls it, see `Callback.consumer`."""
+    middleware: tuple[str, ...] | None = None
+    """Names of the middleware; None if the process takes it from the settings."""
 
 
 def target(settings: Settings, setting: str) -> Target:
@@ -73,6 +76,16 @@ def target(settings: Settings, setting: str) -> Target:
     found = getattr(settings, setting)
     source = settings.source
     source = source if source and not source.startswith(("--", "PG_EVENTS_")) else None
+    return replace(_target(found, source, setting), middleware=_middleware(settings, source))
+
+
+def _middleware(settings: Settings, source: str | None) -> tuple[str, ...] | None:
+    if source is not None:
+        return None
+    return tuple(each if isinstance(each, str) else name_of(each) for each in settings.middleware)
+
+
+def _target(found: object, source: str | None, setting: str) -> Target:
     if isinstance(found, str):
         return Target(found, found, source, setting)
     name = f"{getattr(found, '__module__', '?')}:{getattr(found, '__qualname__', type(found).__name__)}"

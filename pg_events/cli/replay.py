@@ -188,7 +188,7 @@ def _run(job: Job, given: Options) -> int:
     source = job.open()
     drift = Drift(source, job.settings.database_url)
     output = _Output(given.as_json)
-    caller = here(found, _debugger) if given.pdb else there(job.settings, found, output)
+    caller = here(found, _debugger, job.settings.middleware) if given.pdb else there(job.settings, found, output)
     output.is_shadow = lambda: (
         routes.shadow is not None and isinstance(caller, There) and caller.calling == routes.shadow
     )

@@ -206,6 +206,15 @@ def _exceptions(value: object) -> tuple[object, ...]:
     return tuple(listed)
 
 
+def _callbacks(value: object) -> tuple[object, ...]:
+    listed = cast("list[object] | tuple[object, ...]", value) if isinstance(value, list | tuple) else None
+    if listed is None or not all(_is_text(each) or callable(each) for each in listed):
+        raise UsageError(
+            f"a list of functions or their names such as ['my_module.function'], not {_shown(cast('object', value))}"
+        )
+    return tuple(listed)
+
+
 def _is_exception(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
 
@@ -389,6 +398,7 @@ CONSTANTS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "PG_EVENTS_NOTIFY": ("notify", _flag),
     **{f"PG_EVENTS_{end}": entry for end, entry in _POLICY.items()},
     "PG_EVENTS_ON_GIVE_UP": ("on_give_up", _callback),
+    "PG_EVENTS_MIDDLEWARE": ("middleware", _callbacks),
     "PG_EVENTS_RATE_LIMIT": ("rate_limit", _rate),
     "PG_EVENTS_LEASE_SECONDS": ("lease_seconds", _lease),
     "PG_EVENTS_SERVER_TIMEOUT_SECONDS": ("server_timeout_seconds", _link_seconds),

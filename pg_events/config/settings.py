@@ -96,6 +96,8 @@ class Settings:
     """`PG_EVENTS_GIVE_UP_ON`: exception classes, or their names, that are never retried."""
     on_give_up: object | None = None
     """`PG_EVENTS_ON_GIVE_UP` as written: a function, or its name, that is called when an event is given up."""
+    middleware: tuple[object, ...] = ()
+    """`PG_EVENTS_MIDDLEWARE` as written: functions, or their names, that surround each call of a callback."""
     rate_limit: float | None = None
     """`PG_EVENTS_RATE_LIMIT`: maximum calls a second of a consumer, over all its workers; None for no limit."""
     concurrency: int = 1

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TextIO
 
+from pg_events.callbacks import middleware
 from pg_events.callbacks.callback import (
     Callback,
     Failure,
@@ -270,13 +271,14 @@ def reference_names(found: Sequence[tuple[object, str]]) -> list[str]:
     return [one if isinstance(one, str) else getattr(one, "__qualname__", "?") for one, _ in found]
 
 
-def resolved(found: Sequence[tuple[object, str]]) -> list[Callback]:
-    """Import the callbacks; they share an event loop. Raises `UsageError`."""
+def resolved(found: Sequence[tuple[object, str]], around: Sequence[object] = ()) -> list[Callback]:
+    """Import the callbacks, which share an event loop, and the middleware around their calls. Raises `UsageError`."""
     runner = Runner()
     callbacks = [resolve(reference, name, runner) for reference, name in found]
     for callback in callbacks:
         _check_connection(in_need_of_connection(callback))
-    return callbacks
+    surrounding = middleware.resolved(around)
+    return [middleware.surrounded(callback, surrounding) for callback in callbacks]
 
 
 def _check_connection(name: str | None) -> None:
@@ -288,9 +290,13 @@ def _check_connection(name: str | None) -> None:
         )
 
 
-def here(found: Sequence[tuple[object, str]], debugger: Callable[[BaseException], None] | None = None) -> Here:
-    """Prepare the callbacks in this process. Raises `UsageError`."""
-    return Here(resolved(found), debugger)
+def here(
+    found: Sequence[tuple[object, str]],
+    debugger: Callable[[BaseException], None] | None = None,
+    around: Sequence[object] = (),
+) -> Here:
+    """Prepare the callbacks in this process, with the middleware of the settings. Raises `UsageError`."""
+    return Here(resolved(found, around), debugger)
 
 
 def there(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
