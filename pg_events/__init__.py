@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pg_events.contexts.current import context, set_context
     from pg_events.contexts.emit import emit
     from pg_events.delivery.give_up import FailedEvent
+    from pg_events.delivery.stream import stream
     from pg_events.delivery.worker import Worker
     from pg_events.errors import (
         DatabaseUnreachable,
@@ -54,6 +55,7 @@ __all__ = [
     "read",
     "replay",
     "set_context",
+    "stream",
 ]
 
 _MODULES = {
@@ -78,6 +80,7 @@ _MODULES = {
     "emit": "contexts.emit",
     "parse": "event",
     "set_context": "contexts.current",
+    "stream": "delivery.stream",
 }
 """Module by public name; imported at the first use, so that commands load only what they need."""
 

@@ -2,16 +2,25 @@
 
     app.add_middleware(ContextMiddleware)
 
-What is written by SQLAlchemy or psycopg needs the `attach` of its own module, too.
+What is written by SQLAlchemy or psycopg needs the `attach` of its own module, too. `lifespan` runs a worker in the process of
+the application.
 """
 
+import asyncio
+import logging
+import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pg_events.config.settings import Settings, load
 from pg_events.contexts.current import context
+from pg_events.delivery.worker import Worker
+
+log = logging.getLogger(__name__)
 
 _CHARACTERS: Final = 200
 """Length to which the header of a request's identity is cut."""
@@ -44,6 +53,75 @@ class ContextMiddleware:
             user=lambda: self.user(scope),
         ):
             await self.app(scope, receive, send)
+
+
+State = Mapping[str, Any] | None
+Lifespan = Callable[[Any], AbstractAsyncContextManager[State]]
+
+
+def lifespan(
+    settings: str | Settings,
+    consumer: str = "default",
+    *,
+    around: Lifespan | None = None,
+    shutdown_seconds: float = 10.0,
+) -> Lifespan:
+    """Lifespan of an application that runs a worker in its process: `FastAPI(lifespan=lifespan("shop.settings"))`.
+
+    `settings` are those of `pg_events worker --settings`. The worker has a thread of its own, and async callbacks an event
+    loop of their own. The application starts once the worker is connected, and does not start if that fails. At its end the
+    worker finishes its event for up to `shutdown_seconds`; one that takes longer is delivered again. `around` is
+    another lifespan, which begins before the worker and ends after it.
+    """
+
+    @asynccontextmanager
+    async def run(app: Any) -> AsyncGenerator[State]:
+        async with AsyncExitStack() as stack:
+            state = await stack.enter_async_context(around(app)) if around is not None else None
+            loaded = load(settings) if isinstance(settings, str) else settings
+            await stack.enter_async_context(_working(loaded, consumer, shutdown_seconds))
+            yield state
+
+    return run
+
+
+@asynccontextmanager
+async def _working(settings: Settings, consumer: str, shutdown_seconds: float) -> AsyncGenerator[None]:
+    loop, started = asyncio.get_running_loop(), asyncio.Event()
+    errors: list[BaseException] = []
+
+    def ready() -> None:
+        loop.call_soon_threadsafe(started.set)
+
+    def work() -> None:
+        try:
+            worker.run()
+        except BaseException as error:  # noqa: BLE001 - there is no caller; told by the log, and raised at the start
+            errors.append(error)
+            log.error("the worker of consumer %s has ended: %s", consumer, error)  # noqa: TRY400 - its words are enough
+            loop.call_soon_threadsafe(started.set)
+
+    # A worker that waits for a share of the rows is connected, and the application may start.
+    worker = Worker(settings, consumer, on_ready=ready)
+    thread = threading.Thread(target=work, name=f"pg_events worker {consumer}", daemon=True)
+    thread.start()
+    while not started.is_set() and worker.disconnected_reason is not None:
+        await asyncio.sleep(_START_SECONDS)
+    if errors:
+        raise errors[0]
+    try:
+        yield
+    finally:
+        worker.stop()
+        await asyncio.to_thread(thread.join, shutdown_seconds)
+        if thread.is_alive():
+            log.warning(
+                "consumer %s: its event was not finished within %g s; it is delivered again", consumer, shutdown_seconds
+            )
+
+
+_START_SECONDS: Final = 0.01
+"""Interval at which the start looks whether the worker is connected."""
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
