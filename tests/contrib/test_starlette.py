@@ -158,7 +158,7 @@ def test_the_documented_application_has_the_documented_context(
     url: str, db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[2] / "pg_events/docs/fastapi.md").read_text("utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    code, *_ = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     (context,) = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     db.execute("create table orders (id integer primary key, status text)")
     db.execute("insert into orders values (7, 'new')")
