@@ -213,6 +213,12 @@ class FakeBackend:
     def retry(self, consumer: str, event_id: int) -> None:
         self.retried.append((consumer, event_id))
 
+    def set_paused(self, consumer: str, is_paused: bool) -> None:
+        consumers = [
+            replace(each, is_paused=is_paused) if each.name == consumer else each for each in self.told.consumers
+        ]
+        self.told = replace(self.told, consumers=consumers)
+
     def journal_header(self) -> Header:
         return Header("shop")
 

@@ -330,6 +330,39 @@ def test_a_failed_event_is_forgotten_after_a_question(console):
     console(scenario)
 
 
+def test_a_consumer_is_paused_and_resumed_after_a_question(console):
+    async def scenario(c):
+        await c.press("5", "p")
+        await c.toast("no consumer is selected")
+        await c.press("d", "d")
+        await c.tick()
+        await c.press("p")
+        assert "Pause this consumer?" in c.text()
+        await c.press("escape")
+        assert not c.backend.told.consumers[0].is_paused
+        await c.press("p", "y")
+        await c.toast("consumer default is paused; its workers finish their current calls")
+        assert c.backend.told.consumers[0].is_paused
+        await c.tick()
+        assert "paused" in c.text()
+        await c.press("p")
+        assert "Resume this consumer?" in c.text()
+        await c.press("y")
+        await c.toast("consumer default is resumed")
+        assert not c.backend.told.consumers[0].is_paused
+
+    console(scenario)
+
+
+def test_reading_only_no_consumer_is_paused(console):
+    async def scenario(c):
+        await c.press("5", "d", "d", "p")
+        await c.toast("--read-only")
+        assert not c.backend.told.consumers[0].is_paused
+
+    console(scenario, read_only=True)
+
+
 def test_reading_only_nothing_is_forgotten(console):
     async def scenario(c):
         await c.press("5", "d", "X")

@@ -41,6 +41,7 @@ class Consumer:
     behind_events: int
     behind_seconds: float
     failed: int
+    is_paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,10 @@ class Backend(Protocol):
         """Ask the consumer's worker to deliver a failed event again."""
         ...
 
+    def set_paused(self, consumer: str, is_paused: bool) -> None:
+        """Pause a consumer, whose workers finish their current calls, or resume it."""
+        ...
+
     def journal_header(self) -> journal.Header:
         """Header of a file with events of this database."""
         ...
@@ -219,6 +224,12 @@ class Database:
     def retry(self, consumer: str, event_id: int) -> None:
         self._change_failed("failed_retry.sql", consumer, event_id)
 
+    def set_paused(self, consumer: str, is_paused: bool) -> None:
+        with self._connected() as connection, RawCursor(connection) as cursor:
+            statement = "consumer_pause.sql" if is_paused else "consumer_resume.sql"
+            if not cursor.execute(sql.text(statement), (consumer,)).fetchall():
+                raise PgEventsError(f"there is no consumer {consumer} any more")
+
     def _change_failed(self, statement: str, consumer: str, event_id: int) -> None:
         with self._connected() as connection, RawCursor(connection) as cursor:
             if not cursor.execute(sql.text(statement), ([consumer], [event_id])).fetchall():
@@ -293,7 +304,7 @@ class NoDatabase:
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise UsageError(self.absent)
 
-    coverage = plan = choose = writers = health = discard = retry = apply = _refuse
+    coverage = plan = choose = writers = health = discard = retry = set_paused = apply = _refuse
 
     def journal_header(self) -> journal.Header:
         return journal.Header(self._name)

@@ -13,7 +13,7 @@ from textual.containers import Horizontal
 from pg_events.text import one_line
 from pg_events_tui.dialogs.questions import Choice, Option, Question
 from pg_events_tui.model import state
-from pg_events_tui.model.backend import Failed
+from pg_events_tui.model.backend import Consumer, Failed
 from pg_events_tui.screens.base import ConsoleScreen
 from pg_events_tui.screens.host import Host
 from pg_events_tui.text import pipeline
@@ -128,7 +128,7 @@ class HealthScreen(ConsoleScreen):
         words = {
             "Rates": " events since the console started, by table",
             "Failed": " events whose callback gave up; r delivers one again, X forgets it",
-            "Consumers": " who reads the log, and how far behind",
+            "Consumers": " who reads the log, and how far behind; p pauses one and resumes it",
             "Transactions": " open for over 5 s, or waiting for a lock: a long one delays its own events",
         }[FACES[self.face]]
         return line(span(words, "note")), line(span("E event log ", "note"))
@@ -142,7 +142,21 @@ class HealthScreen(ConsoleScreen):
             return None
         return next((one for one in told.failed if (one.consumer, one.event_id) == key), None)
 
+    @property
+    def selected_consumer(self) -> Consumer | None:
+        told, key = self.host.database.health[0], self.query_one("#rows", ItemList).selected_key
+        if FACES[self.face] != "Consumers" or told is None:
+            return None
+        return next((consumer for consumer in told.consumers if consumer.name == key), None)
+
     def why_not(self, action: str) -> str:
+        if action == "pause_consumer":
+            if self.host.database.absent:
+                return self.host.database.absent
+            if self.host.database.read_only:
+                return "changing is off: the console was started with --read-only"
+            if self.selected_consumer is None:
+                return "no consumer is selected; d goes on to Consumers"
         if action in ("discard", "retry"):
             if self.host.database.absent:
                 return self.host.database.absent
@@ -245,6 +259,30 @@ class HealthScreen(ConsoleScreen):
             line(span("It stays in the log; the consumer will not be given it again.", "note")),
         ]
         self.app.push_screen(Question("Forget this failed event?", text, "forget it"), answered)
+
+    def action_pause_consumer(self) -> None:
+        consumer = self.selected_consumer
+        if self.refused("pause_consumer") or consumer is None:
+            return
+        is_paused = consumer.is_paused
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.host.database.set_paused(consumer.name, not is_paused)
+
+        effect = (
+            "Its workers go on from the saved cursor."
+            if is_paused
+            else "Its workers finish their current calls, save the cursor and wait. The log keeps its events."
+        )
+        text = [
+            line(span("consumer  ", "label"), span(one_line(consumer.name), "strong")),
+            line(span("behind    ", "label"), span(f"{consumer.behind_events:,} events")),
+            line(),
+            line(span(effect, "note")),
+        ]
+        title, verb = ("Resume this consumer?", "resume it") if is_paused else ("Pause this consumer?", "pause it")
+        self.app.push_screen(Question(title, text, verb), answered)
 
     def copied(self) -> tuple[str, str] | None:
         one = self.selected_failed

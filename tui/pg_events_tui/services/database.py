@@ -6,6 +6,7 @@ from typing import Any
 
 from textual.app import App
 
+from pg_events.text import one_line
 from pg_events.triggers.catalog import Table
 from pg_events_tui.model.backend import Backend, DatabaseHealth, problem_line
 from pg_events_tui.services.notices import Notices
@@ -59,6 +60,10 @@ class Database:
         done = "will be delivered again by its worker"
         self._run(partial(self._change_failed, self.backend.retry, consumer, event_id, done), "discard")
 
+    def set_paused(self, consumer: str, is_paused: bool) -> None:
+        """Pause or resume a consumer, and show the result."""
+        self._run(partial(self._set_paused, consumer, is_paused), "discard")
+
     def _run(self, work: Callable[[], None], group: str, *, exclusive: bool = False) -> None:
         self._app.run_worker(work, thread=True, group=group, exclusive=exclusive, exit_on_error=False)
 
@@ -79,6 +84,16 @@ class Database:
         else:
             found = (health, "")
         self._app.call_from_thread(setattr, self, "health", found)
+
+    def _set_paused(self, consumer: str, is_paused: bool) -> None:
+        try:
+            self.backend.set_paused(consumer, is_paused)
+        except Exception as error:  # noqa: BLE001
+            self._notices.say_from_thread(problem_line(error), "error")
+        else:
+            done = "is paused; its workers finish their current calls" if is_paused else "is resumed"
+            self._notices.say_from_thread(f"consumer {one_line(consumer)} {done}")
+        self._app.call_from_thread(self.load_health)
 
     def _change_failed(self, change: Callable[[str, int], None], consumer: str, event_id: int, done: str) -> None:
         try:

@@ -226,7 +226,7 @@ def _consumer_rows(consumers: Sequence[Consumer]) -> tuple[Line, Items]:
                 one.name,
                 line(
                     span(fit(span(one.name).text, 18) + " "),
-                    span(f"{'running' if one.is_running else 'stopped':<9}", "good" if one.is_running else "warning"),
+                    span(f"{_worker(one):<9}", "good" if _worker(one) == "running" else "warning"),
                     span(fit_right(behind, 10), "warning" if one.behind_events else "note"),
                     span(fit_right(format_seconds(one.behind_seconds) if one.behind_events else "", 11), "note"),
                     span(fit_right(f"{one.failed:,}", 7), "bad" if one.failed else "note"),
@@ -236,6 +236,10 @@ def _consumer_rows(consumers: Sequence[Consumer]) -> tuple[Line, Items]:
         )
     head = f"{'consumer':<19}{'worker':<9}{'behind':>10}{'for':>11}{'failed':>7}{'delivered':>12}"
     return line(span(head, "heading")), items
+
+
+def _worker(one: Consumer) -> str:
+    return "paused" if one.is_paused else "running" if one.is_running else "stopped"
 
 
 def _activity_rows(activity: Sequence[Activity]) -> tuple[Line, Items]:
@@ -334,12 +338,14 @@ def _consumer_detail(one: Consumer) -> list[Line]:
         else "nothing"
     )
     lines = [
-        _fact("worker", "running" if one.is_running else "stopped", "good" if one.is_running else "warning"),
+        _fact("worker", _worker(one), "good" if _worker(one) == "running" else "warning"),
         _fact("behind", behind, "warning" if one.behind_events else ""),
         _fact("failed", f"{one.failed:,}", "bad" if one.failed else "", "see Failed" if one.failed else ""),
         _fact("delivered", f"{one.delivered:,}"),
     ]
-    if not one.is_running and one.behind_events:
+    if one.is_paused:
+        lines += [line(), line(span("p", "key"), span(" resumes it"))]
+    elif not one.is_running and one.behind_events:
         lines += [line(), line(span("Nobody works on it: start pg_events worker.", "warning"))]
     return lines
 

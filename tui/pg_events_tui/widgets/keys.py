@@ -377,6 +377,16 @@ KEYS: Final[tuple[Key, ...]] = (
         ("health",),
         1,
     ),
+    Key(
+        "health.pause",
+        "p",
+        "p",
+        "pause_consumer",
+        "pause",
+        "Pause the selected consumer, or resume it; asks first.",
+        ("health",),
+        1,
+    ),
     # ---- everywhere
     Key("screen.live", "1", "1", "screen('live')", "Live", "The events as they happen."),
     Key("screen.coverage", "2", "2", "screen('coverage')", "Coverage", "Which tables are captured, and building it."),
