@@ -32,7 +32,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(16, 2 * (os.cpu_count() or 1)) if is_whole and config.option.capture != "no" else 0
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.import_plugin("tests.shop")
+    restore_signals()
+
+
+def restore_signals() -> None:
     """A shell's background job ignores Ctrl-C and, under nohup, a closed terminal, and so would every program that a test
     starts to send it these signals."""
     for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -1,7 +1,7 @@
 """A table of notes on a database on which a build ran, the contexts of its events, and the statements that were sent."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -16,13 +16,6 @@ def url(built_database_url: str) -> str:
     with psycopg.connect(built_database_url, autocommit=True) as connection:
         connection.execute("create table note (id integer primary key, body text)")
     return built_database_url
-
-
-@pytest.fixture
-def db(url: str) -> Iterator[psycopg.Connection]:
-    """As superuser, autocommit, without an integration."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
 
 
 Contexts = Callable[[], list[tuple[int, Any]]]

@@ -1,23 +1,11 @@
-"""A database on which a build ran, and a connection to it."""
+"""Both ways to capture a table."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
 from tests.postgres.choosing import BY_ROW
-
-
-@pytest.fixture
-def url(built_database_url: str) -> str:
-    return built_database_url
-
-
-@pytest.fixture
-def db(url: str) -> Iterator[psycopg.Connection]:
-    """As superuser, autocommit."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture(params=["statement", "row"])

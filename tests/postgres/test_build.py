@@ -1,7 +1,7 @@
 """A build: what it does to whom, with whom it gets along, and what it says when it cannot."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -30,12 +30,6 @@ NAMES = [
     "CREATE TRIGGER",
     "q'q",
 ]
-
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        yield connection
 
 
 def as_role(url: str, role: str) -> str:

@@ -40,13 +40,9 @@ def settings(built_database_url: str, tmp_path: Path, monkeypatch: pytest.Monkey
     return Settings(built_database_url, data_update_callback="item_handlers.on_item", max_attempts=1, retry_seconds=0.0)
 
 
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table item (id integer primary key, version integer)")
-        connection.execute("truncate pgevents.event")
-        connection.execute("insert into item select n, 1 from generate_series(1, 5) n")
-        yield connection
+@pytest.fixture(autouse=True)
+def five_items(db: psycopg.Connection, items: None) -> None:
+    db.execute("insert into item select n, 1 from generate_series(1, 5) n")
 
 
 @pytest.fixture

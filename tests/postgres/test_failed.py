@@ -3,7 +3,7 @@
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,7 @@ from pg_events.delivery.shares import OLDEST, Shares, start_at, start_since
 from pg_events.delivery.worker import Report, Worker
 from tests.waiting import until
 
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table item (id integer primary key, version integer)")
-        connection.execute("truncate pgevents.event")
-        yield connection
+pytestmark = pytest.mark.usefixtures("items")
 
 
 class Handler:

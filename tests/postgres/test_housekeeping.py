@@ -18,6 +18,8 @@ from pg_events.delivery.worker import Worker
 from pg_events.doctor import findings
 from tests.waiting import Arrivals, until
 
+pytestmark = pytest.mark.usefixtures("numbers")
+
 SECONDS = 20.0
 """More than anything here takes."""
 
@@ -47,14 +49,6 @@ def told() -> Iterator[Told]:
     yield handler
     logger.removeHandler(handler)
     logger.setLevel(logging.NOTSET)
-
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table t (id integer)")
-        connection.execute("delete from pgevents.event")
-        yield connection
 
 
 @contextmanager

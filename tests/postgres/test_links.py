@@ -25,13 +25,6 @@ from pg_events.triggers.build import apply, make_plan
 from tests.waiting import PATIENCE_SECONDS, Arrivals, until
 
 
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table t (id integer)")
-        yield connection
-
-
 def numbers(listener: Listener) -> list[int]:
     """The rows inserted since the last call."""
     return [
@@ -60,6 +53,7 @@ def working(url: str, **settings: Any) -> Iterator[tuple[Worker, Arrivals]]:
 # --- silence ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("numbers")
 def test_a_frozen_server_process_is_given_up_and_nothing_is_missed(
     server: Server, db: psycopg.Connection, built_database_url: str
 ) -> None:
@@ -82,6 +76,7 @@ def test_a_frozen_server_process_is_given_up_and_nothing_is_missed(
             os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.usefixtures("numbers")
 def test_a_server_that_is_only_slow_is_given_more_time_at_each_link(
     db: psycopg.Connection, built_database_url: str
 ) -> None:
@@ -103,6 +98,7 @@ def test_a_server_that_is_only_slow_is_given_more_time_at_each_link(
             listener.poll()
 
 
+@pytest.mark.usefixtures("numbers")
 def test_a_question_given_up_is_cancelled(db: psycopg.Connection, built_database_url: str) -> None:
     with connect(built_database_url, application_name="slow", silence_seconds=1) as slow:
         with pytest.raises(psycopg.OperationalError, match="no answer"):
@@ -187,6 +183,7 @@ def proxy(server: Server, built_database_url: str) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.mark.usefixtures("numbers")
 def test_a_worker_leaves_a_black_hole_behind(proxy: Proxy, db: psycopg.Connection) -> None:
     url = f"{proxy.url}?connect_timeout=2"
     with working(url, server_timeout_seconds=1) as (worker, delivered):
@@ -205,6 +202,7 @@ def test_a_worker_leaves_a_black_hole_behind(proxy: Proxy, db: psycopg.Connectio
 # --- what is set for a role ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("numbers")
 def test_no_timeout_of_the_role_ends_a_reader(db: psycopg.Connection, built_database_url: str) -> None:
     role = f"hasty_{os.getpid()}"
     db.execute(f"create role {role} superuser login".encode())

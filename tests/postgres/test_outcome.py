@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ from pg_events.delivery.shares import OLDEST
 from pg_events.delivery.worker import Report, Worker
 from pg_events.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("wishes")
+
 WAYS: Final[dict[str, dict[str, Any]]] = {
     "sync": {},
     "async": {},
@@ -27,15 +29,6 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
     "transactional": {"transactional": True, "ignore_own_changes": True},
     "isolated": {"isolate": True},
 }
-
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table item (id integer primary key, wish text)")
-        connection.execute("create table written (item integer)")
-        connection.execute("truncate pgevents.event")
-        yield connection
 
 
 CALLS: Counter[int] = Counter()

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -19,13 +19,7 @@ from pg_events.log.listener import EVERYTHING, Cursor, Listener
 from pg_events.log.retained import Retained
 from pg_events.testing.capture import capture
 
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table t (id integer primary key, body text, raw json)")
-        connection.execute("delete from pgevents.event")
-        yield connection
+pytestmark = pytest.mark.usefixtures("documents")
 
 
 def read(url: str, page_events: int = 1000) -> list[Record]:

@@ -1,6 +1,6 @@
 """Tables that hang together: partitions, inheritance, cascades. One event a row, whichever way it was written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -17,12 +17,6 @@ PARTITIONS = """
     create table p2 partition of p for values from (10) to (20);
 """
 NOTHING = "create function nothing() returns trigger language plpgsql as 'begin return null; end'"
-
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        yield connection
 
 
 def changes(db: psycopg.Connection) -> Changes:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any, Final
 
 import psycopg
@@ -18,19 +17,13 @@ from pg_events.errors import UsageError
 from tests.postgres.test_worker import working
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("items")
+
 WAYS: Final[dict[str, dict[str, Any]]] = {
     "one by one": {},
     "concurrent": {"concurrency": 8},
     "transactional": {"transactional": True},
 }
-
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table item (id integer primary key)")
-        connection.execute("truncate pgevents.event")
-        yield connection
 
 
 class Desk:

@@ -14,7 +14,6 @@ from pg_events.config.settings import Settings
 from pg_events.db.connection import connect
 from pg_events.db.session import is_shared
 from pg_events.delivery.worker import Worker
-from pg_events.demo.server import Server
 from pg_events.log.listener import Listener
 from pg_events_tui.model.backend import DatabaseFeed
 from pg_events_tui.model.feed import Intake
@@ -22,18 +21,12 @@ from pg_events_tui.model.store import Store
 from tests.pooling import bouncing, installed
 from tests.waiting import PATIENCE_SECONDS, Arrivals, until
 
+pytestmark = pytest.mark.usefixtures("numbers")
+
 
 @pytest.fixture(scope="session")
 def program() -> Path:
     return installed()
-
-
-@pytest.fixture
-def db(server: Server, built_database_url: str) -> Iterator[psycopg.Connection]:
-    assert server.directory
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table t (id integer)")
-        yield connection
 
 
 @pytest.fixture(params=[1, 3], ids=["one connection", "three connections"])

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any, Final
 
 import psycopg
@@ -14,20 +13,14 @@ from pg_events.delivery.worker import Report, Worker
 from tests.postgres.test_worker import working
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("items")
+
 WAYS: Final[dict[str, dict[str, Any]]] = {
     "one by one": {},
     "concurrent": {"concurrency": 8},
     "transactional": {"transactional": True},
 }
 RATE: Final = 20.0
-
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table item (id integer primary key)")
-        connection.execute("truncate pgevents.event")
-        yield connection
 
 
 class Desk:

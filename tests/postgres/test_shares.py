@@ -21,6 +21,8 @@ from pg_events.delivery.worker import Worker
 from pg_events.event import Record
 from tests.waiting import Arrivals, until
 
+pytestmark = pytest.mark.usefixtures("accounts")
+
 SECONDS = 60
 SEED = 7
 
@@ -72,13 +74,6 @@ class Workers:
     def close(self) -> None:
         for process in [*self.running]:
             self.kill(process)
-
-
-@pytest.fixture
-def db(built_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(built_database_url, autocommit=True) as connection:
-        connection.execute("create table account (id integer primary key, version integer)")
-        yield connection
 
 
 @pytest.fixture
