@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from pg_events.demo.server import Server
 from tests.conftest import GivenServer
@@ -41,8 +42,8 @@ class Statements:
     def __init__(self, server: Server, url: str) -> None:
         self._server = server
         with psycopg.connect(url, autocommit=True) as connection:
-            name = psycopg.sql.Identifier(connection.info.dbname)
-            connection.execute(psycopg.sql.SQL("alter database {} set log_statement = 'all'").format(name))
+            name = sql.Identifier(connection.info.dbname)
+            connection.execute(sql.SQL("alter database {} set log_statement = 'all'").format(name))
         self._start = len(server.log_text())
 
     def matching(self, part: str) -> list[str]:

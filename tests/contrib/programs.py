@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 import pg_events
+from pg_events.contexts import current
 
 SETTINGS = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -110,7 +111,7 @@ class _Runner:
     def write(self) -> None:
         number = next(_numbers)
         self._session.execute(f"insert into note values ({number})")
-        user = dict(pg_events.contexts.current.current()).get("user")
+        user = dict(current.current()).get("user")
         self._pending.append((number, user and {"user": user}))
         self._is_open |= not self._session.autocommit and not self._blocks
         if self._session.autocommit and not self._blocks:

@@ -46,7 +46,7 @@ def test_each_task_has_its_own_context_and_that_of_its_sender(
         write(number + 2)
         return inner.id
 
-    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=60):
+    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=60):  # pyright: ignore[reportGeneralTypeIssues]
         with pg_events.context(user=42, request="r-1"):
             first = restock.delay(1)
         second = restock.delay(2)

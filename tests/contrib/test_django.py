@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from pg_events.demo.server import Server
@@ -282,8 +283,8 @@ def test_each_event_has_the_context_of_its_request(
 
 def log_statements(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        name = psycopg.sql.Identifier(connection.info.dbname)
-        connection.execute(psycopg.sql.SQL("alter database {} set log_statement = 'all'").format(name))
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("alter database {} set log_statement = 'all'").format(name))
 
 
 def test_manage_py_has_the_commands_of_pg_events(project: Path, database_url: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -97,7 +98,7 @@ def test_autocommit(engine: sa.Engine, contexts: Contexts, statements: Statement
             connection.execute(sa.select(Note)).all()
             assert statements.sent == 0
             rows = connection.execute(sa.insert(Note).returning(Note.id), [{"id": 1}, {"id": 2}]).all()
-            with pytest.raises(sa.exc.IntegrityError):
+            with pytest.raises(IntegrityError):
                 connection.execute(sa.insert(Note).values(id=1))
             connection.execute(sa.text("vacuum note"))
             connection.execute(sa.text("create index concurrently on note (body)"))
@@ -189,7 +190,7 @@ def test_an_async_engine_sends_once_and_in_autocommit_mode(
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 rows = (await connection.execute(sa.insert(Note).values(id=4).returning(Note.id))).all()
                 assert rows == [(4,)]
-                with pytest.raises(sa.exc.IntegrityError):
+                with pytest.raises(IntegrityError):
                     await connection.execute(sa.insert(Note).values(id=1))
                 await connection.execute(sa.text("vacuum note"))
                 await connection.execute(sa.insert(Note).values(id=5))
@@ -221,7 +222,7 @@ def test_a_connection_that_is_lost_is_replaced(engine: sa.Engine, db: psycopg.Co
             connection.execute(sa.insert(Note).values(id=1))
             (pid,) = connection.execute(sa.text("select pg_backend_pid()")).one()
         db.execute("select pg_terminate_backend(%s, 10000)", [pid])
-        with pytest.raises(sa.exc.DBAPIError), engine.begin() as connection:
+        with pytest.raises(DBAPIError), engine.begin() as connection:
             connection.execute(sa.insert(Note).values(id=2))
         with engine.begin() as connection:
             connection.execute(sa.insert(Note).values(id=3))

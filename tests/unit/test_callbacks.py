@@ -7,9 +7,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -194,7 +194,7 @@ def test_attempt_and_connection_are_given_by_name_to_those_that_have_them(runner
         given.append((connection, attempt))
 
     @functools.wraps(both)
-    def decorated(*arguments: str, **others: object) -> object:
+    def decorated(*arguments: Any, **others: Any) -> object:
         return both(*arguments, **others)
 
     def anything(payload: str, *arguments: object, **others: object) -> None:
@@ -438,7 +438,7 @@ class Hostile(Exception):
     __repr__ = __str__
 
     @property
-    def __notes__(self) -> list[str]:
+    def __notes__(self) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise RuntimeError("no notes")
 
 
@@ -509,7 +509,7 @@ def test_a_name_that_only_type_checkers_know_may_be_an_annotation() -> None:
 
 def test_an_awaitable_that_is_no_coroutine_is_awaited(runner: Runner) -> None:
     class Soon:
-        def __await__(self) -> Iterator[None]:
+        def __await__(self) -> Generator[Any, None, str]:
             yield from asyncio.sleep(0).__await__()
             return "done"
 
@@ -536,6 +536,8 @@ def test_a_failure_tells_the_variables_of_the_users_frames_when_asked() -> None:
         outer({"id": 7})
     except ValueError as error:
         told, plain = describe_failure(error, with_locals=True), describe_failure(error)
+    else:
+        pytest.fail("it raised nothing")
 
     assert "    order = {'id': 7}\n" in told.traceback
     assert "    number = 7\n" in told.traceback

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from selectors import SelectorKey
 
 import pytest
 
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.timeout(120)
 MAD = """
 import asyncio, ctypes, faulthandler, os, signal, socket, subprocess, sys, threading, time
 from pathlib import Path
+from selectors import SelectorKey
 
 HERE = Path(__file__).parent
 count = 0
@@ -332,7 +334,7 @@ def test_an_answer_given_with_the_last_breath_counts() -> None:
     child = Child(at("nowhere"), lambda number, chunk: None)
     select = child._selector.select
 
-    def sees_nothing_until_it_is_dead(timeout: float | None) -> list[object]:
+    def sees_nothing_until_it_is_dead(timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         until(child._is_dead)
         child._selector.select = select
         return []

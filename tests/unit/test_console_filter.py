@@ -22,6 +22,7 @@ def test_it_stands_beside_the_rest(text):
     filtering = Filtering()
 
     assert not filtering.apply(text, True)
+    assert filtering.error is not None
     assert "stands beside the rest" in filtering.error.message
     assert text[filtering.error.position :].startswith("is:")
 

@@ -23,7 +23,8 @@ def judge(tmp_path: Path) -> Judge:
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / "one.out").write_text(text)
             outcomes.append(Outcome(tmp_path / name, passed, 0))
-        return compare("suite", *outcomes, [LISTED])
+        off, on = outcomes
+        return compare("suite", off, on, [LISTED])
 
     return judge
 

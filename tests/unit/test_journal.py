@@ -85,7 +85,10 @@ def test_what_was_written_is_read_byte_for_byte(write, name: str) -> None:
     assert [line.payload for line in lines] == payloads
     assert [line.number for line in lines] == [2, 3, 4]
     assert [type(line.event) for line in lines] == [DataEvent, SchemaEvent, DataEvent]
-    assert lines[0].event.new_data["n"].as_tuple() == Decimal("1.50").as_tuple()
+    first = lines[0].event
+    assert isinstance(first, DataEvent)
+    assert first.new_data is not None
+    assert first.new_data["n"].as_tuple() == Decimal("1.50").as_tuple()
     assert reader.header == HEADER
     assert (reader.events, reader.bad_lines, reader.problems) == (3, 0, [])
 
@@ -373,7 +376,9 @@ def test_an_older_format_is_read_through_each_version_after_it(read_bytes, monke
     assert payloads == [new.decode()] * 3 + [old.decode()]
     assert [problem.line for problem in reader.problems] == [8, 9]
     with_events = journal.Reader(reader.path)
-    assert next(iter(with_events)).event.new_data == {"id": 1, "s": Decimal("1.50")}
+    event = next(iter(with_events)).event
+    assert isinstance(event, DataEvent)
+    assert event.new_data == {"id": 1, "s": Decimal("1.50")}
 
 
 def test_a_line_that_is_too_long_is_not_held(read_bytes, monkeypatch) -> None:
