@@ -174,10 +174,11 @@ class ConcurrentDelivery:
                 due.append(event)
         if len(due) == len(call.events):
             return call
-        if due:
-            is_part = isinstance(call.retries, BatchRetries) and call.retries.is_part
-            return self._call_of(due, is_part=is_part, rest=call.rest)
-        return self._call_of(call.rest[0], is_part=True, rest=call.rest[1:]) if call.rest else None
+        if not due:
+            self._go_on(call)
+            return None
+        is_part = isinstance(call.retries, BatchRetries) and call.retries.is_part
+        return self._call_of(due, is_part=is_part, rest=call.rest)
 
     def _retry(self, at: float, call: Call) -> None:
         heapq.heappush(self._retries, (at, call.events[0].record.id, call))

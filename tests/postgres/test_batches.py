@@ -220,6 +220,21 @@ def test_a_kept_event_blocks_those_of_its_row_in_the_same_batch(
     assert [row for row, _, _ in failed(db)] == [13, 13]
 
 
+@pytest.mark.parametrize("way", ["sync", "concurrent"])
+def test_all_later_events_of_a_blocked_row_are_kept_whatever_part_of_the_batch_they_are_in(
+    db: psycopg.Connection, built_database_url: str, way: str
+) -> None:
+    WISHES[1], TIMES[1] = ValueError("unlucky"), 1000
+    db.execute("insert into item values (1, '0')")
+    for v in range(1, 16):
+        db.execute("update item set v = %s", [str(v)])
+
+    report = run(built_database_url, way, on_failure="hold")
+
+    assert (report.delivered, report.failed, report.held) == (0, 1, 15)
+    assert BATCHES.count([1]) == 2  # the attempts of the first event, alone
+
+
 def test_a_worker_that_stops_before_a_failure_has_saved_what_was_delivered(
     db: psycopg.Connection, built_database_url: str
 ) -> None:
