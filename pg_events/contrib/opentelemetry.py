@@ -43,7 +43,11 @@ def spans(call: Call) -> Generator[None]:
     A failure is recorded as an exception, `RetryAfter` and `Discard` as the attribute `pg_events.outcome`. What the callback
     writes with a connection that sends its context has the span as its trace.
     """
-    first = call.events[0]
+    try:
+        first, links = call.events[0], _links(call)
+    except (ValueError, RecursionError):  # a value too deep for Python's JSON is no reason not to call
+        yield
+        return
     destination = _destination(first)
     attributes: dict[str, AttributeValue] = {
         "messaging.system": "pg_events",
@@ -64,7 +68,7 @@ def spans(call: Call) -> Generator[None]:
         f"process {destination}",
         kind=SpanKind.CONSUMER,
         attributes=attributes,
-        links=_links(call),
+        links=links,
         record_exception=False,
         set_status_on_exception=False,
     ) as span:

@@ -105,11 +105,11 @@ async def _working(settings: Settings, consumer: str, shutdown_seconds: float) -
     worker = Worker(settings, consumer, on_ready=ready)
     thread = threading.Thread(target=work, name=f"pg_events worker {consumer}", daemon=True)
     thread.start()
-    while not started.is_set() and worker.disconnected_reason is not None:
-        await asyncio.sleep(_START_SECONDS)
-    if errors:
-        raise errors[0]
     try:
+        while not started.is_set() and worker.disconnected_reason is not None:
+            await asyncio.sleep(_START_SECONDS)
+        if errors:
+            raise errors[0]
         yield
     finally:
         worker.stop()

@@ -126,6 +126,17 @@ def test_failures_are_errors_and_outcomes_are_not(db: psycopg.Connection, url: s
     assert [attributes(span).get("pg_events.outcome") for span in spans] == [None, "discard", "retry_after", None]
 
 
+def test_an_event_that_cannot_be_parsed_reaches_its_callback_without_a_span(db: psycopg.Connection, url: str) -> None:
+    db.execute("alter table note add column deep json")
+    db.execute("insert into note values (1, null, %s)", ["[" * 5_000 + "]" * 5_000])
+    got: list[str] = []
+
+    report = run(url, got.append)
+
+    assert (report.delivered, report.failed) == (1, 0)
+    assert of_callbacks() == []
+
+
 def test_a_batch_is_one_span_with_the_links_of_its_events(db: psycopg.Connection, url: str) -> None:
     ids = [f"{number:032x}" for number in (1, 2)]
     for number, each in enumerate([*ids, ids[0]]):
