@@ -30,8 +30,8 @@ async def stream(
     """Yield the typed events of a durable consumer, each after the one before was handled: `async for event in stream(…)`.
 
     `database` is a URL, or settings without callbacks. A new consumer begins at `start`: "newest", or "oldest" for the events
-    that are kept. `where` is a filter as on the command line. The consumer is that of `pg_events worker --name`: several
-    streams and workers of one name share its rows.
+    that are kept. `where` is a filter as on the command line; other events are read and passed over. The consumer is that of
+    `pg_events worker --name`: several streams and workers of one name share its rows.
 
     To ask for the next event acknowledges the last one. When the loop is left, or raises, its event comes again; close it
     at once with `contextlib.aclosing`. Events are parsed in the loop's thread; one that cannot be parsed is kept as failed.
