@@ -18,8 +18,8 @@ AHEAD = 16_000
 @pytest.mark.parametrize("seed", [8])
 def test_row_1_a_worker_killed_during_a_batch_loses_nothing(url, worker, deliveries, way, most, seed) -> None:
     chance = random.Random(seed)
-    kills = 6
-    with Writers(url, seed, pause_seconds=0.005) as writers:
+    kills = 3
+    with Writers(url, seed, pause_seconds=0.02) as writers:
         for _ in range(kills):
             victim = worker(**way, PG_EVENTS_BATCH_SIZE=100).ready()
             with pytest.raises(subprocess.TimeoutExpired):
@@ -52,7 +52,7 @@ def test_row_1_batches_whose_worker_is_killed_are_written_exactly_once(url, work
     }
     chance = random.Random(seed)
     with Writers(url, seed, pause_seconds=0.005) as writers:
-        for _ in range(8):
+        for _ in range(4):
             victim = worker(**way).ready()
             with pytest.raises(subprocess.TimeoutExpired):
                 victim.process.wait(chance.uniform(0, 0.5))

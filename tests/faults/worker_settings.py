@@ -53,8 +53,9 @@ def batch(payloads: list[str]) -> None:
 
 
 async def batches_side_by_side(payloads: list[str]) -> None:
-    for payload in payloads:
-        await side_by_side(payload)
+    for _ in range(random.Random(payloads[0]).randrange(20)):
+        await asyncio.sleep(0.0005)
+    batch(payloads)
 
 
 def copying_batch(payloads: list[str], connection: Any) -> None:
