@@ -233,7 +233,7 @@ def resolve(
     `settings.load` left it. Callbacks given the same `runner` share an event loop. Raises `UsageError` of one line.
     """
     if isinstance(reference, str):
-        function, shown = imported(reference, name)
+        function, shown = import_object(reference, name)
     elif callable(reference):
         function, shown = reference, name_of(reference)
     elif reference is None:
@@ -268,7 +268,7 @@ def exception_name(reference: object, setting: str) -> str:
     """
     found: object = reference
     if isinstance(reference, str):
-        found = getattr(builtins, reference, None) if reference.isidentifier() else imported(reference, setting)[0]
+        found = getattr(builtins, reference, None) if reference.isidentifier() else import_object(reference, setting)[0]
     if isinstance(found, type) and issubclass(found, BaseException):
         return class_name(found)
     raise UsageError(
@@ -276,7 +276,7 @@ def exception_name(reference: object, setting: str) -> str:
     )
 
 
-def imported(reference: str, name: str) -> tuple[object, str]:
+def import_object(reference: str, name: str) -> tuple[object, str]:
     """Object that a reference names, and its name with a colon between module and object. Raises `UsageError`."""
     where = f"{name} = {clean(reference)!r}"
     module_path, colon, attributes = reference.partition(":")

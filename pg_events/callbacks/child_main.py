@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from pg_events.callbacks.callback import Callback, Runner, describe_failure, in_need_of_connection, resolve, spelled
-from pg_events.callbacks.middleware import resolved, surrounded
+from pg_events.callbacks.middleware import resolve_middleware, with_middleware
 from pg_events.config.settings import load
 from pg_events.errors import PgEventsError
 
@@ -175,7 +175,7 @@ def _callback(target: Mapping[str, Any], runner: Runner, timeout_seconds: float 
         middleware = settings.middleware
     name = target["written_in"] or f"PG_EVENTS_{target['setting'].upper()}"
     callback = resolve(reference, name, runner, timeout_seconds, target["consumer"])
-    return surrounded(callback, resolved(middleware))
+    return with_middleware(callback, resolve_middleware(middleware))
 
 
 def _about(callback: Callback) -> Mapping[str, object]:

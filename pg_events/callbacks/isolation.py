@@ -25,7 +25,7 @@ from pg_events.callbacks.callback import (
     resolve,
 )
 from pg_events.callbacks.child_process import Child, Loaded, Target, target
-from pg_events.callbacks.middleware import resolved, surrounded
+from pg_events.callbacks.middleware import resolve_middleware, with_middleware
 from pg_events.config.settings import Settings
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.text import clean, counted
@@ -50,7 +50,6 @@ def ready(settings: Settings, runner: Runner | None = None, consumer: str | None
     set_ = {is_schema: name for is_schema, name in _FIELDS.items() if getattr(settings, name) is not None}
     if settings.isolate:
         targets = [replace(target(settings, name), consumer=consumer) for name in set_.values()]
-        resolved(settings.middleware)  # an error in it is reported here, once
         return dict(zip(set_, isolated(targets, settings.callback_timeout_seconds), strict=True)) if targets else {}
     runner, limit = runner or Runner(), settings.callback_timeout_seconds
     callbacks = {
@@ -75,8 +74,8 @@ def ready(settings: Settings, runner: Runner | None = None, consumer: str | None
         raise UsageError(
             f"PG_EVENTS_TRANSACTIONAL = True: {name} takes no connection; write 'def function(payload, connection)'"
         )
-    middleware = resolved(settings.middleware)
-    return {is_schema: surrounded(callback, middleware) for is_schema, callback in callbacks.items()}
+    middleware = resolve_middleware(settings.middleware)
+    return {is_schema: with_middleware(callback, middleware) for is_schema, callback in callbacks.items()}
 
 
 def _check_together(settings: Settings) -> None:

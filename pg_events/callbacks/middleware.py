@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, cast, overload
 
-from pg_events.callbacks.callback import Callback, Dispatcher, imported, is_async_function, name_of
+from pg_events.callbacks.callback import Callback, Dispatcher, import_object, is_async_function, name_of
 from pg_events.errors import UsageError
 from pg_events.event import Event, parse
 
@@ -35,10 +35,10 @@ class Call:
     @cached_property
     def events(self) -> Sequence[Event]:
         """Typed events, one unless it is a batch; each is parsed when it is first looked at."""
-        return Events(cast("list[str | Event]", self.value) if self.is_batch else [cast("str", self.value)])
+        return LazyEvents(cast("list[str | Event]", self.value) if self.is_batch else [cast("str", self.value)])
 
 
-class Events(Sequence[Event]):
+class LazyEvents(Sequence[Event]):
     """Typed events of payloads, parsed one by one as they are looked at."""
 
     def __init__(self, values: Sequence[str | Event]) -> None:
@@ -71,13 +71,15 @@ Middleware = Callable[[Call], AbstractContextManager[Any]]
 """Function that returns the context manager of a call. A generator function that yields once is made one."""
 
 
-def resolved(references: Sequence[object]) -> tuple[Middleware, ...]:
+def resolve_middleware(references: Sequence[object]) -> tuple[Middleware, ...]:
     """Import the middleware of the settings. Raises `UsageError`."""
-    return tuple(map(_resolved, references))
+    return tuple(map(_resolve_one, references))
 
 
-def _resolved(reference: object) -> Middleware:
-    function, shown = imported(reference, SETTING) if isinstance(reference, str) else (reference, name_of(reference))
+def _resolve_one(reference: object) -> Middleware:
+    function, shown = (
+        import_object(reference, SETTING) if isinstance(reference, str) else (reference, name_of(reference))
+    )
     where = f"{SETTING}: {shown!r}"
     if not callable(function):
         raise UsageError(f"{where} is not callable")
@@ -97,15 +99,15 @@ def _resolved(reference: object) -> Middleware:
     return cast("Middleware", function)
 
 
-def surrounded(callback: Callback, middleware: Sequence[Middleware]) -> Callback:
+def with_middleware(callback: Callback, middleware: Sequence[Middleware]) -> Callback:
     """Callback whose calls the middleware surrounds, the first of it outermost; without any, the callback itself."""
     if not middleware:
         return callback
-    function = _Surrounded(callback, middleware)
+    function = _WithMiddleware(callback, middleware)
     return replace(callback, function=function, accepts=function.accepts)
 
 
-class _Surrounded(Dispatcher):
+class _WithMiddleware(Dispatcher):
     """Function of a callback with the middleware around it."""
 
     def __init__(self, callback: Callback, middleware: Sequence[Middleware]) -> None:

@@ -204,7 +204,7 @@ class _Connection(psycopg.Connection[Any]):
             with super().transaction(savepoint_name, force_rollback) as transaction:
                 try:
                     yield transaction
-                except BaseException:
+                except BaseException:  # whatever ends the block, Ctrl-C too, undoes it; raised again
                     undone = True
                     raise
         finally:
@@ -297,7 +297,7 @@ class _AsyncConnection(psycopg.AsyncConnection[Any]):
             async with super().transaction(savepoint_name, force_rollback) as transaction:
                 try:
                     yield transaction
-                except BaseException:
+                except BaseException:  # whatever ends the block, Ctrl-C too, undoes it; raised again
                     undone = True
                     raise
         finally:

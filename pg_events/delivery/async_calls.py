@@ -15,8 +15,8 @@ from pg_events.delivery.attempts import BatchRetries, Retries
 from pg_events.delivery.ordering import InFlight
 
 
-class Call(NamedTuple):
-    """Call of a callback with one event, or with a batch of several."""
+class AsyncCall(NamedTuple):
+    """Call of an async callback with one event, or with a batch of several."""
 
     events: Sequence[InFlight]
     retries: Retries | BatchRetries
@@ -31,7 +31,7 @@ class Call(NamedTuple):
 
 
 class Result(NamedTuple):
-    call: Call
+    call: AsyncCall
     failure: Failure | None
 
 
@@ -42,7 +42,7 @@ class AsyncCalls(Runner):
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._results: SimpleQueue[tuple[Call, BaseException | None]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[AsyncCall, BaseException | None]] = SimpleQueue()
         self.running = 0
         """Number of calls whose results have not been taken."""
 
@@ -60,7 +60,7 @@ class AsyncCalls(Runner):
             raise error
         return result
 
-    def start(self, call: Call) -> None:
+    def start(self, call: AsyncCall) -> None:
         """Start a call; `result()` returns its outcome."""
         callback, number = call.retries.handler.callback, call.retries.number
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pg_events.callbacks.callback import Failure
-from pg_events.delivery.async_calls import AsyncCalls, Call
+from pg_events.delivery.async_calls import AsyncCall, AsyncCalls
 from pg_events.delivery.attempts import BatchRetries, CallbackGaveUp
 from pg_events.delivery.dispatch import Decision, Dispatch
 from pg_events.delivery.loops import Feedback
@@ -58,7 +58,7 @@ class ConcurrentDelivery:
         self._scheduler = RowScheduler(self._unfinished)
         self._share: Share | None = None
         """Share that the events belong to."""
-        self._retries: list[tuple[float, int, Call]] = []
+        self._retries: list[tuple[float, int, AsyncCall]] = []
         """Heap of retries: time of the retry, id of the first event, call."""
         self._read_at = 0.0
         self._turn_at = 0.0
@@ -134,7 +134,7 @@ class ConcurrentDelivery:
             else:
                 self._calls.start(call)
 
-    def _next_call(self, share: Share, now: float) -> Call | None:
+    def _next_call(self, share: Share, now: float) -> AsyncCall | None:
         """Next call of events that may run; None if there is none, or a batch is waited for."""
         if self._batch_size > 1 and self._scheduler.ready < self._batch_size and not share.interruptions:
             if not self._scheduler.ready:
@@ -156,11 +156,11 @@ class ConcurrentDelivery:
 
     def _call_of(
         self, events: Sequence[InFlight], *, is_part: bool = False, rest: tuple[Sequence[InFlight], ...] = ()
-    ) -> Call:
+    ) -> AsyncCall:
         retries = events[0].retries_of_call
-        return Call(events, retries if len(events) == 1 else BatchRetries(retries.handler, is_part=is_part), rest)
+        return AsyncCall(events, retries if len(events) == 1 else BatchRetries(retries.handler, is_part=is_part), rest)
 
-    def _without_blocked(self, share: Share, call: Call) -> Call | None:
+    def _without_blocked(self, share: Share, call: AsyncCall) -> AsyncCall | None:
         """Finish events that must not be delivered; return the call with the others, None if there are none."""
         due = list[InFlight]()
         for event in call.events:
@@ -180,7 +180,7 @@ class ConcurrentDelivery:
         is_part = isinstance(call.retries, BatchRetries) and call.retries.is_part
         return self._call_of(due, is_part=is_part, rest=call.rest)
 
-    def _retry(self, at: float, call: Call) -> None:
+    def _retry(self, at: float, call: AsyncCall) -> None:
         heapq.heappush(self._retries, (at, call.events[0].record.id, call))
 
     def _patience(self) -> float:
@@ -208,7 +208,7 @@ class ConcurrentDelivery:
             else:
                 self._retry(time.monotonic() + pause, call)
 
-    def _conclude_batch(self, share: Share, call: Call, retries: BatchRetries, failure: Failure | None) -> None:
+    def _conclude_batch(self, share: Share, call: AsyncCall, retries: BatchRetries, failure: Failure | None) -> None:
         records = [event.record for event in call.events]
         if failure is None:
             self._dispatch.finish_batch(share, records)
@@ -223,7 +223,7 @@ class ConcurrentDelivery:
         half = len(records) // 2
         self._go_on(call._replace(rest=(call.events[:half], call.events[half:], *call.rest)))
 
-    def _go_on(self, call: Call) -> None:
+    def _go_on(self, call: AsyncCall) -> None:
         """Have the next part of a batch called that was halved: events of one row can be in several."""
         if call.rest:
             self._retry(time.monotonic(), self._call_of(call.rest[0], is_part=True, rest=call.rest[1:]))

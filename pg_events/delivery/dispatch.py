@@ -175,8 +175,7 @@ class Dispatch:
         handler = self.handlers.get(record.kind == SCHEMA)
         if handler is None:
             return
-        is_usual = record.context is None and record.kind != BROKEN
-        if not is_usual and (refusal := self.refusal(record)) is not None:
+        if (refusal := self.refusal(record)) is not None:
             self.refuse(share, record, refusal)
             return
         retries: Retries | None = None

@@ -53,7 +53,6 @@ class Share:
         state = state or {}
         self.id: Final = number
         self._slots = frozenset(slots)
-        self._is_whole = len(self._slots) == SLOTS
         self._settled_cursor = self._saved_cursor = cursor
         self._page = ("", "")
         self._last: Record | None = None
@@ -80,12 +79,12 @@ class Share:
     @property
     def is_whole(self) -> bool:
         """True if the share has all rows of the consumer."""
-        return self._is_whole
+        return len(self._slots) == SLOTS
 
     @property
     def is_plain(self) -> bool:
         """True if every event is of this share, and none after the cursor is finished."""
-        return self._is_whole and not self._finished
+        return self.is_whole and not self._finished
 
     @property
     def cursor(self) -> Cursor:
@@ -233,7 +232,7 @@ class Share:
         """
         self.advance(saved.cursor)
         self._saved_cursor = saved.cursor
-        self._slots, self._is_whole = saved.slots, saved.is_whole
+        self._slots = saved.slots
         self._finished |= {record.id: record.at for record in self._passed}
         self._passed.clear()
         return self
@@ -243,12 +242,10 @@ class Share:
     def release(self, slots: Iterable[int]) -> None:
         """Drop slots that were split off."""
         self._slots -= frozenset(slots)
-        self._is_whole = False
 
     def merge(self, other: "Share") -> None:
         """Take over another share with the same cursor."""
         self._slots |= other._slots
-        self._is_whole = len(self._slots) == SLOTS
         self._attempts |= other._attempts
         self._finished |= other._finished
         self._passed += other._passed

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TextIO
 
-from pg_events.callbacks import middleware
 from pg_events.callbacks.callback import (
     Callback,
     Failure,
@@ -21,6 +20,7 @@ from pg_events.callbacks.callback import (
     spelled,
 )
 from pg_events.callbacks.child_process import Child, Target, target
+from pg_events.callbacks.middleware import resolve_middleware, with_middleware
 from pg_events.config.settings import Settings
 from pg_events.errors import CallbackUnavailable, UsageError
 from pg_events.filter.parser import Filter
@@ -271,14 +271,14 @@ def reference_names(found: Sequence[tuple[object, str]]) -> list[str]:
     return [one if isinstance(one, str) else getattr(one, "__qualname__", "?") for one, _ in found]
 
 
-def resolved(found: Sequence[tuple[object, str]], around: Sequence[object] = ()) -> list[Callback]:
+def resolved(found: Sequence[tuple[object, str]], middleware: Sequence[object] = ()) -> list[Callback]:
     """Import the callbacks, which share an event loop, and the middleware around their calls. Raises `UsageError`."""
     runner = Runner()
     callbacks = [resolve(reference, name, runner) for reference, name in found]
     for callback in callbacks:
         _check_connection(in_need_of_connection(callback))
-    surrounding = middleware.resolved(around)
-    return [middleware.surrounded(callback, surrounding) for callback in callbacks]
+    surrounding = resolve_middleware(middleware)
+    return [with_middleware(callback, surrounding) for callback in callbacks]
 
 
 def _check_connection(name: str | None) -> None:
@@ -293,10 +293,10 @@ def _check_connection(name: str | None) -> None:
 def here(
     found: Sequence[tuple[object, str]],
     debugger: Callable[[BaseException], None] | None = None,
-    around: Sequence[object] = (),
+    middleware: Sequence[object] = (),
 ) -> Here:
     """Prepare the callbacks in this process, with the middleware of the settings. Raises `UsageError`."""
-    return Here(resolved(found, around), debugger)
+    return Here(resolved(found, middleware), debugger)
 
 
 def there(settings: Settings, found: Sequence[tuple[object, str]], output: Callable[[int, str], None]) -> There:
