@@ -244,6 +244,15 @@ class WorkerProcess:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def kill_within(self, chance: random.Random, seconds: float) -> None:
+        """Kill it at a random moment; it must not have ended by itself before."""
+        try:
+            code = self.process.wait(chance.uniform(0, seconds))
+        except subprocess.TimeoutExpired:
+            self.kill()
+        else:
+            raise AssertionError(f"it ended by itself with {code}: {self.log()}")
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()

@@ -1,7 +1,6 @@
 """Batch callbacks under fault: nothing is lost, each row keeps its order, and little comes twice."""
 
 import random
-import subprocess
 
 import pytest
 
@@ -21,10 +20,7 @@ def test_row_1_a_worker_killed_during_a_batch_loses_nothing(url, worker, deliver
     kills = 3
     with Writers(url, seed, pause_seconds=0.02) as writers:
         for _ in range(kills):
-            victim = worker(**way, PG_EVENTS_BATCH_SIZE=100).ready()
-            with pytest.raises(subprocess.TimeoutExpired):
-                victim.process.wait(chance.uniform(0, 0.5))
-            victim.kill()
+            worker(**way, PG_EVENTS_BATCH_SIZE=100).ready().kill_within(chance, 0.5)
         last = worker(**way, PG_EVENTS_BATCH_SIZE=100)
         writers.wait_for(50)
         writers.stop()
@@ -53,10 +49,7 @@ def test_row_1_batches_whose_worker_is_killed_are_written_exactly_once(url, work
     chance = random.Random(seed)
     with Writers(url, seed, pause_seconds=0.005) as writers:
         for _ in range(4):
-            victim = worker(**way).ready()
-            with pytest.raises(subprocess.TimeoutExpired):
-                victim.process.wait(chance.uniform(0, 0.5))
-            victim.kill()
+            worker(**way).ready().kill_within(chance, 0.5)
         worker(**way)
         writers.wait_for(50)
         writers.stop()

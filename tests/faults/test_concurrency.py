@@ -1,7 +1,6 @@
 """Callbacks side by side under fault: nothing is lost and each row keeps its order, whatever is killed."""
 
 import random
-import subprocess
 
 import pytest
 
@@ -18,10 +17,7 @@ def test_row_1_a_worker_killed_with_many_calls_in_hand_loses_nothing(url, worker
     kills = 8
     with Writers(url, seed, pause_seconds=0.005) as writers:
         for _ in range(kills):
-            victim = worker(**SIDE_BY_SIDE).ready()
-            with pytest.raises(subprocess.TimeoutExpired):
-                victim.process.wait(chance.uniform(0, 0.5))
-            victim.kill()
+            worker(**SIDE_BY_SIDE).ready().kill_within(chance, 0.5)
         last = worker(**SIDE_BY_SIDE)
         writers.wait_for(50)
         writers.stop()

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import subprocess
 from datetime import datetime
 
 import psycopg
@@ -36,10 +35,7 @@ def test_row_1_a_worker_killed_at_random_moments_loses_nothing(url, worker, deli
     kills = 6
     with Writers(url, seed) as writers:
         for _ in range(kills):
-            victim = worker().ready()
-            with pytest.raises(subprocess.TimeoutExpired):
-                victim.process.wait(chance.uniform(0, 0.5))
-            victim.kill()
+            worker().ready().kill_within(chance, 0.5)
         last = worker()
         writers.wait_for(50)
         writers.stop()

@@ -14,7 +14,7 @@ from pg_events.config.settings import Settings
 from pg_events.delivery.shares import OLDEST
 from pg_events.delivery.worker import Worker
 from pg_events.errors import DatabaseUnreachable, NotInstalled, PgEventsError, UsageError
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture
@@ -61,22 +61,12 @@ def test_what_was_not_acknowledged_comes_again(db: psycopg.Connection, built_dat
 def test_events_that_come_while_it_waits_are_yielded_and_others_run_meanwhile(
     db: psycopg.Connection, built_database_url: str
 ) -> None:
+    async def write() -> None:
+        await asyncio.to_thread(until, lambda: has_consumer(db), "the stream has begun")
+        await asyncio.to_thread(db.execute, "insert into item values (7, 'a')")
+
     async def main() -> list[int]:
-        beats, written = 0, list[int]()
-
-        async def heart() -> None:
-            nonlocal beats
-            while True:
-                beats += 1
-                if not written and await asyncio.to_thread(has_consumer, db):
-                    written.append(7)
-                    await asyncio.to_thread(db.execute, "insert into item values (7, 'a')")
-                await asyncio.sleep(0.01)
-
-        heart_beat = asyncio.create_task(heart())
-        rows = await take(built_database_url, 1)
-        heart_beat.cancel()
-        assert beats > 1
+        rows, _ = await asyncio.gather(take(built_database_url, 1), write())
         return rows
 
     assert asyncio.run(main()) == [7]
@@ -113,8 +103,7 @@ def test_a_loop_that_is_cancelled_or_just_left_ends_the_worker(db: psycopg.Conne
 
     async def cancelled() -> None:
         task = asyncio.create_task(take(built_database_url, 99, start="oldest"))
-        while not streams():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, streams, "the stream has begun")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -139,10 +128,8 @@ def test_schema_events_and_two_streams_of_one_name(db: psycopg.Connection, built
                 async for event in events:
                     seen.append(event.command_tag if isinstance(event, pg_events.SchemaEvent) else event.row["id"])  # pyright: ignore[reportAttributeAccessIssue]
 
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            tasks = [asyncio.create_task(one()) for _ in range(2)]
-            while len(seen) < 41:
-                await asyncio.sleep(0.01)
+        tasks = [asyncio.create_task(one()) for _ in range(2)]
+        await asyncio.to_thread(until, lambda: len(seen) >= 41, "every event is seen")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
