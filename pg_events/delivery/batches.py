@@ -1,6 +1,6 @@
 """Delivery in batches: passes lists of events of a share to a batch callback, in order.
 
-A batch that fails is retried once, then halved until the guilty event is alone, which is delivered like any single event:
+A batch that fails is retried once, then halved until the failing event is alone, which is delivered like any single event:
 with all its attempts, and kept if it is given up. Next to an event during which a worker died, all events are alone.
 """
 

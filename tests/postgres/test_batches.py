@@ -140,7 +140,7 @@ def test_concurrent_batches_have_the_events_of_a_row_in_order(db: psycopg.Connec
 
 
 @pytest.mark.parametrize("way", [*WAYS])
-def test_the_guilty_event_is_found_and_kept_and_all_others_are_delivered(
+def test_the_failing_event_is_found_and_kept_and_all_others_are_delivered(
     db: psycopg.Connection, built_database_url: str, way: str
 ) -> None:
     WISHES[13] = ValueError("unlucky")
